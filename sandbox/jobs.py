@@ -1,0 +1,183 @@
+"""The signed job and the documents that grow around it: offer, roster, cancellation, budget request.
+
+Every party re-reads these from the exact bytes that were signed. A node derives everything it does
+from the JobSpec and its own catalogue; nothing the coordinator says can change a plan or a noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, verify
+from sandbox.errors import InputError, TrustError
+
+JOB_KIND = "job"
+OFFER_KIND = "offer"
+ROSTER_KIND = "roster"
+CANCEL_KIND = "cancel"
+BUDGET_REQUEST_KIND = "budget-request"
+
+CLOCK_TOLERANCE_S = 120
+"""How far apart two honest clocks may be before a job counts as made in the future."""
+
+Hex16 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+HexBytes = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$", max_length=4096)]
+Number = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(e-?[0-9]{1,3})?$", max_length=40)]
+Fingerprint = Annotated[str, StringConstraints(min_length=8, max_length=80)]
+
+
+class Missing(StrEnum):
+    """What a job does when a member is not there before the roster is signed."""
+
+    FAIL = "fail"
+    WAIT = "wait"
+    PRESENT = "present"
+
+
+class SignedBody(BaseModel):
+    """A signed document's body: known fields only, immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    version: Literal[1] = 1
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON-able body that is signed."""
+        return self.model_dump(mode="json")
+
+
+class JobSpec(SignedBody):
+    """A query as its researcher signed it. epsilon, delta: exact decimals. Times: unix seconds.
+
+    `tables` binds each name in the statement to the digest of the catalogue entry it was planned on;
+    `members` are the nodes that hold them; `checksum_seeds` carries, sealed to each member, the key
+    of the check slots that let the researcher detect an altered sum. `collusion` is the h of
+    sigma^2 / max(1, c - h): a node's owner may demand more, a job can never get less.
+    """
+
+    job: Hex16
+    researcher: Fingerprint
+    coordinator: Fingerprint
+    statement: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+    tables: dict[str, Hex32]
+    members: Annotated[list[Fingerprint], Field(min_length=1, max_length=1000)]
+    purpose: Annotated[str, StringConstraints(max_length=200)]
+    epsilon: Number
+    delta: Number
+    magnitudes: dict[str, Number]
+    missing: Missing = Field(strict=False)
+    minimum_members: Annotated[int, Field(ge=1)]
+    collusion: Annotated[int, Field(ge=1, le=1000)]
+    ring: str
+    context: Hex32
+    checksum_seeds: dict[Fingerprint, HexBytes]
+    created: int
+    expires: int
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.members)) != len(self.members):
+            raise ValueError("members repeat")
+        if set(self.checksum_seeds) != set(self.members):
+            raise ValueError("checksum_seeds do not match members")
+        if self.minimum_members > len(self.members):
+            raise ValueError("minimum_members exceeds members")
+        if self.expires <= self.created:
+            raise ValueError("expires before it is created")
+        if self.epsilon_value <= 0 or not 0 <= self.delta_value < 1:
+            raise ValueError("epsilon or delta out of range")
+        return self
+
+    @property
+    def epsilon_value(self) -> Decimal:
+        """Epsilon as an exact decimal, > 0."""
+        return Decimal(self.epsilon)
+
+    @property
+    def delta_value(self) -> Decimal:
+        """Delta as an exact decimal in [0, 1)."""
+        return Decimal(self.delta)
+
+
+class Offer(SignedBody):
+    """A node's readiness for one attempt at a job, with its one-time X25519 key."""
+
+    job: Hex32
+    attempt: Annotated[int, Field(ge=1)]
+    node: Fingerprint
+    ephemeral: Hex32
+
+
+class RosterMember(BaseModel):
+    """One node in a roster: its identity and the one-time key it offered."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    node: Fingerprint
+    ephemeral: Hex32
+
+
+class Roster(SignedBody):
+    """Who takes part in one attempt at a job. Every member signs the same body."""
+
+    job: Hex32
+    attempt: Annotated[int, Field(ge=1)]
+    members: Annotated[list[RosterMember], Field(min_length=1, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _sorted(self) -> Self:
+        nodes = [member.node for member in self.members]
+        if nodes != sorted(set(nodes)):
+            raise ValueError("members are not sorted and distinct")
+        return self
+
+
+class Cancellation(SignedBody):
+    """A researcher gives up a job."""
+
+    job: Hex16
+    at: int
+
+
+class BudgetRequest(SignedBody):
+    """A researcher asks what is left to him; `nonce` makes the answer fresh."""
+
+    researcher: Fingerprint
+    nonce: Hex16
+    at: int
+
+
+D = TypeVar("D", bound=SignedBody)
+
+
+def read_document(kind: type[D], signed: Signed, body: Mapping[str, Any]) -> D:
+    """Return `body` as a document of type `kind`; raises InputError SB-3101 naming the field."""
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or signed.kind
+        raise InputError("SB-3101", kind=signed.kind, field=field) from None
+
+
+def sign_job(spec: JobSpec, researcher: Identity) -> Signed:
+    """Return the job signed by its researcher."""
+    return researcher.sign(JOB_KIND, spec.body())
+
+
+def read_job(signed: Signed, researcher: PublicIdentity, now: int) -> JobSpec:
+    """Return a job whose signature, signer, role and times hold; raises TrustError or InputError."""
+    spec = read_document(JobSpec, signed, verify(signed, researcher, JOB_KIND))
+    if spec.researcher != researcher.fingerprint or researcher.role is not Role.RESEARCHER:
+        raise TrustError("SB-3102", signer=signed.signer)
+    if spec.created > now + CLOCK_TOLERANCE_S:
+        raise TrustError("SB-3103", seconds=spec.created - now)
+    if spec.expires <= now:
+        raise TrustError("SB-3104", seconds=now - spec.expires)
+    return spec

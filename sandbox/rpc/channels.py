@@ -1,0 +1,92 @@
+"""Channels and servers: mutual TLS, bounded messages, bounded waits. There is no way to turn it off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import grpc
+import grpc.aio
+
+MESSAGE_LIMIT_BYTES = 4 << 20
+CHUNK_BYTES = 1 << 20
+
+_COMMON = (
+    ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 8_000),
+    ("grpc.max_metadata_size", 64 << 10),
+)
+_SERVER = (
+    *_COMMON,
+    ("grpc.max_concurrent_streams", 256),
+    # A peer may ping every 10 s while a call is open; one that pings more is disconnected.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 3),
+    ("grpc.so_reuseport", 0),
+)
+
+
+def server_credentials(profile: Path) -> grpc.ServerCredentials:
+    """Return credentials that demand a certificate of the deployment's authority from every caller."""
+    return grpc.ssl_server_credentials(
+        [((profile / "tls.key").read_bytes(), (profile / "tls.crt").read_bytes())],
+        root_certificates=(profile / "ca.crt").read_bytes(),
+        require_client_auth=True,
+    )
+
+
+def new_server(interceptors: tuple[grpc.aio.ServerInterceptor, ...]) -> grpc.aio.Server:
+    """Return a server with our limits: 4 MB messages, 256 streams a connection, 1,024 calls."""
+    return grpc.aio.server(
+        interceptors=interceptors, options=_SERVER, maximum_concurrent_rpcs=1024
+    )
+
+
+def open_channel(profile: Path, address: str, peer: str) -> grpc.aio.Channel:
+    """Return an asynchronous channel to `address` that accepts only the certificate of `peer`.
+
+    peer: the name in the certificate, "coordinator-NAME" or "node-NAME".
+    """
+    return grpc.aio.secure_channel(address, _credentials(profile), options=_client(peer))
+
+
+def open_blocking_channel(profile: Path, address: str, peer: str) -> grpc.Channel:
+    """Return a blocking channel to `address`; see `open_channel`."""
+    return grpc.secure_channel(address, _credentials(profile), options=_client(peer))
+
+
+def chunks(payload: bytes) -> Iterator[bytes]:
+    """Yield `payload` in pieces that fit a message; one empty piece for an empty payload."""
+    for start in range(0, max(len(payload), 1), CHUNK_BYTES):
+        yield payload[start : start + CHUNK_BYTES]
+
+
+async def gather_chunks(parts: AsyncIterator[bytes], limit_bytes: int) -> bytes:
+    """Return the pieces joined; raises ValueError as soon as they exceed `limit_bytes`."""
+    joined = bytearray()
+    async for part in parts:
+        joined += part
+        if len(joined) > limit_bytes:
+            raise ValueError("stream longer than allowed")
+    return bytes(joined)
+
+
+def _credentials(profile: Path) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        root_certificates=(profile / "ca.crt").read_bytes(),
+        private_key=(profile / "tls.key").read_bytes(),
+        certificate_chain=(profile / "tls.crt").read_bytes(),
+    )
+
+
+def _client(peer: str) -> tuple[tuple[str, object], ...]:
+    return (
+        *_COMMON,
+        ("grpc.ssl_target_name_override", f"{peer}.fedsandbox"),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.min_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.enable_retries", 0),
+    )

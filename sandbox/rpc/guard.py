@@ -1,0 +1,127 @@
+"""What stands in front of every handler: who calls, for how long, and what leaves on failure."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from sandbox.crypto.certificates import PeerName, peer_name
+from sandbox.crypto.identity import Role
+from sandbox.errors import SandboxError, TrustError, Unavailable
+from sandbox.rpc.problems import abort
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+DEFAULT_DEADLINE_S = 30.0
+
+log = logging.getLogger("sandbox.rpc")
+
+
+def peer_of(context: Context) -> PeerName:
+    """Return role, name and fingerprint in the caller's certificate; raises TrustError SB-3110."""
+    pem = context.auth_context().get("x509_pem_cert")
+    if not pem:
+        raise TrustError("SB-3110")
+    return peer_name(pem[0])
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Admits a caller by role, imposes a deadline that really stops the handler, closes errors.
+
+    `allowed` maps a method's short name to the roles that may call it; a method that is not listed is
+    refused. `revoked` is asked on each call, so that a revocation acts at once.
+    """
+
+    def __init__(
+        self,
+        party: str,
+        allowed: Mapping[str, frozenset[Role]],
+        deadlines_s: Mapping[str, float],
+        revoked: Callable[[str], bool],
+    ) -> None:
+        self._party = party
+        self._allowed = allowed
+        self._deadlines_s = deadlines_s
+        self._revoked = revoked
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        handler = await continuation(details)
+        if handler is None:
+            return handler
+        method = str(details.method).rsplit("/", 1)[-1]
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(method, handler.unary_unary),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(method, handler.unary_stream),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        if handler.stream_unary:
+            return grpc.stream_unary_rpc_method_handler(
+                self._unary(method, handler.stream_unary),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        raise AssertionError(f"no guard for the shape of {method}")
+
+    def _admit(self, method: str, context: Context) -> None:
+        peer = peer_of(context)
+        if peer.role not in self._allowed.get(method, frozenset()):
+            raise TrustError("SB-3111", role=peer.role.value, method=method)
+        if self._revoked(peer.fingerprint):
+            raise TrustError("SB-3112", name=peer.name)
+
+    def _time_left_s(self, method: str, context: Context) -> float:
+        limit = self._deadlines_s.get(method, DEFAULT_DEADLINE_S)
+        asked = context.time_remaining()
+        return limit if asked is None else min(asked, limit)
+
+    def _unary(self, method: str, handler: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+        async def guarded(request: Any, context: Context) -> Any:
+            try:
+                self._admit(method, context)
+                async with asyncio.timeout(self._time_left_s(method, context)):
+                    return await handler(request, context)
+            except Exception as error:
+                await abort(context, self._closed(method, error), self._party)
+
+        return guarded
+
+    def _stream(
+        self, method: str, handler: Callable[..., AsyncIterator[Any]]
+    ) -> Callable[..., AsyncIterator[Any]]:
+        async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                self._admit(method, context)
+                async with asyncio.timeout(self._time_left_s(method, context)):
+                    async for reply in handler(request, context):
+                        yield reply
+            except Exception as error:
+                await abort(context, self._closed(method, error), self._party)
+
+        return guarded
+
+    def _closed(self, method: str, error: Exception) -> SandboxError:
+        """Return what a caller may know of `error`; the rest goes to this party's own log."""
+        if isinstance(error, SandboxError):
+            if isinstance(error, TrustError):
+                log.warning("%s refused: %s", method, error.code)
+            return error
+        if isinstance(error, TimeoutError):
+            return Unavailable("SB-5104", method=method)
+        log.exception("%s failed", method)
+        return Unavailable("SB-5199", method=method)

@@ -1,0 +1,59 @@
+"""Errors over the wire: a SandboxError becomes a Problem in the trailing metadata, and back."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import grpc
+import grpc.aio
+
+from sandbox.errors import BY_NAME, InputError, Refusal, SandboxError, TrustError, Unavailable
+from sandbox.rpc import common_pb2
+
+METADATA_KEY = "sandbox-problem-bin"
+
+_STATUS: dict[type[SandboxError], grpc.StatusCode] = {
+    InputError: grpc.StatusCode.INVALID_ARGUMENT,
+    Refusal: grpc.StatusCode.FAILED_PRECONDITION,
+    TrustError: grpc.StatusCode.PERMISSION_DENIED,
+    Unavailable: grpc.StatusCode.UNAVAILABLE,
+}
+
+
+def problem_of(error: SandboxError, party: str) -> common_pb2.Problem:
+    """Return `error` as a message; `party` says who speaks."""
+    return common_pb2.Problem(
+        kind=type(error).__name__,
+        code=error.code,
+        facts={name: str(value) for name, value in error.facts.items()},
+        party=party,
+    )
+
+
+def error_of(problem: common_pb2.Problem) -> SandboxError:
+    """Return the error that a message carries; its party becomes the fact `party`."""
+    kind = BY_NAME.get(problem.kind, Unavailable)
+    facts = {"party": problem.party, **problem.facts}
+    return kind(problem.code, **facts)
+
+
+async def abort(
+    context: grpc.aio.ServicerContext[object, object], error: SandboxError, party: str
+) -> NoReturn:
+    """End the call with `error`."""
+    status = _STATUS.get(type(error), grpc.StatusCode.FAILED_PRECONDITION)
+    metadata = ((METADATA_KEY, problem_of(error, party).SerializeToString()),)
+    await context.abort(status, error.code, metadata)
+    raise AssertionError("abort returned")
+
+
+def error_of_call(error: grpc.RpcError, party: str) -> SandboxError:
+    """Return what a failed call means: the peer's own error, or that `party` is not there."""
+    for key, value in error.trailing_metadata() or ():
+        if key == METADATA_KEY and isinstance(value, bytes):
+            return error_of(common_pb2.Problem.FromString(value))
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return Unavailable("SB-5102", party=party)
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return Unavailable("SB-5103", party=party)
+    return Unavailable("SB-5101", party=party)
