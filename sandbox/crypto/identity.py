@@ -72,6 +72,11 @@ def parse(body: bytes) -> Document:
     raise TrustError("SB-3001")
 
 
+def document_digest(kind: str, body: bytes) -> str:
+    """Return the SHA-256 (hex) that names a document of `kind`, signed or not; `body` is its text."""
+    return hashlib.sha256(_message(kind, body)).hexdigest()
+
+
 @dataclass(frozen=True)
 class Signed:
     """A document of one `kind`, the fingerprint of who signed it, and the Ed25519 signature."""
@@ -84,7 +89,7 @@ class Signed:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of what was signed: the name by which other documents mention this one."""
-        return hashlib.sha256(_message(self.kind, self.body)).hexdigest()
+        return document_digest(self.kind, self.body)
 
     def to_document(self) -> Document:
         """Return it as a JSON object; the body stays readable text."""
