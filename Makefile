@@ -1,0 +1,70 @@
+# Everything a developer types. Each target makes its own environment in .venv first.
+SHELL := /bin/bash
+VENV := .venv
+RUN := $(VENV)/bin/python
+# make PYTHON=/path/to/python3.12 chooses the interpreter.
+PYTHON ?=
+READY := $(VENV)/.ready
+PROTOS := $(wildcard proto/sandbox/v1/*.proto)
+PROTOC := $(RUN) -m grpc_tools.protoc -I sandbox/rpc=proto/sandbox/v1
+
+.PHONY: setup demo test lint format types imports stubs stubs-check docker-lint ci clean
+
+setup: $(READY)
+
+# Installed again whenever the project's requirements change.
+$(READY): pyproject.toml $(wildcard locks/dev.txt)
+	@found=; for python in "$(PYTHON)" python3.13 python3.12 python3.11 python3.14 python3 python; do \
+	  if [ -n "$$python" ] && command -v "$$python" >/dev/null && "$$python" -c \
+	    'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; \
+	  then found="$$python"; break; fi; done; \
+	if [ -z "$$found" ]; then \
+	  echo "fedsandbox needs Python 3.11-3.14 with venv: 'apt install python3.11-venv', 'brew install python@3.13', or python.org/downloads; then run make again (or make PYTHON=/path/to/python)." >&2; \
+	  exit 1; fi; \
+	test -x $(RUN) || "$$found" -m venv $(VENV)
+	@$(RUN) -m pip --version >/dev/null 2>&1 || $(RUN) -m ensurepip >/dev/null
+	@if [ -f locks/dev.txt ]; then $(RUN) -m pip install --quiet --disable-pip-version-check -r locks/dev.txt; fi
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[dev]' \
+	  || { echo "fedsandbox could not install its packages: it needs a package index (PyPI or a mirror in PIP_INDEX_URL)." >&2; exit 1; }
+	@touch $(READY)
+
+demo: setup
+	@$(VENV)/bin/sandbox demo
+
+test: setup
+	$(RUN) -m pytest -n 2
+
+lint: setup
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+
+format: setup
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+types: setup
+	$(VENV)/bin/mypy
+
+imports: setup
+	$(VENV)/bin/lint-imports
+
+stubs: setup
+	$(PROTOC) --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
+
+# The generated code in the tree must be what the pinned generator makes of proto/.
+stubs-check: setup
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	$(PROTOC) --python_out="$$fresh" --pyi_out="$$fresh" --grpc_python_out="$$fresh" $(PROTOS) && \
+	for file in "$$fresh"/sandbox/rpc/*; do \
+	  cmp -s "$$file" "sandbox/rpc/$${file##*/}" || { echo "sandbox/rpc/$${file##*/} is stale: run make stubs" >&2; exit 1; }; \
+	done
+
+docker-lint: setup
+	@files=$$(find docker -name 'Dockerfile*' 2>/dev/null); \
+	if [ -n "$$files" ]; then $(VENV)/bin/hadolint $$files; fi
+
+ci:
+	.ci/run
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

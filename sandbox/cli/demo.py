@@ -1,0 +1,30 @@
+"""`sandbox demo`: three firms, one coordinator, four queries, in under a minute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sandbox.cli.terminal import Format, FormatOption, examples
+from sandbox.messages import text
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command(
+        "demo",
+        help=text("help.demo"),
+        epilog=examples("sandbox demo", "sandbox demo --format json --keep plant"),
+    )(demo)
+
+
+def demo(
+    keep: Annotated[Path | None, typer.Option("--keep", help=text("option.keep"))] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Run the demonstration."""
+    from sandbox.demo.run import run
+
+    run(keep, as_json=format is Format.JSON)

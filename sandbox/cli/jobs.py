@@ -1,0 +1,151 @@
+"""`sandbox jobs` and `job`, `cancel`, `budget` of a researcher; `approvals`, `approve`, `reject` of an owner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sandbox.cli.profile import ProfileOption, party_folder, researcher_folder
+from sandbox.cli.terminal import Format, FormatOption, examples, say, show_facts, show_rows
+from sandbox.messages import text
+
+Job = Annotated[str, typer.Argument(metavar="JOB", help=text("option.job"))]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the root."""
+    app.command("jobs", help=text("help.jobs"), epilog=examples("sandbox jobs"))(jobs)
+    app.command(
+        "job", help=text("help.job"), epilog=examples("sandbox job JOB", "sandbox job JOB --watch")
+    )(job)
+    app.command("cancel", help=text("help.cancel"), epilog=examples("sandbox cancel JOB"))(cancel)
+    app.command("budget", help=text("help.budget"), epilog=examples("sandbox budget"))(budget)
+    app.command(
+        "approvals",
+        help=text("help.approvals"),
+        epilog=examples("sandbox approvals --profile plant/nodes/a"),
+    )(approvals)
+    app.command(
+        "approve",
+        help=text("help.approve"),
+        epilog=examples(
+            'sandbox approve JOB --reason "agreed with the plant" --profile plant/nodes/a'
+        ),
+    )(approve)
+    app.command(
+        "reject",
+        help=text("help.reject"),
+        epilog=examples('sandbox reject JOB --reason "not our purpose" --profile plant/nodes/a'),
+    )(reject)
+
+
+def jobs(
+    limit: Annotated[int, typer.Option("--limit", min=1, help=text("option.limit"))] = 20,
+    profile: ProfileOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """List the newest jobs."""
+    rows = [_summary(state) for state in _session(profile).jobs()[:limit]]
+    show_rows(format, "jobs", rows, ("job", "phase", "created", "waiting", "statement"))
+
+
+def job(
+    id: Job,
+    watch: Annotated[bool, typer.Option("--watch", help=text("option.watch"))] = False,
+    profile: ProfileOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Show one job: phase, whom it waits for and since when, what happens next."""
+    session = _session(profile)
+    states = session.watch(id) if watch else [session.job(id)]
+    for state in states:
+        show_facts(format, _details(state))
+
+
+def cancel(id: Job, profile: ProfileOption = None) -> None:
+    """Cancel a job."""
+    state = _session(profile).cancel(id)
+    say("jobs.cancelled", job=id, phase=state.phase)
+
+
+def budget(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
+    """Show what is left at each provider."""
+    rows = [dict(statement) for statement in _session(profile).budget()]
+    columns = list(rows[0]) if rows else []
+    show_rows(format, "budget", rows, columns)
+
+
+def approvals(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
+    """List what waits for the owner's decision."""
+    from sandbox.cli.owner import waiting_approvals
+
+    rows = waiting_approvals(party_folder(profile))
+    show_rows(format, "approvals", rows, ("job", "researcher", "purpose", "epsilon", "statement"))
+
+
+def approve(
+    id: Job,
+    reason: Annotated[str, typer.Option("--reason", help=text("option.reason"))],
+    profile: ProfileOption = None,
+) -> None:
+    """Approve a job at the node of this profile."""
+    _decide(id, profile, reason, approved=True)
+
+
+def reject(
+    id: Job,
+    reason: Annotated[str, typer.Option("--reason", help=text("option.reason"))],
+    profile: ProfileOption = None,
+) -> None:
+    """Reject a job at the node of this profile."""
+    _decide(id, profile, reason, approved=False)
+
+
+def _decide(id: str, profile: Path | None, reason: str, *, approved: bool) -> None:
+    from sandbox.cli.owner import decide
+
+    decide(party_folder(profile), id, reason, approved=approved)
+    say("jobs.approved" if approved else "jobs.rejected", job=id)
+
+
+def _session(profile: Path | None) -> Any:
+    from sandbox.client import connect
+
+    return connect(researcher_folder(profile))
+
+
+def _summary(state: Any) -> dict[str, Any]:
+    return {
+        "job": state.job,
+        "phase": state.phase,
+        "created": _when(state.created),
+        "waiting": [waiting.party for waiting in state.waiting],
+        "statement": " ".join(state.statement.split()),
+    }
+
+
+def _details(state: Any) -> dict[str, Any]:
+    return {
+        **_summary(state),
+        "waiting": [
+            text(
+                "jobs.waiting",
+                party=waiting.party,
+                reason=waiting.reason,
+                since=_when(waiting.since),
+            )
+            for waiting in state.waiting
+        ],
+        "deadline": _when(state.deadline),
+        "left_out": list(state.left_out),
+        "problem": str(state.problem or ""),
+        "next": text(f"phase.{state.phase}"),
+    }
+
+
+def _when(seconds: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,0 +1,96 @@
+"""Join a coordinator with a one-time token: keys are made here, only a request for a certificate leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import grpc
+import tomlkit
+
+from sandbox.config import CONFIG_FILE
+from sandbox.coordinator.enrolment import Token
+from sandbox.crypto.certificates import (
+    CA_CERTIFICATE,
+    CertificateRequest,
+    check_certificate,
+    new_tls_key_and_csr,
+    target_name,
+)
+from sandbox.crypto.identity import PUBLIC_FILE, Identity, PublicIdentity, Role, canonical
+from sandbox.crypto.trust import Trust
+from sandbox.errors import InputError, TrustError
+from sandbox.rpc import coordinator_pb2, coordinator_pb2_grpc
+from sandbox.rpc.documents import to_message
+from sandbox.rpc.problems import error_of_call
+
+TIMEOUT_S = 10.0
+
+
+def join(token: str, profile: Path, listen: str = "", address: str = "") -> PublicIdentity:
+    """Join as the role and name the token was made for, in `profile`; return the own identity.
+
+    An identity already in `profile` is used. `listen`, `address`: where a node serves, and where the
+    coordinator reaches it. Raises InputError SB-1340, SB-1345; TrustError SB-1346; Unavailable.
+    """
+    invited = Token.decode(token)
+    if (profile / "tls.crt").exists():
+        raise InputError("SB-1345", folder=str(profile))
+    identity = _own_identity(profile, invited)
+    # An attempt that failed left a key that nobody has certified.
+    (profile / "tls.key").unlink(missing_ok=True)
+    host = address.rpartition(":")[0]
+    request = new_tls_key_and_csr(profile, identity, (host,) if host else ())
+    reply = _enrol(invited, request, address)
+    coordinator = PublicIdentity.from_document(json.loads(reply.coordinator))
+    if coordinator.fingerprint != invited.coordinator:
+        raise TrustError("SB-1346")
+    named = check_certificate(reply.certificate, invited.authority.encode())
+    if named.fingerprint != identity.public.fingerprint:
+        raise TrustError("SB-1346")
+    (profile / CA_CERTIFICATE).write_text(invited.authority, encoding="ascii")
+    _write_config(profile, invited, listen)
+    Trust(profile).accept(coordinator)
+    # Last: it marks the joining as done.
+    (profile / "tls.crt").write_bytes(reply.certificate)
+    return identity.public
+
+
+def _own_identity(profile: Path, invited: Token) -> Identity:
+    if not (profile / PUBLIC_FILE).exists():
+        identity = Identity.generate(invited.name, invited.role)
+        identity.save(profile)
+        return identity
+    identity = Identity.load(profile)
+    if (identity.public.role, identity.public.name) != (invited.role, invited.name):
+        raise InputError("SB-1347", role=invited.role.value, name=invited.name)
+    return identity
+
+
+def _enrol(invited: Token, request: CertificateRequest, address: str) -> coordinator_pb2.EnrolReply:
+    credentials = grpc.ssl_channel_credentials(root_certificates=invited.authority.encode())
+    expected = target_name(Role.COORDINATOR, invited.coordinator_name)
+    options = (("grpc.ssl_target_name_override", expected),)
+    with grpc.secure_channel(invited.address, credentials, options=options) as channel:
+        stub = coordinator_pb2_grpc.CoordinatorStub(channel)
+        message = coordinator_pb2.EnrolRequest(
+            token=f"{invited.invitation}.{invited.secret}",
+            csr=request.csr,
+            identity=canonical(request.identity.to_document()),
+            proof=to_message(request.proof),
+            address=address,
+        )
+        try:
+            reply: coordinator_pb2.EnrolReply = stub.Enrol(message, timeout=TIMEOUT_S)
+        except grpc.RpcError as error:
+            raise error_of_call(error, f"coordinator {invited.address}") from None
+        return reply
+
+
+def _write_config(profile: Path, invited: Token, listen: str) -> None:
+    config = {"name": invited.name}
+    if invited.role is Role.NODE:
+        config["listen"] = listen
+    config["coordinator"] = invited.coordinator_address
+    config["coordinator_fingerprint"] = invited.coordinator
+    (profile / CONFIG_FILE).write_text(tomlkit.dumps(config), encoding="utf-8")

@@ -1,0 +1,268 @@
+"""`sandbox node`: a provider's everyday acts on his node's folder; `sandbox collection`: joint tables.
+
+They work through the node's own database, so a running node needs no administrative port.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sandbox.cli.profile import ProfileOption, party_folder
+from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json, show_rows
+from sandbox.messages import text
+
+app = typer.Typer(name="node", help=text("help.node.root"), no_args_is_help=True)
+policy = typer.Typer(name="policy", help=text("help.node.policy.root"), no_args_is_help=True)
+collection = typer.Typer(name="collection", help=text("help.collection.root"), no_args_is_help=True)
+app.add_typer(policy)
+
+NodeFolder = Annotated[Path, typer.Argument(metavar="DIR", help=text("option.node_folder"))]
+Source = Annotated[Path, typer.Argument(metavar="FILE", help=text("option.source"))]
+Dataset = Annotated[str, typer.Argument(metavar="NAME", help=text("option.dataset"))]
+
+
+@app.command(
+    "serve", help=text("help.node.serve"), epilog=examples("sandbox node serve plant/nodes/a")
+)
+def serve(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help=text("option.party"))
+    ] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Run a node in the foreground."""
+    from nodes.server import serve as run
+
+    raise typer.Exit(run(party_folder(folder or profile)))
+
+
+@app.command(
+    "join",
+    help=text("help.node.join"),
+    epilog=examples(
+        "sandbox node join TOKEN --profile north --listen 0.0.0.0:7410 --address north.example.org:7410"
+    ),
+)
+def join(
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help=text("option.token"))],
+    profile: Annotated[
+        Path, typer.Option("--profile", envvar="SANDBOX_PROFILE", help=text("option.new_profile"))
+    ],
+    listen: Annotated[str | None, typer.Option("--listen", help=text("option.listen"))] = None,
+    address: Annotated[str | None, typer.Option("--address", help=text("option.address"))] = None,
+) -> None:
+    """Exchange a one-time token for a certificate."""
+    from sandbox.cli.joining import join as enrol
+    from sandbox.local import HOST, free_ports
+
+    listen = listen or f"{HOST}:{free_ports(1)[0]}"
+    joined = enrol(token, profile, listen, address or listen)
+    say("node.joined", name=joined.name, fingerprint=joined.fingerprint, folder=profile)
+
+
+@app.command(
+    "inspect",
+    help=text("help.node.inspect"),
+    epilog=examples(
+        "sandbox node inspect meters.csv --unit meter_id --bounds kwh=0:500 > meters.toml"
+    ),
+)
+def inspect(
+    file: Source,
+    unit: Annotated[str | None, typer.Option("--unit", help=text("option.unit"))] = None,
+    bounds: Annotated[
+        list[str] | None, typer.Option("--bounds", help=text("option.bounds"))
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help=text("option.dataset"))] = None,
+) -> None:
+    """Draft a dataset card; what leaks if read off the data is left for the owner to fill in."""
+    from sandbox.cli.owner import draft_card
+
+    typer.echo(draft_card(file, name, unit, bounds or []))
+
+
+@app.command(
+    "add-dataset",
+    help=text("help.node.add_dataset"),
+    epilog=examples("sandbox node add-dataset plant/nodes/a meters.csv --card meters.toml"),
+)
+def add_dataset(
+    folder: NodeFolder,
+    file: Source,
+    card: Annotated[Path, typer.Option("--card", help=text("option.card"))],
+) -> None:
+    """Register a dataset under its card."""
+    from sandbox.cli.owner import add
+
+    say("node.added", name=add(party_folder(folder), file, card))
+
+
+@app.command(
+    "replace-data",
+    help=text("help.node.replace_data"),
+    epilog=examples("sandbox node replace-data plant/nodes/a meters meters-2027.csv"),
+)
+def replace_data(folder: NodeFolder, name: Dataset, file: Source) -> None:
+    """Put new rows under an old card; the budget group stays the same."""
+    from sandbox.cli.owner import replace
+
+    replace(party_folder(folder), name, file)
+    say("node.replaced", name=name)
+
+
+@app.command(
+    "remove-dataset",
+    help=text("help.node.remove_dataset"),
+    epilog=examples("sandbox node remove-dataset plant/nodes/a meters"),
+)
+def remove_dataset(folder: NodeFolder, name: Dataset) -> None:
+    """Withdraw a dataset; what was spent on its budget group stays spent."""
+    from sandbox.cli.owner import remove
+
+    remove(party_folder(folder), name)
+    say("node.removed", name=name)
+
+
+@app.command(
+    "datasets",
+    help=text("help.node.datasets"),
+    epilog=examples("sandbox node datasets plant/nodes/a"),
+)
+def datasets(folder: NodeFolder, format: FormatOption = Format.TABLE) -> None:
+    """List a node's datasets."""
+    from sandbox.cli.owner import registered
+
+    rows = registered(party_folder(folder))
+    show_rows(format, "datasets", rows, ("name", "source", "columns", "group"))
+
+
+@app.command(
+    "trust",
+    help=text("help.node.trust"),
+    epilog=examples(
+        "sandbox node trust fs1k3…q7 --profile plant/nodes/a",
+        "sandbox node trust plant/researcher/identity.json --profile plant/nodes/a",
+    ),
+)
+def trust(
+    who: Annotated[str, typer.Argument(metavar="FINGERPRINT", help=text("option.who"))],
+    profile: ProfileOption = None,
+) -> None:
+    """Pin a peer or a researcher."""
+    from sandbox.cli.owner import pin
+
+    pinned = pin(party_folder(profile), who)
+    say(
+        "node.trusted",
+        role=text(f"role.{pinned.role.value}"),
+        name=pinned.name,
+        fingerprint=pinned.fingerprint,
+    )
+
+
+@app.command(
+    "untrust",
+    help=text("help.node.untrust"),
+    epilog=examples("sandbox node untrust FINGERPRINT --profile plant/nodes/a"),
+)
+def untrust(
+    fingerprint: Annotated[
+        str, typer.Argument(metavar="FINGERPRINT", help=text("option.fingerprint"))
+    ],
+    profile: ProfileOption = None,
+) -> None:
+    """Take a pin back."""
+    from sandbox.cli.owner import unpin
+
+    unpin(party_folder(profile), fingerprint)
+    say("node.untrusted", fingerprint=fingerprint)
+
+
+@app.command(
+    "trusted",
+    help=text("help.node.trusted"),
+    epilog=examples("sandbox node trusted --profile plant/nodes/a"),
+)
+def trusted(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
+    """List the pins."""
+    from sandbox.cli.owner import pins
+
+    show_rows(format, "trusted", pins(party_folder(profile)), ("role", "name", "fingerprint"))
+
+
+@app.command(
+    "override-witness",
+    help=text("help.node.override_witness"),
+    epilog=examples(
+        'sandbox node override-witness --reason "all peers are gone" --profile plant/nodes/a'
+    ),
+)
+def override_witness(
+    reason: Annotated[str, typer.Option("--reason", help=text("option.reason"))],
+    profile: ProfileOption = None,
+) -> None:
+    """Release again although no witness has confirmed the last head."""
+    from sandbox.cli.owner import override
+
+    override(party_folder(profile), reason)
+    say("node.overridden")
+
+
+@policy.command(
+    "show",
+    help=text("help.node.policy.show"),
+    epilog=examples("sandbox node policy show --profile plant/nodes/a > policy.toml"),
+)
+def policy_show(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
+    """Print the policy in force."""
+    from sandbox.cli.owner import current_policy
+
+    version, written = current_policy(party_folder(profile))
+    if format is Format.JSON:
+        show_json(version=version, policy=written)
+    else:
+        typer.echo(written.rstrip())
+
+
+@policy.command(
+    "set",
+    help=text("help.node.policy.set"),
+    epilog=examples("sandbox node policy set policy.toml --profile plant/nodes/a"),
+)
+def policy_set(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=text("option.policy"))],
+    profile: ProfileOption = None,
+) -> None:
+    """Put a policy in force, for every job that comes after."""
+    from sandbox.cli.owner import set_policy
+
+    say("node.policy_set", version=set_policy(party_folder(profile), file))
+
+
+@policy.command(
+    "dry-run",
+    help=text("help.node.policy.dry_run"),
+    epilog=examples(
+        'sandbox node policy dry-run policy.toml --sql "SELECT COUNT(*) FROM meters" '
+        "--epsilon 0.5 --researcher FINGERPRINT --profile plant/nodes/a"
+    ),
+)
+def policy_dry_run(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help=text("option.policy"))
+    ] = None,
+    sql: Annotated[str | None, typer.Option("--sql", help=text("option.sql"))] = None,
+    epsilon: Annotated[str, typer.Option("--epsilon", help=text("option.epsilon"))] = "1",
+    delta: Annotated[str, typer.Option("--delta", help=text("option.delta"))] = "0",
+    purpose: Annotated[str, typer.Option("--purpose", help=text("option.purpose"))] = "",
+    researcher: Annotated[
+        str | None, typer.Option("--researcher", help=text("option.fingerprint"))
+    ] = None,
+    profile: ProfileOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Say what a policy would answer, to a statement or to the jobs of the past."""
+    raise NotImplementedError

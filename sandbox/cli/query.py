@@ -1,0 +1,264 @@
+"""`sandbox query` and what helps to write one: datasets, show, mock, explain, grants, result."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sandbox.cli.profile import ProfileOption, researcher_folder
+from sandbox.cli.terminal import (
+    Format,
+    FormatOption,
+    ResultFormat,
+    examples,
+    remark,
+    say,
+    show_json,
+    show_rows,
+)
+from sandbox.errors import InputError
+from sandbox.messages import text
+
+if TYPE_CHECKING:
+    from sandbox.client import Query, Result, Session
+
+Sql = Annotated[str, typer.Argument(metavar="SQL", help=text("option.sql"))]
+Name = Annotated[str, typer.Argument(metavar="NAME", help=text("option.table"))]
+Epsilon = Annotated[str | None, typer.Option("--epsilon", help=text("option.epsilon"))]
+Delta = Annotated[str | None, typer.Option("--delta", help=text("option.delta"))]
+Error = Annotated[str | None, typer.Option("--error", help=text("option.error"))]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the root."""
+    app.command(
+        "query",
+        help=text("help.query"),
+        epilog=examples(
+            'sandbox query "SELECT COUNT(*) FROM readings" --epsilon 0.5 --profile plant',
+            'sandbox query "SELECT AVG(kwh) FROM readings" --error 2% --format csv',
+        ),
+    )(query)
+    app.command(
+        "explain",
+        help=text("help.explain"),
+        epilog=examples(
+            'sandbox explain "SELECT AVG(kwh) FROM readings" --epsilon 0.5',
+            "sandbox explain -f study.sql --epsilon 2",
+        ),
+    )(explain)
+    app.command("result", help=text("help.result"), epilog=examples("sandbox result JOB"))(result)
+    app.command("datasets", help=text("help.datasets"), epilog=examples("sandbox datasets"))(
+        datasets
+    )
+    app.command("show", help=text("help.show"), epilog=examples("sandbox show readings"))(show)
+    app.command(
+        "mock", help=text("help.mock"), epilog=examples("sandbox mock readings -o mock.csv")
+    )(mock)
+    app.command(
+        "grants",
+        help=text("help.grants"),
+        epilog=examples('sandbox grants "SELECT AVG(kwh) FROM readings"'),
+    )(grants)
+
+
+def query(
+    sql: Sql,
+    epsilon: Epsilon = None,
+    delta: Delta = None,
+    error: Error = None,
+    purpose: Annotated[str | None, typer.Option("--purpose", help=text("option.purpose"))] = None,
+    on_missing: Annotated[
+        str, typer.Option("--on-missing", help=text("option.on_missing"))
+    ] = "fail",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help=text("option.yes"))] = False,
+    profile: ProfileOption = None,
+    format: Annotated[
+        ResultFormat, typer.Option("--format", help=text("option.result_format"))
+    ] = ResultFormat.TABLE,
+) -> None:
+    """Run a query: the cost first, then the answer."""
+    session = _session(profile)
+    asked = session.sql(sql)
+    spending = {"epsilon": _number("--epsilon", epsilon), "delta": _number("--delta", delta)}
+    explanation = asked.explain(**spending, error=error)
+    if format is ResultFormat.TABLE or sys.stdin.isatty():
+        typer.echo(explanation.cost(), err=format is not ResultFormat.TABLE)
+    if not yes and sys.stdin.isatty() and not typer.confirm(text("query.confirm"), err=True):
+        raise typer.Exit(1)
+    try:
+        answered = _run(asked, spending, error, purpose, on_missing)
+    except KeyboardInterrupt:
+        remark("query.left_running")
+        raise
+    _show_result(answered, format)
+
+
+def explain(
+    sql: Annotated[str | None, typer.Argument(metavar="[SQL]", help=text("option.sql"))] = None,
+    file: Annotated[Path | None, typer.Option("-f", "--file", help=text("option.study"))] = None,
+    epsilon: Epsilon = None,
+    delta: Delta = None,
+    error: Error = None,
+    profile: ProfileOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Say what a query would cost and show, and who would learn what; nothing is spent."""
+    if (sql is None) == (file is None):
+        raise InputError("SB-1350")
+    session = _session(profile)
+    spending = {"epsilon": _number("--epsilon", epsilon), "delta": _number("--delta", delta)}
+    if file is not None:
+        planned: Any = session.study(_read(file)).explain(**spending)
+    else:
+        planned = session.sql(sql or "").explain(**spending, error=error)
+    if format is Format.JSON:
+        show_json(**planned.to_document())
+    else:
+        typer.echo(str(planned))
+
+
+def result(
+    job: Annotated[str, typer.Argument(metavar="JOB", help=text("option.job"))],
+    profile: ProfileOption = None,
+    format: Annotated[
+        ResultFormat, typer.Option("--format", help=text("option.result_format"))
+    ] = ResultFormat.TABLE,
+) -> None:
+    """Open a finished job again; it costs nothing."""
+    _show_result(_session(profile).result(job), format)
+
+
+def datasets(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
+    """List what can be asked."""
+    rows = [
+        {
+            "name": table.name,
+            "columns": len(table.card.columns),
+            "members": len(table.members),
+            "unit": table.card.privacy_unit,
+            "description": table.card.description.get(_language(), ""),
+        }
+        for table in _session(profile).datasets()
+    ]
+    show_rows(format, "datasets", rows, ("name", "columns", "members", "unit", "description"))
+
+
+def show(name: Name, profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
+    """Show a table as its owners declared it."""
+    table = _session(profile).table(name)
+    columns = [
+        {
+            "column": column.name,
+            "type": column.type.value,
+            "unit": column.unit,
+            "bounds": "" if column.lower is None else f"{column.lower} … {column.upper}",
+            "domain": ", ".join(map(str, column.domain)),
+            "grade": column.grade.name,
+            "description": column.description.get(_language(), ""),
+        }
+        for column in table.card.columns
+    ]
+    if format is Format.JSON:
+        show_json(
+            name=table.name,
+            privacy_unit=table.card.privacy_unit,
+            contribution_cap=table.card.contribution_cap,
+            row_bound=table.card.row_bound,
+            members=[{"node": member.node, "dataset": member.dataset} for member in table.members],
+            columns=columns,
+        )
+        return
+    say(
+        "query.table",
+        name=table.name,
+        unit=table.card.privacy_unit,
+        cap=table.card.contribution_cap,
+        rows=table.card.row_bound,
+        members=len(table.members),
+    )
+    show_rows(
+        format,
+        "columns",
+        columns,
+        ("column", "type", "unit", "bounds", "domain", "grade", "description"),
+    )
+
+
+def mock(
+    name: Name,
+    output: Annotated[Path, typer.Option("-o", "--output", help=text("option.mock_file"))],
+    rows: Annotated[int, typer.Option("--rows", min=1, help=text("option.mock_rows"))] = 1000,
+    profile: ProfileOption = None,
+) -> None:
+    """Write rows made from the card alone."""
+    from sandbox.cli.mock import write_mock
+
+    write_mock(_session(profile).table(name).card, output, rows)
+    say("query.mocked", name=name, rows=rows, file=output)
+
+
+def grants(sql: Sql, profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
+    """Say what each provider would have to change."""
+    found = _session(profile).grants(sql)
+    if format is Format.JSON:
+        show_json(grants=[grant.to_document() for grant in found])
+        return
+    for grant in found:
+        typer.echo(str(grant))
+    if not found:
+        say("query.no_grants")
+
+
+def _session(profile: Path | None) -> Session:
+    from sandbox.client import connect
+
+    return connect(researcher_folder(profile))
+
+
+def _number(option: str, written: str | None) -> Decimal | None:
+    if written is None:
+        return None
+    try:
+        return Decimal(written)
+    except InvalidOperation:
+        raise InputError("SB-1351", option=option, written=written) from None
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("SB-1300", file=str(file), reason=type(error).__name__) from None
+
+
+def _language() -> str:
+    from sandbox.messages import language
+
+    return language()
+
+
+def _run(
+    asked: Query, spending: dict[str, Any], error: str | None, purpose: str | None, on_missing: str
+) -> Result:
+    from sandbox.cli.terminal import waiting
+
+    with waiting("query.running") as status:
+
+        def tell(state: Any) -> None:
+            if status is not None:
+                status.update(text("query.phase", phase=state.phase))
+
+        return asked.run(
+            **spending, error=error, purpose=purpose, on_missing=on_missing, progress=tell
+        )
+
+
+def _show_result(answered: Result, format: ResultFormat) -> None:
+    from sandbox.cli.answers import show_answer
+
+    show_answer(answered, format)

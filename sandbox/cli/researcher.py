@@ -1,0 +1,68 @@
+"""`sandbox researcher`: join a coordinator; be admitted or revoked by the owners."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sandbox.cli.profile import ProfileOption
+from sandbox.cli.terminal import examples, say
+from sandbox.errors import InputError
+from sandbox.messages import text
+
+app = typer.Typer(name="researcher", help=text("help.researcher.root"), no_args_is_help=True)
+
+
+@app.command(
+    "join",
+    help=text("help.researcher.join"),
+    epilog=examples("sandbox researcher join TOKEN --profile me"),
+)
+def join(
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help=text("option.token"))],
+    profile: Annotated[
+        Path, typer.Option("--profile", envvar="SANDBOX_PROFILE", help=text("option.new_profile"))
+    ],
+) -> None:
+    """Exchange a one-time token for a certificate."""
+    from sandbox.cli.joining import join as enrol
+
+    joined = enrol(token, profile)
+    say("researcher.joined", name=joined.name, fingerprint=joined.fingerprint, folder=profile)
+
+
+@app.command(
+    "revoke",
+    help=text("help.researcher.revoke"),
+    epilog=examples(
+        "sandbox researcher revoke FINGERPRINT --profile plant/nodes/a",
+        "sandbox researcher revoke FINGERPRINT --profile plant/coordinator",
+    ),
+)
+def revoke(
+    fingerprint: Annotated[
+        str, typer.Argument(metavar="FINGERPRINT", help=text("option.fingerprint"))
+    ],
+    profile: ProfileOption = None,
+) -> None:
+    """Refuse a researcher from now on, at the node or coordinator of this profile."""
+    from sandbox.cli.profile import party_folder
+    from sandbox.crypto.identity import Role, load_public
+    from sandbox.crypto.trust import Trust
+
+    folder = party_folder(profile)
+    role = load_public(folder).role
+    if role is Role.NODE:
+        from sandbox.cli.node import unpin
+
+        unpin(folder, fingerprint)
+    elif role is Role.COORDINATOR:
+        trust = Trust(folder)
+        if fingerprint not in trust.identities():
+            raise InputError("SB-1331", fingerprint=fingerprint)
+        trust.revoke(fingerprint)
+    else:
+        raise InputError("SB-1332", role=role.value)
+    say("researcher.revoked", fingerprint=fingerprint, folder=folder)

@@ -1,0 +1,156 @@
+"""What a terminal shows: tables or JSON, errors with their cure, progress, examples in help.
+
+JSON always carries `schema_version`. Colours and live views appear on a terminal only. Rich is
+imported inside functions, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sandbox.errors import SandboxError
+from sandbox.messages import text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+SCHEMA_VERSION = 1
+
+
+class Format(StrEnum):
+    """How a command prints."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class ResultFormat(StrEnum):
+    """How an answer prints."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    ARROW = "arrow"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help=text("option.format"))]
+
+
+def examples(*commands: str) -> str:
+    """Return the examples shown under a command's help, one command a line."""
+    return "\b\n" + "\n".join([text("cli.examples"), *(f"  {command}" for command in commands)])
+
+
+def console(to_stderr: bool = False) -> Console:
+    """Return a console: colours on a terminal only."""
+    from rich.console import Console
+
+    return Console(stderr=to_stderr, highlight=False, soft_wrap=True)
+
+
+def say(key: str, **facts: object) -> None:
+    """Print the message `key` to stdout."""
+    typer.echo(text(key, **facts))
+
+
+def remark(key: str, **facts: object) -> None:
+    """Print the message `key` to stderr, where it disturbs no output."""
+    typer.echo(text(key, **facts), err=True)
+
+
+def show_json(**content: object) -> None:
+    """Print `content` as one JSON object with `schema_version`."""
+    document = {"schema_version": SCHEMA_VERSION, **content}
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+
+
+def show_rows(
+    format: Format, name: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]
+) -> None:
+    """Print `rows` as {name: rows} in JSON, else as a table with headings `column.*`."""
+    if format is Format.JSON:
+        show_json(**{name: list(rows)})
+        return
+    if not rows:
+        say("cli.nothing", what=name)
+        return
+    show_table([text(f"column.{column}") for column in columns], _cells(rows, columns))
+
+
+def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Print a plain table; numbers are aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for index, heading in enumerate(headings):
+        numeric = all(_is_number(row[index]) for row in rows)
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def show_facts(format: Format, facts: dict[str, Any]) -> None:
+    """Print one thing's facts: JSON, or a line for each with its heading."""
+    if format is Format.JSON:
+        show_json(**facts)
+        return
+    headings = {key: text(f"column.{key}") for key in facts}
+    width = max(map(len, headings.values()))
+    for key, value in facts.items():
+        typer.echo(f"{headings[key]:<{width}}  {_cell(value)}")
+
+
+def show_error(error: SandboxError, as_json: bool) -> None:
+    """Print an error to stderr: code, sentence, cure."""
+    if as_json:
+        content = {
+            "code": error.code,
+            "kind": type(error).__name__,
+            "text": error.sentence,
+            "cure": error.cure,
+            "facts": error.facts,
+        }
+        document = {"schema_version": SCHEMA_VERSION, "error": content}
+        typer.echo(json.dumps(document, ensure_ascii=False), err=True)
+        return
+    if sys.stderr.isatty():
+        typer.secho(error.code, fg="red", bold=True, nl=False, err=True)
+        typer.echo(str(error).removeprefix(error.code), err=True)
+    else:
+        typer.echo(str(error), err=True)
+
+
+@contextmanager
+def waiting(key: str, **facts: object) -> Iterator[Status | None]:
+    """Show a spinner with message `key` on a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with console(to_stderr=True).status(text(key, **facts)) as status:
+        yield status
+
+
+def _cells(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[list[str]]:
+    return [[_cell(row.get(column)) for column in columns] for row in rows]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "", 1).replace(",", "").lstrip("-+").isdigit()

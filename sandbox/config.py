@@ -1,0 +1,181 @@
+"""The configuration of each party: one `config.toml` in its folder, checked before anything starts.
+
+A wrong file is named with its line, its key and the nearest key that exists.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from sandbox.errors import InputError
+
+CONFIG_FILE = "config.toml"
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+Address = Annotated[str, StringConstraints(pattern=r"^[^\s:/]+:\d{1,5}$")]
+Fingerprint = Annotated[str, StringConstraints(min_length=8, max_length=80)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Peer(_Strict):
+    """A node as its coordinator reaches it."""
+
+    name: Name
+    address: Address
+    fingerprint: Fingerprint
+
+
+class CoordinatorConfig(_Strict):
+    """coordinator/config.toml. `job_deadline_s`: longest a job may run, seconds."""
+
+    name: Name
+    listen: Address
+    enrol_listen: Address
+    nodes: tuple[Peer, ...] = Field(default=(), strict=False)
+    job_deadline_s: int = Field(default=600, ge=1, le=86_400)
+
+
+class NodeConfig(_Strict):
+    """nodes/NAME/config.toml. Memory and temporary space in MiB (2^20 bytes)."""
+
+    name: Name
+    listen: Address
+    coordinator: Address
+    coordinator_fingerprint: Fingerprint
+    workers_active: int = Field(default=2, ge=1, le=64)
+    worker_memory_mb: int = Field(default=1024, ge=64)
+    temp_limit_mb: int = Field(default=4096, ge=0)
+
+
+class ResearcherConfig(_Strict):
+    """researcher/config.toml and supervisor/config.toml. ε and δ: used where a query states none."""
+
+    name: Name
+    coordinator: Address
+    coordinator_fingerprint: Fingerprint
+    purpose: str = ""
+    epsilon: Decimal | None = Field(default=None, gt=0, allow_inf_nan=False, strict=False)
+    delta: Decimal | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False, strict=False)
+
+
+Config = TypeVar("Config", CoordinatorConfig, NodeConfig, ResearcherConfig)
+AnyConfig = CoordinatorConfig | NodeConfig | ResearcherConfig
+MODELS: dict[str, type[AnyConfig]] = {
+    "coordinator": CoordinatorConfig,
+    "node": NodeConfig,
+    "researcher": ResearcherConfig,
+    "supervisor": ResearcherConfig,
+}
+
+
+def load_coordinator(profile: Path) -> CoordinatorConfig:
+    """Return the coordinator's configuration; raises InputError SB-1300..SB-1304."""
+    return _load(profile / CONFIG_FILE, CoordinatorConfig)
+
+
+def load_node(profile: Path) -> NodeConfig:
+    """Return a node's configuration; raises InputError SB-1300..SB-1304."""
+    return _load(profile / CONFIG_FILE, NodeConfig)
+
+
+def load_researcher(profile: Path) -> ResearcherConfig:
+    """Return a researcher's or supervisor's configuration; raises InputError SB-1300..SB-1304."""
+    return _load(profile / CONFIG_FILE, ResearcherConfig)
+
+
+def check(file: Path) -> str:
+    """Return the role whose configuration `file` validly is; raises InputError SB-1300..SB-1304."""
+    role = _role_of(file)
+    _load(file, MODELS[role])
+    return role
+
+
+def _load(file: Path, model: type[Config]) -> Config:
+    written = _read(file)
+    try:
+        return model.model_validate(tomllib.loads(written, parse_float=Decimal))
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_error(file, error) from None
+    except ValidationError as error:
+        raise _first_problem(file, written, model, error) from None
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError("SB-1300", file=str(file), reason=error.strerror or "") from None
+    except UnicodeDecodeError:
+        raise InputError("SB-1300", file=str(file), reason="not UTF-8") from None
+
+
+def _syntax_error(file: Path, error: tomllib.TOMLDecodeError) -> InputError:
+    place = re.search(r"at line (\d+)", str(error))
+    line = int(place[1]) if place else 0
+    return InputError("SB-1301", file=str(file), line=line, detail=str(error).split(" (at")[0])
+
+
+def _first_problem(
+    file: Path, written: str, model: type[AnyConfig], error: ValidationError
+) -> InputError:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    path = problem["loc"]
+    key = str(path[-1])
+    inside = Peer if len(path) > 1 else model
+    line = _line_of(written, path)
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, inside.model_fields, n=1, cutoff=0.0)
+        return InputError("SB-1302", file=str(file), line=line, key=key, nearest=near[0])
+    if problem["type"] == "missing":
+        return InputError("SB-1303", file=str(file), line=line, key=key)
+    return InputError("SB-1304", file=str(file), line=line, key=key, expected=problem["msg"])
+
+
+def _line_of(written: str, path: tuple[str | int, ...]) -> int:
+    """Return the 1-based line where `path` stands, or where its table begins, or 1."""
+    table, wanted = _table_of(path), str(path[-1])
+    here, count, found = "", -1, 1
+    for number, line in enumerate(written.splitlines(), start=1):
+        if header := re.match(r"\s*\[+\s*([\w.-]+)\s*\]+", line):
+            count = count + 1 if header[1] == here else 0
+            here = header[1]
+            if (here, count) == table:
+                found = number
+        elif (here, max(count, 0)) == table and re.match(rf'\s*"?{re.escape(wanted)}"?\s*=', line):
+            return number
+        elif len(path) > 1 and re.match(rf"\s*{re.escape(str(path[0]))}\s*=", line):
+            found = number
+    return found
+
+
+def _table_of(path: tuple[str | int, ...]) -> tuple[str, int]:
+    if len(path) == 1:
+        return "", 0
+    return str(path[0]), path[1] if isinstance(path[1], int) else 0
+
+
+def _role_of(file: Path) -> str:
+    """Tell a configuration's role by the identity beside it, else its folder, else its keys."""
+    identity = file.parent / "identity.json"
+    if identity.exists():
+        role = str(json.loads(identity.read_text(encoding="utf-8")).get("role", ""))
+        if role in MODELS:
+            return role
+    folder = file.absolute().parent
+    if folder.name in MODELS:
+        return folder.name
+    if folder.parent.name == "nodes":
+        return "node"
+    keys = set(re.findall(r"^\s*\[*\s*(\w+)", _read(file), flags=re.MULTILINE))
+    return max(MODELS, key=lambda role: len(keys & set(MODELS[role].model_fields)))
