@@ -79,32 +79,46 @@ def read_log(lines: Iterable[str]) -> tuple[PublicIdentity, list[Record], list[S
 def verify_log(
     identity: PublicIdentity, records: Sequence[Record], heads: Sequence[Signed]
 ) -> Break | None:
-    """Return the first break of an exported log, or None if every signed head vouches for it.
+    """Return the first break of an exported log, or None if its signed heads vouch for all of it.
 
-    Entries after the last head are vouched for by nobody and count as broken, as does a log without
-    a head.
+    Entries after the last head are vouched for by nobody and count as broken. Raises TrustError for
+    a head that the log's owner did not sign.
     """
-    frontier, good = Frontier(), 0
-    signed = sorted((_head(identity, head) for head in heads), key=lambda head: head.size)
-    pending = iter(signed)
-    head = next(pending, None)
+    signed: dict[int, set[bytes]] = {}
+    for document in heads:
+        head = _head(identity, document)
+        signed.setdefault(head.size, set()).add(head.root)
+    frontier, vouched = Frontier(), 0
     for index, record in enumerate(records):
-        if record.entry.sequence != index:
-            return _break(index, index, "SB-3205", index=index, found=record.entry.sequence)
-        if record.entry.leaf_hash != record.leaf:
-            return _break(index, index, "SB-3206", index=index)
-        if record.body is not None and not record.entry.records(canonical(record.body)):
-            return _break(index, index, "SB-3207", index=index)
+        fault = _fault(index, record)
+        if fault is not None:
+            return fault
         frontier = frontier.append(record.leaf)
-        while head is not None and head.size <= frontier.size:
-            if head.size == frontier.size and head.root != frontier.root:
-                return _break(good, index, "SB-3208", first=good, last=index)
-            good, head = head.size, next(pending, None)
-    if head is not None:
-        return _break(len(records), head.size - 1, "SB-3209", size=head.size, found=len(records))
-    if good < len(records):
-        return _break(good, len(records) - 1, "SB-3210", first=good)
+        roots = signed.get(frontier.size)
+        if roots is not None:
+            if roots != {frontier.root}:
+                return _break("SB-3208", vouched, index)
+            vouched = frontier.size
+    if max(signed, default=0) > len(records):
+        return _break("SB-3209", len(records), max(signed) - 1)
+    if vouched < len(records):
+        return _break("SB-3210", vouched, len(records) - 1)
     return None
+
+
+def _fault(index: int, record: Record) -> Break | None:
+    """What can be seen wrong in one entry alone."""
+    if record.entry.sequence != index:
+        return _break("SB-3205", index, index)
+    if record.entry.leaf_hash != record.leaf:
+        return _break("SB-3206", index, index)
+    if record.body is not None and not record.entry.records(canonical(record.body)):
+        return _break("SB-3207", index, index)
+    return None
+
+
+def _break(code: str, first: int, last: int) -> Break:
+    return Break(first, last, code, TrustError(code, first=first, last=last).sentence)
 
 
 def _head(identity: PublicIdentity, signed: Signed) -> Head:
@@ -112,10 +126,6 @@ def _head(identity: PublicIdentity, signed: Signed) -> Head:
     if head.log != identity.fingerprint:
         raise TrustError("SB-3201", expected=identity.fingerprint, found=head.log)
     return head
-
-
-def _break(first: int, last: int, code: str, **facts: int) -> Break:
-    return Break(first, last, code, TrustError(code, **facts).sentence)
 
 
 def _record(document: dict[str, Any]) -> Record:

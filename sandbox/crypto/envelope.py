@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sandbox.crypto.identity import DOMAIN, Document, canonical, parse
+from sandbox.crypto.identity import Document, canonical, parse
 from sandbox.crypto.rings import CHECK_SLOTS, Ring, ring_named
 from sandbox.errors import TrustError
 
@@ -50,8 +50,8 @@ class Envelope:
 
 
 def digest(envelope: bytes) -> str:
-    """Return the SHA-256 (hex) by which jobs and statements name an envelope."""
-    return hashlib.sha256(DOMAIN + b"envelope\0" + envelope).hexdigest()
+    """Return the SHA-256 (hex) of its bytes, by which jobs and statements name an envelope."""
+    return hashlib.sha256(envelope).hexdigest()
 
 
 def pack(header: Document, parts: Sequence[bytes]) -> bytes:

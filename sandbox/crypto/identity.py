@@ -73,7 +73,7 @@ def parse(body: bytes) -> Document:
 
 
 def document_digest(kind: str, body: bytes) -> str:
-    """Return the SHA-256 (hex) that names a document of `kind`, signed or not; `body` is its text."""
+    """Return the SHA-256 (hex) that names a document of `kind` with text `body`."""
     return hashlib.sha256(_message(kind, body)).hexdigest()
 
 
