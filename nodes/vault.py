@@ -1,0 +1,417 @@
+"""A node's memory: tasks, the ledger of what was lost, and the log of every act.
+
+Each act below is one transaction. Budget is reserved and on disk before any row is read; share,
+spend and log entry are committed together before the share leaves; asked again, the node answers
+the same bytes. What was reserved counts as spent for ever, so after any crash the recorded loss is
+at least the true one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from nodes import ledger
+from nodes.database import Database
+from nodes.journal import EntryKind, Journal
+from nodes.ledger import Demand
+from sandbox.crypto.identity import Identity, Signed, canonical, parse
+from sandbox.errors import ProtocolError, SandboxError, TrustError
+from sandbox.privacy.accounting import Charge
+from sandbox.privacy.budget import Spent
+
+VAULT_FILE = "vault.db"
+
+
+class TaskState(StrEnum):
+    """Where a task stands. WAITING is for its approval; the last four are final."""
+
+    WAITING = "waiting"
+    ACCEPTED = "accepted"
+    ROSTERED = "rostered"
+    RESERVED = "reserved"
+    COMMITTED = "committed"
+    REFUSED = "refused"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+FINAL = (TaskState.COMMITTED, TaskState.REFUSED, TaskState.FAILED, TaskState.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A node's part of one job. `received_ms`: Unix milliseconds of its first arrival. `attempt`:
+    the coordinator's count of offers. `refusal`: (kind, code, facts) of a refusal or failure."""
+
+    job: str
+    digest: str
+    researcher: str
+    document: Signed
+    state: TaskState
+    attempt: int
+    received_ms: int
+    offer: bytes | None
+    roster: str | None
+    refusal: tuple[str, str, dict[str, str | int | float]] | None
+
+
+@dataclass(frozen=True)
+class StoredShare:
+    """What left, or will: ciphertext bytes and the signed release statement."""
+
+    share: bytes
+    release: bytes
+
+
+class Vault:
+    """The acts of a node on its file. `log` is its Merkle log.
+
+    clock: Unix time in milliseconds. crash_at: see Database.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        identity: Identity,
+        *,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        crash_at: Callable[[str], None] | None = None,
+    ) -> None:
+        self.database = Database(file, crash_at) if crash_at else Database(file)
+        self.clock = clock
+        self.log = Journal(self.database, identity, clock)
+
+    @classmethod
+    def open(cls, profile: Path, identity: Identity) -> Vault:
+        """Open the vault in a node's folder, made if it is new; raises StateError SB-6001.."""
+        return cls(profile / VAULT_FILE, identity)
+
+    def close(self) -> None:
+        """Release the file."""
+        self.database.close()
+
+    def now_s(self) -> int:
+        """Return the vault's clock in Unix seconds."""
+        return self.clock() // 1000
+
+    # Tasks
+
+    def accept_job(self, job: str, document: Signed, *, waiting: bool = False) -> Task:
+        """Store a verified job, once; `waiting` for approval or not. Returns the task as it stands.
+
+        Raises ProtocolError SB-6010 when the id stands for another job; the attempt is logged.
+        """
+        with self.database.write("accept_job") as connection:
+            known = self._find(connection, job)
+            if known is None:
+                state = TaskState.WAITING if waiting else TaskState.ACCEPTED
+                self._insert(connection, job, document, state)
+                self.log.write(
+                    connection,
+                    EntryKind.JOB,
+                    {"digest": document.digest, "researcher": document.signer},
+                    job,
+                )
+                return self._get(connection, document.digest)
+            if known.digest != document.digest:
+                self.log.write(connection, EntryKind.REFUSAL, _other_body(document), job)
+        if known.digest != document.digest:
+            raise ProtocolError("SB-6010", job=job)
+        return known
+
+    def refuse_job(self, job: str, document: Signed, error: SandboxError) -> Task:
+        """Record that a verified job was refused, and why."""
+        with self.database.write("refuse_job") as connection:
+            known = self._find(connection, job)
+            if known is None:
+                self._insert(connection, job, document, TaskState.ACCEPTED)
+            elif known.digest != document.digest or known.state in FINAL:
+                return known
+            self._end(connection, document.digest, TaskState.REFUSED, EntryKind.REFUSAL, error)
+            return self._get(connection, document.digest)
+
+    def fail_job(self, digest: str, error: SandboxError) -> Task:
+        """End a task that cannot be completed; what it reserved stays spent."""
+        return self._give_up(digest, TaskState.FAILED, EntryKind.FAILURE, error)
+
+    def cancel(self, digest: str) -> Task:
+        """Give up a task that has not been committed; what it reserved stays spent.
+
+        A committed or ended task stays as it is.
+        """
+        return self._give_up(digest, TaskState.CANCELLED, EntryKind.CANCELLATION, None)
+
+    def store_offer(self, digest: str, attempt: int, offer: bytes, secret: bytes) -> bytes:
+        """Keep an offer and its one-time secret; returns the offer stored for this attempt.
+
+        A later attempt replaces an offer until a roster is signed; else ProtocolError SB-6011.
+        """
+        with self.database.write("store_offer") as connection:
+            task = self._get(connection, digest)
+            if task.offer is not None and task.attempt == attempt:
+                return task.offer
+            if task.state is not TaskState.ACCEPTED or attempt < task.attempt:
+                raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
+            self._update(connection, digest, attempt=attempt, offer=offer, secret=secret)
+        return offer
+
+    def offer_secret(self, digest: str) -> bytes:
+        """Return the one-time secret of the task's offer; raises ProtocolError SB-6011 if gone."""
+        with self.database.read() as connection:
+            secret = connection.execute(
+                sa.text("SELECT secret FROM tasks WHERE digest = :digest"), {"digest": digest}
+            ).scalar()
+            if secret is None:
+                task = self._get(connection, digest)
+                raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
+        return bytes(secret)
+
+    def sign_roster(self, digest: str, roster: str) -> None:
+        """Bind the task to one roster (by digest), for ever, before the signature is made.
+
+        The same roster again is fine; raises TrustError SB-6012 for any other.
+        """
+        with self.database.write("sign_roster") as connection:
+            task = self._get(connection, digest)
+            if task.roster == roster:
+                return
+            if task.roster is None and task.state is TaskState.ACCEPTED and task.offer is not None:
+                self._update(connection, digest, state=TaskState.ROSTERED, roster=roster)
+                self.log.write(connection, EntryKind.ROSTER, {"roster": roster}, task.job)
+                return
+            other = task.roster is not None
+            if other:
+                self.log.write(connection, EntryKind.REFUSAL, {"other_roster": roster}, task.job)
+        if other:
+            raise TrustError("SB-6012", job=task.job)
+        raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
+
+    # The two-phase spend
+
+    def reserve(self, digest: str, charge: Charge, demands: Sequence[Demand]) -> int:
+        """Reserve a job's charge in every budget, or in none; returns a lease for commit_share.
+
+        On disk when it returns. A task that was reserved before a crash is not charged again; its
+        new lease makes every older one void. Raises Refusal SB-2100..SB-2102 if it does not fit,
+        ProtocolError SB-6011 in any other state, StateError SB-6020/SB-6021.
+        """
+        with self.database.write("reserve") as connection:
+            self.log.require_confirmed(connection)
+            task = self._get(connection, digest)
+            if task.state is TaskState.ROSTERED:
+                for demand in demands:
+                    ledger.reserve(connection, task.job, charge, demand, self.now_s())
+                body = {"groups": sorted({demand.group for demand in demands})}
+                self.log.write(connection, EntryKind.RESERVATION, body, task.job)
+            elif task.state is not TaskState.RESERVED:
+                raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
+            lease = connection.execute(
+                sa.text(
+                    "UPDATE tasks SET state = 'reserved', lease = lease + 1, changed_ms = :now"
+                    " WHERE digest = :digest RETURNING lease"
+                ),
+                {"digest": digest, "now": self.clock()},
+            ).scalar_one()
+        return int(lease)
+
+    def commit_share(self, digest: str, lease: int, share: bytes, release: bytes) -> None:
+        """Store share, release statement, spend and log entry in one transaction.
+
+        Only after this may the share leave. Raises ProtocolError SB-6013 for a lease that a later
+        one replaced, SB-6011 in another state, StateError SB-6020/SB-6021.
+        """
+        with self.database.write("commit_share") as connection:
+            self.log.require_confirmed(connection)
+            task = self._get(connection, digest)
+            if task.state is not TaskState.RESERVED:
+                raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
+            newest = connection.execute(
+                sa.text("SELECT lease FROM tasks WHERE digest = :digest"), {"digest": digest}
+            ).scalar_one()
+            if newest != lease:
+                raise ProtocolError("SB-6013", job=task.job)
+            self._update(
+                connection,
+                digest,
+                state=TaskState.COMMITTED,
+                share=share,
+                release=release,
+                secret=None,
+            )
+            connection.execute(
+                sa.text("UPDATE ledger SET state = 'spent' WHERE job = :job"), {"job": task.job}
+            )
+            body = {
+                "roster": task.roster,
+                "share": hashlib.sha256(share).hexdigest(),
+                "release": hashlib.sha256(release).hexdigest(),
+            }
+            self.log.write(connection, EntryKind.RELEASE, body, task.job)
+
+    def stored_share(self, digest: str) -> StoredShare | None:
+        """Return what was committed for a job, the same bytes every time, or None.
+
+        Raises StateError SB-6020/SB-6021 while nothing may leave.
+        """
+        with self.database.read() as connection:
+            self.log.require_confirmed(connection)
+            row = connection.execute(
+                sa.text("SELECT share, release FROM tasks WHERE digest = :digest"),
+                {"digest": digest},
+            ).one_or_none()
+        if row is None or row.share is None:
+            return None
+        return StoredShare(bytes(row.share), bytes(row.release))
+
+    def spent(self, group: str, researcher: str = "") -> Spent | None:
+        """Return what a budget has lost, reservations included; researcher "": the group's."""
+        with self.database.read() as connection:
+            return ledger.spent(connection, group, researcher)
+
+    # Encryption contexts
+
+    def keep_context(self, digest: str, context: bytes) -> None:
+        """Keep a result key's public contexts, already checked, by their digest."""
+        with self.database.write("keep_context") as connection:
+            connection.execute(
+                sa.text("INSERT OR IGNORE INTO contexts VALUES (:digest, :context)"),
+                {"digest": digest, "context": context},
+            )
+
+    def context(self, digest: str) -> bytes | None:
+        """Return kept public contexts, or None."""
+        with self.database.read() as connection:
+            context = connection.execute(
+                sa.text("SELECT context FROM contexts WHERE digest = :digest"), {"digest": digest}
+            ).scalar()
+        return None if context is None else bytes(context)
+
+    # Reading tasks
+
+    def task(self, digest: str) -> Task:
+        """Return the task of a job by its digest; raises ProtocolError SB-6014 if unknown."""
+        with self.database.read() as connection:
+            return self._get(connection, digest)
+
+    def task_of(self, job: str) -> Task | None:
+        """Return the task of a job by its id, or None."""
+        with self.database.read() as connection:
+            return self._find(connection, job)
+
+    def tasks(self, states: Iterable[TaskState] = tuple(TaskState)) -> list[Task]:
+        """Return tasks in these states, oldest first."""
+        with self.database.read() as connection:
+            rows = connection.execute(
+                sa.text("SELECT * FROM tasks ORDER BY received_ms, job")
+            ).all()
+        wanted = set(states)
+        return [task for task in map(_task, rows) if task.state in wanted]
+
+    # Within a transaction
+
+    def set_state(self, connection: sa.Connection, digest: str, state: TaskState) -> None:
+        """Move a task within a transaction of the caller, who also writes the log entry."""
+        self._update(connection, digest, state=state)
+
+    def _insert(
+        self, connection: sa.Connection, job: str, document: Signed, state: TaskState
+    ) -> None:
+        now = self.clock()
+        connection.execute(
+            sa.text(
+                "INSERT INTO tasks (job, digest, researcher, document, state, attempt, lease,"
+                " received_ms, changed_ms)"
+                " VALUES (:job, :digest, :researcher, :document, :state, 0, 0, :now, :now)"
+            ),
+            {
+                "job": job,
+                "digest": document.digest,
+                "researcher": document.signer,
+                "document": canonical(document.to_document()),
+                "state": state,
+                "now": now,
+            },
+        )
+
+    def _update(self, connection: sa.Connection, digest: str, **values: Any) -> None:
+        values["changed_ms"] = self.clock()
+        assignments = ", ".join(f"{name} = :{name}" for name in values)
+        connection.execute(
+            sa.text(f"UPDATE tasks SET {assignments} WHERE digest = :digest"),
+            {**values, "digest": digest},
+        )
+
+    def _give_up(
+        self, digest: str, state: TaskState, kind: EntryKind, error: SandboxError | None
+    ) -> Task:
+        with self.database.write(state.value) as connection:
+            task = self._get(connection, digest)
+            if task.state in FINAL:
+                return task
+            self._end(connection, digest, state, kind, error)
+            return self._get(connection, digest)
+
+    def _end(
+        self,
+        connection: sa.Connection,
+        digest: str,
+        state: TaskState,
+        kind: EntryKind,
+        error: SandboxError | None,
+    ) -> None:
+        refusal = None if error is None else [type(error).__name__, error.code, error.facts]
+        self._update(
+            connection,
+            digest,
+            state=state,
+            refusal=None if refusal is None else json.dumps(refusal),
+            secret=None,
+        )
+        task = self._get(connection, digest)
+        self.log.write(connection, kind, {"code": error.code if error else ""}, task.job)
+
+    def _find(self, connection: sa.Connection, job: str) -> Task | None:
+        row = connection.execute(
+            sa.text("SELECT * FROM tasks WHERE job = :job"), {"job": job}
+        ).one_or_none()
+        return None if row is None else _task(row)
+
+    def _get(self, connection: sa.Connection, digest: str) -> Task:
+        row = connection.execute(
+            sa.text("SELECT * FROM tasks WHERE digest = :digest"), {"digest": digest}
+        ).one_or_none()
+        if row is None:
+            raise ProtocolError("SB-6014", digest=digest)
+        return _task(row)
+
+
+def _other_body(document: Signed) -> dict[str, str]:
+    return {"code": "SB-6010", "digest": document.digest, "researcher": document.signer}
+
+
+def _task(row: sa.Row[Any]) -> Task:
+    refusal = None
+    if row.refusal is not None:
+        kind, code, facts = json.loads(row.refusal)
+        refusal = (kind, code, facts)
+    return Task(
+        job=row.job,
+        digest=row.digest,
+        researcher=row.researcher,
+        document=Signed.from_document(parse(bytes(row.document))),
+        state=TaskState(row.state),
+        attempt=row.attempt,
+        received_ms=row.received_ms,
+        offer=None if row.offer is None else bytes(row.offer),
+        roster=row.roster,
+        refusal=refusal,
+    )

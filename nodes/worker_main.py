@@ -1,0 +1,206 @@
+"""A warm server that never sees data, and its single-use workers.
+
+`python -m nodes.worker_main KIND FD COUNT` imports what the kind needs, then keeps COUNT forked
+children standing by. A child takes one request (a socket passed over FD), serves it and exits, so
+no request meets the memory of another. The server starts no thread: only so is fork safe. Messages
+are a length, a JSON header and raw bytes; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+FRAGMENT, ENCRYPTION = "fragment", "encryption"
+READY, TAKEN = b"R", b"T"
+MOST_BYTES = 1 << 28
+NODE_GONE = 7
+_LENGTHS = struct.Struct(">II")
+
+Header = dict[str, Any]
+Handler = Callable[[Header, bytes], tuple[Header, bytes]]
+
+
+def message(header: Mapping[str, Any], part: bytes = b"") -> bytes:
+    """Return one message: length of header and part (4 bytes each, big-endian), then both."""
+    head = json.dumps(header, separators=(",", ":")).encode()
+    return _LENGTHS.pack(len(head), len(part)) + head + part
+
+
+def lengths(prefix: bytes) -> tuple[int, int]:
+    """Return the lengths of header and part; raises ValueError above MOST_BYTES."""
+    head, part = _LENGTHS.unpack(prefix)
+    if head + part > MOST_BYTES:
+        raise ValueError("message too long")
+    return head, part
+
+
+PREFIX_BYTES = _LENGTHS.size
+
+
+def parse_header(head: bytes) -> Header:
+    """Return a message's header; raises ValueError if it is no JSON object."""
+    header = json.loads(head)
+    if not isinstance(header, dict):
+        raise ValueError("no object")
+    return header
+
+
+def receive(peer: socket.socket) -> tuple[Header, bytes]:
+    """Read one message; raises EOFError when the peer is gone."""
+    head, part = lengths(_exactly(peer, PREFIX_BYTES))
+    return parse_header(_exactly(peer, head)), _exactly(peer, part)
+
+
+def _exactly(peer: socket.socket, count: int) -> bytes:
+    received = bytearray()
+    while len(received) < count:
+        piece = peer.recv(min(count - len(received), 1 << 20))
+        if not piece:
+            raise EOFError
+        received += piece
+    return bytes(received)
+
+
+def fragments() -> Handler:
+    """Open an empty DuckDB session; the handler runs one fragment in it, locked."""
+    import duckdb
+
+    from nodes import sources
+    from sandbox.catalog import ColumnType
+
+    connection = duckdb.connect(":memory:")
+
+    def run(request: Header, _: bytes) -> tuple[Header, bytes]:
+        source = sources.from_document(request["source"])
+        columns = [(name, ColumnType(kind)) for name, kind in request["columns"]]
+        if not sources.unchanged(source):
+            raise RuntimeError("source changed")
+        sources.open_locked(connection, source, columns, request["settings"])
+        vector = [0] * request["length"]
+        for position, value in connection.execute(request["sql"]).fetchall():
+            vector[position] = int(value)
+        if not sources.unchanged(source):
+            raise RuntimeError("source changed")
+        return {"vector": vector}, b""
+
+    return run
+
+
+def encryptions() -> Handler:
+    """Return the handler that encrypts residues under a result key's public contexts."""
+    import numpy as np
+
+    from sandbox.crypto import he
+    from sandbox.crypto.rings import ring_named
+
+    def run(request: Header, part: bytes) -> tuple[Header, bytes]:
+        ring, length = ring_named(request["ring"]), request["length"]
+        contexts, residues = part[: request["contexts"]], part[request["contexts"] :]
+        slots = np.frombuffer(residues, dtype="<u8").reshape(len(ring.plain_moduli), -1)
+        return {}, he.encrypt_slots(contexts, ring, length, slots)
+
+    return run
+
+
+def imports(kind: str) -> None:
+    """Import what a kind needs, so that children inherit it; starts no thread."""
+    if kind == FRAGMENT:
+        import duckdb  # noqa: F401
+        import numpy as np  # noqa: F401
+
+        import nodes.sources  # noqa: F401
+    else:
+        import sandbox.crypto.he  # noqa: F401
+
+
+def stand_by(kind: str, tray: socket.socket) -> int:
+    """Serve one request from the tray; returns the exit status."""
+    handler = fragments() if kind == FRAGMENT else encryptions()
+    _, passed, _, _ = socket.recv_fds(tray, 1, 1)
+    tray.close()
+    if not passed:
+        return NODE_GONE
+    peer = socket.socket(fileno=passed[0])
+    peer.sendall(TAKEN)
+    request, part = receive(peer)
+    confine(request["deadline_s"], request["memory_bytes"])
+    threading.Thread(target=die_with, args=(peer,), daemon=True).start()
+    try:
+        answer, ciphertext = handler(request, part)
+    except BaseException as failure:
+        # The message of a DuckDB error can print cell values: only its class leaves.
+        peer.sendall(message({"failed": type(failure).__name__}))
+        return 0
+    peer.sendall(message(answer, ciphertext))
+    return 0
+
+
+def confine(deadline_s: float, memory_bytes: int) -> None:
+    """Let the kernel end this process at its deadline and bound its memory (Linux)."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, deadline_s)
+    if sys.platform == "linux":
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            mapped = int(statm.read().split()[0]) * resource.getpagesize()
+        most = mapped + memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def die_with(peer: socket.socket) -> None:
+    """End this process when the node hangs up, even in the middle of a query."""
+    peer.recv(1)
+    os._exit(1)
+
+
+def serve(kind: str, tray: socket.socket, count: int) -> None:
+    """Keep `count` children alive until the node is gone."""
+    children: set[int] = set()
+    while True:
+        while len(children) < count:
+            child = os.fork()
+            if child == 0:
+                _child(kind, tray)
+            children.add(child)
+        ended, status = os.wait()
+        children.discard(ended)
+        code = os.waitstatus_to_exitcode(status)
+        if code == NODE_GONE:
+            return
+        if code != 0:
+            time.sleep(0.02)  # a worker that dies at once must not become a fork storm
+
+
+def _child(kind: str, tray: socket.socket) -> NoReturn:
+    status = 1
+    try:
+        # A crash of native code may print what it held; the server's log must not have it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        status = stand_by(kind, tray)
+    finally:
+        os._exit(status)
+
+
+def main() -> None:
+    """Import, say READY on the tray, stand by."""
+    kind, descriptor, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    # A core file would keep rows on disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    tray = socket.socket(fileno=descriptor)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    imports(kind)
+    tray.sendall(READY)
+    serve(kind, tray, count)
+
+
+if __name__ == "__main__":
+    main()
