@@ -95,7 +95,7 @@ def _request(
         head=to_message(from_message(reply.head)),
         identity=canonical(member.identity.to_document()),
         since=since,
-        consistency=reply.consistency[since] if since in reply.consistency else None,
+        consistency=reply.consistency.get(since),
     )
 
 

@@ -18,9 +18,11 @@ from typing import TypeVar
 from sandbox.coordinator.evidence import Evidence, Witnesses
 from sandbox.coordinator.nodelink import NodeLink
 from sandbox.coordinator.phases import TERMINAL, Phase
+from sandbox.coordinator.receipts import build_receipt
 from sandbox.coordinator.store import Store, StoredJob, StoredShare
 from sandbox.crypto import he
-from sandbox.crypto.identity import Identity, PublicIdentity, Signed, canonical
+from sandbox.crypto.identity import Identity, Signed, canonical
+from sandbox.crypto.trust import Trust
 from sandbox.errors import ProtocolError, SandboxError, Unavailable
 from sandbox.jobs import JobSpec, Missing, Offer, Roster, RosterMember, read_document
 from sandbox.rpc import node_pb2
@@ -56,15 +58,15 @@ class JobFlow:
         job: str,
         store: Store,
         identity: Identity,
-        links: Mapping[str, NodeLink],
-        researchers: Mapping[str, PublicIdentity],
+        links: Callable[[], Mapping[str, NodeLink]],
+        trust: Trust,
         witnesses: Witnesses,
     ) -> None:
         self._witnesses = witnesses
         self._store = store
         self._identity = identity
         self._links = links
-        self._researchers = researchers
+        self._trust = trust
         self._offers: list[Signed] = []
         self._waiting: dict[str, Waiting] = {}
         self._changed = asyncio.Event()
@@ -248,23 +250,35 @@ class JobFlow:
         """Gather heads and cosignatures; a node that is down for a moment is asked again."""
         while True:
             try:
-                return await self._witnesses.gather(self.signed, members, [*self._links.values()])
+                return await self._witnesses.gather(self.signed, members, [*self._links().values()])
             except Unavailable as error:
                 self._wait_for(str(error.facts.get("party", "")), "witness")
                 await asyncio.sleep(POLL_S)
 
     def _receipt(self, roster: Sequence[Signed], evidence: Sequence[Evidence]) -> bytes:
-        from sandbox.coordinator.receipts import build_receipt
-
-        return build_receipt(
+        shares = self._shares()
+        links = self._links()
+        parties = {
+            signer
+            for proof in evidence
+            for signer in (proof.node, *(cosigned.signer for cosigned in proof.cosignatures))
+        }
+        identities = [
+            self._identity.public,
+            self._trust.identities()[self.spec.researcher],
+            *(links[party].identity for party in sorted(parties)),
+        ]
+        receipt = build_receipt(
             self._identity,
             self.signed,
-            self._researchers[self.spec.researcher],
             roster,
-            self._shares(),
+            {share.node: load(share.release)[0] for share in shares},
+            {share.node: share.share for share in shares},
             self._store.sum(self.job.job),
             evidence,
+            identities,
         )
+        return receipt.to_json().encode()
 
     # State.
 
@@ -276,13 +290,13 @@ class JobFlow:
         return self._store.shares(self.job.job, self.job.attempt)
 
     def _link(self, member: str) -> NodeLink:
-        link = self._links.get(member)
+        link = self._links().get(member)
         if link is None:
             raise Unavailable("SB-5115", party=member)
         return link
 
     def _name(self, member: str) -> str:
-        link = self._links.get(member)
+        link = self._links().get(member)
         return member if link is None else link.identity.name
 
     def _move(self, to: Phase) -> None:

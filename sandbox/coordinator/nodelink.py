@@ -43,7 +43,7 @@ class NodeLink:
 
     async def close(self) -> None:
         """Close the channel."""
-        await self._channel.close()
+        await self._channel.close(None)
 
     async def describe(self) -> node_pb2.Description:
         """Return what the node says of itself."""
@@ -71,9 +71,7 @@ class NodeLink:
         )
         return from_message(await self._call(self._stub.SignRoster, request, SHORT_S))
 
-    async def compute(
-        self, job_digest: str, roster: Sequence[Signed], deadline_s: float
-    ) -> Share:
+    async def compute(self, job_digest: str, roster: Sequence[Signed], deadline_s: float) -> Share:
         """Ask for the share; waits for the node's release slot, at most `deadline_s`."""
         request = node_pb2.ComputeRequest(
             job_digest=job_digest, roster=[to_message(signature) for signature in roster]
@@ -112,7 +110,10 @@ class NodeLink:
     async def confirm_head(self, answers: Sequence[common_pb2.Document]) -> bool:
         """Hand the node its witnesses' answers; True when it may release again."""
         request = node_pb2.ConfirmHeadRequest(answers=answers)
-        return (await self._call(self._stub.ConfirmHead, request, SHORT_S)).confirmed
+        reply: node_pb2.ConfirmHeadReply = await self._call(
+            self._stub.ConfirmHead, request, SHORT_S
+        )
+        return reply.confirmed
 
     async def budget(self, request: Signed) -> Signed:
         """Return the node's signed statement of what is left to a researcher."""
@@ -129,4 +130,3 @@ class NodeLink:
             return await method(request, timeout=deadline_s)
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error, self.identity.name) from None
-

@@ -7,7 +7,7 @@ documents and metadata; a second start finds all of it and takes up the jobs tha
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,9 +119,7 @@ class Store:
         """Store a new job; False if this very job is known. Raises for another body under its id."""
         now = int(time.time())
         with self._write() as connection:
-            known = connection.execute(
-                sa.select(_jobs.c.digest).where(_jobs.c.job == job)
-            ).scalar()
+            known = connection.execute(sa.select(_jobs.c.digest).where(_jobs.c.job == job)).scalar()
             if known is not None:
                 if known != digest:
                     raise StateError("SB-6102", job=job)
@@ -273,9 +271,7 @@ class Store:
         """Return (ring, public context) by digest, or None."""
         with self._engine.connect() as connection:
             row = connection.execute(
-                sa.select(_contexts.c.ring, _contexts.c.context).where(
-                    _contexts.c.digest == digest
-                )
+                sa.select(_contexts.c.ring, _contexts.c.context).where(_contexts.c.digest == digest)
             ).first()
         return None if row is None else (row[0], row[1])
 
@@ -291,9 +287,7 @@ class Store:
         """Remember the size of `log` that `witness` has now cosigned."""
         with self._write() as connection:
             connection.execute(
-                _witnessed.delete().where(
-                    _witnessed.c.log == log, _witnessed.c.witness == witness
-                )
+                _witnessed.delete().where(_witnessed.c.log == log, _witnessed.c.witness == witness)
             )
             connection.execute(_witnessed.insert().values(log=log, witness=witness, size=size))
 
@@ -305,8 +299,8 @@ def _durable(connection: object, _record: object) -> None:
     cursor.close()
 
 
-def _stored_job(row: Mapping[str, object]) -> StoredJob:
+def _stored_job(row: sa.RowMapping) -> StoredJob:
     fields = {name: row[name] for name in StoredJob.__dataclass_fields__}
     fields["phase"] = Phase(str(row["phase"]))
-    fields["left_out"] = tuple(row["left_out"])  # type: ignore[arg-type]
-    return StoredJob(**fields)  # type: ignore[arg-type]
+    fields["left_out"] = tuple(row["left_out"])
+    return StoredJob(**fields)

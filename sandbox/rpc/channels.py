@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -37,11 +38,9 @@ def server_credentials(profile: Path) -> grpc.ServerCredentials:
     )
 
 
-def new_server(interceptors: tuple[grpc.aio.ServerInterceptor, ...]) -> grpc.aio.Server:
+def new_server(interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]]) -> grpc.aio.Server:
     """Return a server with our limits: 4 MB messages, 256 streams a connection, 1,024 calls."""
-    return grpc.aio.server(
-        interceptors=interceptors, options=_SERVER, maximum_concurrent_rpcs=1024
-    )
+    return grpc.aio.server(interceptors=interceptors, options=_SERVER, maximum_concurrent_rpcs=1024)
 
 
 def open_channel(profile: Path, address: str, peer: str) -> grpc.aio.Channel:

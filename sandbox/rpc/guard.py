@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -17,6 +17,8 @@ from sandbox.rpc.problems import abort
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+Streaming = Callable[..., AsyncIterator[Any]]
+
 DEFAULT_DEADLINE_S = 30.0
 
 log = logging.getLogger("sandbox.rpc")
@@ -24,13 +26,13 @@ log = logging.getLogger("sandbox.rpc")
 
 def peer_of(context: Context) -> PeerName:
     """Return role, name and fingerprint in the caller's certificate; raises TrustError SB-3110."""
-    pem = context.auth_context().get("x509_pem_cert")
-    if not pem:
+    pem = next(iter(context.auth_context().get("x509_pem_cert", ())), None)
+    if pem is None:
         raise TrustError("SB-3110")
-    return peer_name(pem[0])
+    return peer_name(pem)
 
 
-class Guard(grpc.aio.ServerInterceptor):
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Admits a caller by role, imposes a deadline that really stops the handler, closes errors.
 
     `allowed` maps a method's short name to the roles that may call it; a method that is not listed is
@@ -51,7 +53,9 @@ class Guard(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]
+        ],
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any]:
         handler = await continuation(details)
@@ -66,7 +70,7 @@ class Guard(grpc.aio.ServerInterceptor):
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                self._stream(method, handler.unary_stream),
+                self._stream(method, cast(Streaming, handler.unary_stream)),
                 handler.request_deserializer,
                 handler.response_serializer,
             )

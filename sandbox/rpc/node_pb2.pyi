@@ -126,14 +126,14 @@ class EvidenceReply(_message.Message):
     def __init__(self, head: _Optional[_Union[_common_pb2.Document, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[LogEntry, _Mapping]]] = ..., consistency: _Optional[_Mapping[int, Proof]] = ...) -> None: ...
 
 class LogEntry(_message.Message):
-    __slots__ = ("leaf", "sequence", "inclusion")
-    LEAF_FIELD_NUMBER: _ClassVar[int]
-    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("entry", "body", "inclusion")
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
     INCLUSION_FIELD_NUMBER: _ClassVar[int]
-    leaf: bytes
-    sequence: int
+    entry: bytes
+    body: bytes
     inclusion: Proof
-    def __init__(self, leaf: _Optional[bytes] = ..., sequence: _Optional[int] = ..., inclusion: _Optional[_Union[Proof, _Mapping]] = ...) -> None: ...
+    def __init__(self, entry: _Optional[bytes] = ..., body: _Optional[bytes] = ..., inclusion: _Optional[_Union[Proof, _Mapping]] = ...) -> None: ...
 
 class Proof(_message.Message):
     __slots__ = ("hashes",)

@@ -49,9 +49,10 @@ async def abort(
 
 def error_of_call(error: grpc.RpcError, party: str) -> SandboxError:
     """Return what a failed call means: the peer's own error, or that `party` is not there."""
-    for key, value in error.trailing_metadata() or ():
-        if key == METADATA_KEY and isinstance(value, bytes):
-            return error_of(common_pb2.Problem.FromString(value))
+    metadata = tuple(error.trailing_metadata() or ())
+    problem = next((datum.value for datum in metadata if datum.key == METADATA_KEY), None)
+    if isinstance(problem, bytes):
+        return error_of(common_pb2.Problem.FromString(problem))
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Unavailable("SB-5102", party=party)
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:

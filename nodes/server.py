@@ -1,0 +1,179 @@
+"""The provider's daemon: gRPC in front, tasks behind, workers forked before any thread exists."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from nodes.tasks import Tasks
+from nodes.vault import Vault
+from nodes.workers import Limits, Workers
+from sandbox import __version__
+from sandbox.config import load_node
+from sandbox.crypto.identity import Identity, Role, canonical
+from sandbox.errors import SandboxError, TrustError
+from sandbox.privacy.noise import OpenDPSampler, Sampler
+from sandbox.rpc import common_pb2, node_pb2, node_pb2_grpc
+from sandbox.rpc.channels import chunks, gather_chunks, new_server, server_credentials
+from sandbox.rpc.documents import from_message, to_message
+from sandbox.rpc.guard import Context, Guard, peer_of
+from sandbox.rpc.problems import problem_of
+from sandbox.rpc.stopping import stop_requested
+
+CONTEXT_LIMIT_BYTES = 2 << 20
+GRACE_S = 5.0
+
+_COORDINATOR = frozenset({Role.COORDINATOR})
+_METHODS = (
+    "Describe",
+    "PutContext",
+    "Offer",
+    "SignRoster",
+    "Compute",
+    "Evidence",
+    "Witness",
+    "LastHead",
+    "ConfirmHead",
+    "Budget",
+    "Cancel",
+)
+ALLOWED = dict.fromkeys(_METHODS, _COORDINATOR)
+DEADLINES_S = {"Compute": 900.0}
+
+log = logging.getLogger("sandbox.node")
+
+
+class NodeService(node_pb2_grpc.NodeServicer):
+    """The coordinator's calls. What they may do is decided by the signed documents in them."""
+
+    def __init__(self, name: str, tasks: Tasks) -> None:
+        self._name = name
+        self._tasks = tasks
+
+    async def Describe(  # noqa: N802
+        self, request: node_pb2.DescribeRequest, context: Context
+    ) -> node_pb2.Description:
+        return node_pb2.Description(
+            identity=canonical(self._tasks.identity.public.to_document()),
+            version=__version__,
+            datasets=[to_message(signed) for signed in self._tasks.signed_datasets()],
+            collections=[to_message(signed) for signed in self._tasks.signed_collections()],
+            awaiting_witness=self._tasks.witness_nonce or b"",
+            time=int(time.time() * 1000),
+        )
+
+    async def PutContext(  # noqa: N802
+        self, request: AsyncIterator[node_pb2.ContextPart], context: Context
+    ) -> common_pb2.Empty:
+        first = await anext(aiter(request))
+        joined = first.chunk + await gather_chunks(
+            (part.chunk async for part in request), CONTEXT_LIMIT_BYTES
+        )
+        await self._tasks.keep_context(first.digest, first.ring, joined)
+        return common_pb2.Empty()
+
+    async def Offer(  # noqa: N802
+        self, request: node_pb2.OfferRequest, context: Context
+    ) -> node_pb2.OfferReply:
+        self._from_own_coordinator(context)
+        try:
+            answer = self._tasks.offer(from_message(request.job), request.attempt)
+        except SandboxError as error:
+            return node_pb2.OfferReply(problem=problem_of(error, self._name))
+        if isinstance(answer, node_pb2.Wait):
+            return node_pb2.OfferReply(wait=answer)
+        return node_pb2.OfferReply(offer=to_message(answer))
+
+    async def SignRoster(  # noqa: N802
+        self, request: node_pb2.SignRosterRequest, context: Context
+    ) -> common_pb2.Document:
+        offers = [from_message(offer) for offer in request.offers]
+        return to_message(
+            self._tasks.sign_roster(from_message(request.job), request.roster, offers)
+        )
+
+    async def Compute(  # noqa: N802
+        self, request: node_pb2.ComputeRequest, context: Context
+    ) -> AsyncIterator[node_pb2.SharePart]:
+        roster = [from_message(signature) for signature in request.roster]
+        try:
+            share = await self._tasks.share(request.job_digest, roster)
+        except SandboxError as error:
+            yield node_pb2.SharePart(problem=problem_of(error, self._name))
+            return
+        yield node_pb2.SharePart(release=to_message(share.release))
+        for chunk in chunks(share.payload):
+            yield node_pb2.SharePart(chunk=chunk)
+
+    async def Evidence(  # noqa: N802
+        self, request: node_pb2.EvidenceRequest, context: Context
+    ) -> node_pb2.EvidenceReply:
+        return self._tasks.evidence(request.job_digest, request.since)
+
+    async def Witness(  # noqa: N802
+        self, request: node_pb2.WitnessRequest, context: Context
+    ) -> node_pb2.WitnessReply:
+        return self._tasks.witness(request)
+
+    async def LastHead(  # noqa: N802
+        self, request: node_pb2.LastHeadRequest, context: Context
+    ) -> common_pb2.Document:
+        return to_message(self._tasks.last_head(request.log, request.nonce))
+
+    async def ConfirmHead(  # noqa: N802
+        self, request: node_pb2.ConfirmHeadRequest, context: Context
+    ) -> node_pb2.ConfirmHeadReply:
+        answers = [from_message(answer) for answer in request.answers]
+        return node_pb2.ConfirmHeadReply(confirmed=self._tasks.confirm_head(answers))
+
+    async def Budget(  # noqa: N802
+        self, request: common_pb2.Document, context: Context
+    ) -> common_pb2.Document:
+        return to_message(self._tasks.budget(from_message(request)))
+
+    async def Cancel(  # noqa: N802
+        self, request: common_pb2.Document, context: Context
+    ) -> common_pb2.Empty:
+        self._tasks.cancel(from_message(request))
+        return common_pb2.Empty()
+
+    def _from_own_coordinator(self, context: Context) -> None:
+        """Refuse a coordinator other than the configured one, whatever authority signed it."""
+        if peer_of(context).fingerprint != self._tasks.coordinator:
+            raise TrustError("SB-3119")
+
+
+def serve(profile: Path) -> int:
+    """Run the node of `profile` in the foreground until SIGTERM or SIGINT; return 0."""
+    return run(profile, OpenDPSampler())
+
+
+def run(profile: Path, sampler: Sampler) -> int:
+    """Run a node that draws its noise from `sampler`."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    return asyncio.run(_serve(profile, sampler))
+
+
+async def _serve(profile: Path, sampler: Sampler) -> int:
+    config = load_node(profile)
+    identity = Identity.load(profile)
+    vault = Vault.open(profile, identity)
+    async with Workers(profile, Limits.of(config)) as workers:
+        tasks = Tasks(identity, config, vault, workers, sampler)
+        guard = Guard(config.name, ALLOWED, DEADLINES_S, vault.is_revoked)
+        server = new_server((guard,))
+        node_pb2_grpc.add_NodeServicer_to_server(NodeService(config.name, tasks), server)
+        port = server.add_secure_port(config.listen, server_credentials(profile))
+        await server.start()
+        print(
+            json.dumps({"ready": True, "role": "node", "name": config.name, "port": port}),
+            flush=True,
+        )
+        await stop_requested()
+        await server.stop(GRACE_S)
+    vault.close()
+    return 0

@@ -1,0 +1,298 @@
+"""A node's part of a job, from the signed job to the share that leaves.
+
+Offer: the job is verified, planned again, held against policy and approval. Roster: signed once every
+member is one the owner pinned. Share: reserve, compute, draw noise, encrypt, commit, and only then
+send, at a release slot. Each step is on disk before the next begins (vault.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from sandbox.privacy.policy import Decision
+
+from nodes.assessment import Assessment, assess, decide, demands
+from nodes.catalogue import OwnCatalogue
+from nodes.contexts import Contexts
+from nodes.sharing import Shared, make_share
+from nodes.slots import first_slot, wait_s
+from nodes.vault import Task, TaskState, Vault
+from nodes.workers import Workers
+from sandbox.config import NodeConfig
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, verify
+from sandbox.errors import BY_NAME, ProtocolError, SandboxError, StateError, TrustError, Unavailable
+from sandbox.jobs import (
+    CANCEL_KIND,
+    OFFER_KIND,
+    ROSTER_KIND,
+    Cancellation,
+    JobSpec,
+    Missing,
+    Offer,
+    Roster,
+    read_document,
+    read_job,
+)
+from sandbox.privacy.noise import Sampler
+from sandbox.rpc import node_pb2
+
+MOST_REMEMBERED = 256
+
+log = logging.getLogger("sandbox.node")
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A job that was verified and assessed, kept in memory between its steps."""
+
+    signed: Signed
+    spec: JobSpec
+    assessment: Assessment
+
+
+class Tasks:
+    """The steps of a job at this node."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        config: NodeConfig,
+        vault: Vault,
+        workers: Workers,
+        sampler: Sampler,
+    ) -> None:
+        self.identity = identity
+        self.coordinator = config.coordinator_fingerprint
+        self._name = config.name
+        self._vault = vault
+        self._workers = workers
+        self._sampler = sampler
+        self._contexts = Contexts(vault)
+        self.catalogue = OwnCatalogue(identity, vault)
+        self._accepted: OrderedDict[str, Accepted] = OrderedDict()
+        self._running: dict[str, asyncio.Task[Shared]] = {}
+
+    async def keep_context(self, digest: str, ring: str, contexts: bytes) -> None:
+        """Keep a researcher's public context once it has been checked."""
+        await self._contexts.keep(digest, ring, contexts)
+
+    def offer(self, signed: Signed, attempt: int) -> Signed | node_pb2.Wait:
+        """Return a signed offer for this attempt, or what the job must wait for.
+
+        Raises Refusal or TrustError; a refusal by a rule is final and logged.
+        """
+        accepted = self._accept(signed)
+        task = self._vault.task_of(accepted.spec.job)
+        if task is None:
+            task = self._admit(accepted)
+        self._raise_if_ended(task)
+        if not self._vault.log.may_release():
+            return node_pb2.Wait(reason=node_pb2.Wait.WITNESS)
+        if task.state is TaskState.WAITING:
+            return node_pb2.Wait(reason=node_pb2.Wait.APPROVAL)
+        if not self._contexts.has(accepted.spec.context):
+            return node_pb2.Wait(reason=node_pb2.Wait.CONTEXT)
+        secret = X25519PrivateKey.generate()
+        fresh = self.identity.sign(
+            OFFER_KIND,
+            Offer(
+                job=signed.digest,
+                attempt=attempt,
+                node=self.identity.public.fingerprint,
+                ephemeral=secret.public_key().public_bytes_raw().hex(),
+            ).body(),
+        )
+        stored = self._vault.store_offer(
+            signed.digest,
+            attempt,
+            canonical(fresh.to_document()),
+            secret.private_bytes_raw(),
+        )
+        return Signed.from_document(json.loads(stored))
+
+    def sign_roster(self, job: Signed, body: bytes, offers: Sequence[Signed]) -> Signed:
+        """Sign who takes part; raises TrustError for a roster that does not fit job, offers or pins."""
+        accepted = self._accept(job)
+        signed = self.identity.sign_bytes(ROSTER_KIND, body)
+        roster = read_document(Roster, signed, json.loads(body))
+        self._check_roster(accepted, roster, offers)
+        self._vault.sign_roster(job.digest, signed.digest)
+        return signed
+
+    async def share(self, digest: str, roster: Sequence[Signed]) -> Shared:
+        """Return the share, made now or stored; the same bytes however often it is asked for."""
+        received = time.monotonic()
+        running = self._running.get(digest)
+        if running is None:
+            running = asyncio.create_task(self._share(digest, roster, received))
+            self._running[digest] = running
+            running.add_done_callback(lambda _: self._running.pop(digest, None))
+        # A caller that hangs up must not stop what is reserved already.
+        return await asyncio.shield(running)
+
+    def cancel(self, signed: Signed) -> None:
+        """Give up a task at its researcher's word; what was reserved stays spent."""
+        researcher = self._pinned(signed.signer, Role.RESEARCHER)
+        body = verify(signed, researcher, CANCEL_KIND)
+        task = self._vault.task_of(read_document(Cancellation, signed, body).job)
+        if task is not None and task.researcher == researcher.fingerprint:
+            self._vault.cancel(task.digest)
+
+    # Steps
+
+    def _accept(self, signed: Signed) -> Accepted:
+        """Return the job verified and assessed; remembered, since every step needs it."""
+        known = self._accepted.get(signed.digest)
+        if known is not None and known.signed == signed:
+            self._pinned(signed.signer, Role.RESEARCHER)
+            return known
+        researcher = self._pinned(signed.signer, Role.RESEARCHER)
+        spec = read_job(signed, researcher, int(time.time()))
+        if spec.coordinator != self.coordinator:
+            raise TrustError("SB-3119")
+        try:
+            assessment = assess(spec, self.catalogue.entries(), self.identity.public)
+        except SandboxError as error:
+            self._vault.refuse_job(spec.job, signed, error)
+            raise
+        accepted = Accepted(signed, spec, assessment)
+        self._accepted[signed.digest] = accepted
+        if len(self._accepted) > MOST_REMEMBERED:
+            self._accepted.popitem(last=False)
+        return accepted
+
+    def _admit(self, accepted: Accepted) -> Task:
+        """Hold a new job against the owner's policy; raises Refusal, which is logged."""
+        spec = accepted.spec
+        try:
+            decision = decide(spec, accepted.assessment, self._vault)
+        except SandboxError as error:
+            self._vault.refuse_job(spec.job, accepted.signed, error)
+            raise
+        waiting = decision is Decision.NEEDS_APPROVAL
+        return self._vault.accept_job(spec.job, accepted.signed, waiting=waiting)
+
+    def _check_roster(self, accepted: Accepted, roster: Roster, offers: Sequence[Signed]) -> None:
+        spec = accepted.spec
+        if roster.job != accepted.signed.digest:
+            raise TrustError("SB-3117", reason="job")
+        names = [member.node for member in roster.members]
+        if self.identity.public.fingerprint not in names or not set(names) <= set(spec.members):
+            raise TrustError("SB-3117", reason="members")
+        complete = len(names) == len(spec.members)
+        enough = len(names) >= spec.minimum_members
+        if not (complete or (spec.missing is Missing.PRESENT and enough)):
+            raise TrustError("SB-3117", reason="missing members")
+        offered = {offer.signer: offer for offer in offers}
+        for member in roster.members:
+            identity = self._member(member.node)
+            signed = offered.get(member.node)
+            if signed is None:
+                raise TrustError("SB-3117", reason="offer")
+            offer = read_document(Offer, signed, verify(signed, identity, OFFER_KIND))
+            if (offer.job, offer.attempt, offer.node, offer.ephemeral) != (
+                roster.job,
+                roster.attempt,
+                member.node,
+                member.ephemeral,
+            ):
+                raise TrustError("SB-3117", reason="offer")
+
+    async def _share(self, digest: str, signatures: Sequence[Signed], received: float) -> Shared:
+        stored = self._vault.stored_share(digest)
+        if stored is not None:
+            return Shared(Signed.from_document(json.loads(stored.release)), stored.share)
+        task = self._vault.task(digest)
+        self._raise_if_ended(task)
+        if task.state is TaskState.RESERVED:
+            # A crash fell between reservation and commit: charged, and never drawn again.
+            error = Unavailable("SB-5203")
+            self._vault.fail_job(digest, error)
+            raise error
+        if task.state is not TaskState.ROSTERED:
+            raise ProtocolError(
+                "SB-4004", job=task.job, found=task.state.value, expected="rostered"
+            )
+        accepted = self._accept(task.document)
+        roster = self._verified_roster(task, signatures)
+        plan = accepted.assessment.plan
+        lease = self._vault.reserve(
+            digest, accepted.assessment.noise.charge, demands(accepted, self._vault)
+        )
+        slot = first_slot(plan.table.card.row_bound, plan.length)
+        try:
+            shared = await make_share(
+                accepted.signed,
+                accepted.spec,
+                accepted.assessment,
+                roster,
+                signatures[0].digest,
+                self.identity,
+                X25519PrivateKey.from_private_bytes(self._vault.offer_secret(digest)),
+                self._vault,
+                self._workers,
+                self._sampler,
+                await asyncio.to_thread(self._contexts.get, accepted.spec.context),
+            )
+            release = canonical(shared.release.to_document())
+            self._vault.commit_share(digest, lease, shared.payload, release)
+        except SandboxError as error:
+            closed = error if isinstance(error, StateError) else Unavailable("SB-5203")
+            log.warning("task %s failed: %s", task.job, error.code)
+            self._vault.fail_job(digest, closed)
+            await _hold(received, slot)
+            raise closed from None
+        if not await _hold(received, slot):
+            raise Unavailable("SB-5117", node=self._name)
+        return shared
+
+    def _verified_roster(self, task: Task, signatures: Sequence[Signed]) -> Roster:
+        """Return the roster this node signed, with every member's signature under the same body."""
+        if not signatures or any(s.digest != task.roster for s in signatures):
+            raise TrustError("SB-3117", reason="roster")
+        bodies = {s.signer: verify(s, self._member(s.signer), ROSTER_KIND) for s in signatures}
+        roster = read_document(Roster, signatures[0], next(iter(bodies.values())))
+        if [member.node for member in roster.members] != sorted(bodies):
+            raise TrustError("SB-3117", reason="signatures")
+        return roster
+
+    # Who is who
+
+    def _member(self, fingerprint: str) -> PublicIdentity:
+        if fingerprint == self.identity.public.fingerprint:
+            return self.identity.public
+        pinned = self._vault.pins().get(fingerprint)
+        if pinned is None or pinned.role is not Role.NODE:
+            raise TrustError("SB-3116", fingerprint=fingerprint, node=self._name)
+        return pinned
+
+    def _pinned(self, fingerprint: str, role: Role) -> PublicIdentity:
+        pinned = self._vault.pins().get(fingerprint)
+        if pinned is None or pinned.role is not role:
+            raise TrustError("SB-3115", fingerprint=fingerprint, node=self._name)
+        return pinned
+
+    def _raise_if_ended(self, task: Task) -> None:
+        if task.refusal is not None:
+            kind, code, facts = task.refusal
+            raise BY_NAME[kind](code, **facts)
+        if task.state is TaskState.CANCELLED:
+            raise ProtocolError(
+                "SB-4004", job=task.job, found=task.state.value, expected="accepted"
+            )
+
+
+async def _hold(received: float, slot: int) -> bool:
+    """Wait for the next release slot; False if the last one has passed."""
+    left = wait_s(time.monotonic() - received, slot)
+    if left is None:
+        return False
+    await asyncio.sleep(left)
+    return True

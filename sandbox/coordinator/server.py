@@ -1,0 +1,291 @@
+"""The coordinator's process: takes jobs, drives them, relays ciphertext and signed statements."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from sandbox import __version__
+from sandbox.config import load_coordinator
+from sandbox.coordinator.enrolment import enrolment_server
+from sandbox.coordinator.evidence import Witnesses
+from sandbox.coordinator.jobflow import JobFlow
+from sandbox.coordinator.phases import TERMINAL
+from sandbox.coordinator.registry import Registry
+from sandbox.coordinator.store import Store, StoredJob
+from sandbox.crypto import he
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, verify
+from sandbox.crypto.rings import ring_named
+from sandbox.crypto.trust import Trust
+from sandbox.errors import InputError, SandboxError, TrustError
+from sandbox.jobs import (
+    BUDGET_REQUEST_KIND,
+    CANCEL_KIND,
+    BudgetRequest,
+    Cancellation,
+    read_document,
+    read_job,
+)
+from sandbox.rpc import common_pb2, coordinator_pb2, coordinator_pb2_grpc
+from sandbox.rpc.channels import chunks, gather_chunks, new_server, server_credentials
+from sandbox.rpc.documents import from_message, to_message
+from sandbox.rpc.guard import Context, Guard, peer_of
+from sandbox.rpc.problems import problem_of
+from sandbox.rpc.stopping import stop_requested
+
+CONTEXT_LIMIT_BYTES = 2 << 20
+GRACE_S = 5.0
+
+_ANYONE = frozenset(Role)
+_RESEARCHER = frozenset({Role.RESEARCHER})
+_READERS = frozenset({Role.RESEARCHER, Role.SUPERVISOR})
+ALLOWED = {
+    "Status": _ANYONE,
+    "Catalogue": _ANYONE,
+    "PutContext": _RESEARCHER,
+    "Submit": _RESEARCHER,
+    "Cancel": _RESEARCHER,
+    "Budget": _RESEARCHER,
+    "Watch": _READERS,
+    "Jobs": _READERS,
+    "Result": _READERS,
+}
+DEADLINES_S = {"Watch": 7 * 24 * 3600.0, "Result": 120.0}
+
+log = logging.getLogger("sandbox.coordinator")
+
+
+class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
+    """The calls of researchers, supervisors and nodes."""
+
+    def __init__(self, profile: Path) -> None:
+        self._identity = Identity.load(profile)
+        self._trust = Trust(profile)
+        self._store = Store(profile)
+        self._witnesses = Witnesses(self._store)
+        self.registry = Registry(profile)
+        self._flows: dict[str, JobFlow] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def resume(self) -> None:
+        """Take up the jobs that had not ended when the process did."""
+        for stored in self._store.unfinished():
+            self._drive(stored.job)
+
+    async def close(self) -> None:
+        """Stop driving; every job stays where its last step was written."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.registry.close()
+        self._store.close()
+
+    async def Status(  # noqa: N802
+        self, request: common_pb2.Empty, context: Context
+    ) -> coordinator_pb2.StatusReply:
+        nodes = [
+            coordinator_pb2.NodeStatus(
+                identity=canonical(view.link.identity.to_document()),
+                version=view.version,
+                address=view.link.address,
+                reachable=view.reachable,
+                last_seen=view.last_seen,
+                clock_skew_ms=view.clock_skew_ms,
+            )
+            for view in self.registry.nodes.values()
+        ]
+        return coordinator_pb2.StatusReply(
+            identity=canonical(self._identity.public.to_document()),
+            version=__version__,
+            nodes=nodes,
+        )
+
+    async def Catalogue(  # noqa: N802
+        self, request: common_pb2.Empty, context: Context
+    ) -> coordinator_pb2.CatalogueReply:
+        reply = coordinator_pb2.CatalogueReply()
+        for view in self.registry.nodes.values():
+            reply.identities.append(canonical(view.link.identity.to_document()))
+            reply.datasets.extend(to_message(signed) for signed in view.datasets)
+            reply.collections.extend(to_message(signed) for signed in view.collections)
+        return reply
+
+    async def PutContext(  # noqa: N802
+        self, request: AsyncIterator[coordinator_pb2.UploadPart], context: Context
+    ) -> common_pb2.Empty:
+        first = await anext(aiter(request))
+        joined = first.chunk + await gather_chunks(
+            (part.chunk async for part in request), CONTEXT_LIMIT_BYTES
+        )
+        ring = ring_named(first.ring)
+        if he.check_context(joined, ring) != first.digest:
+            raise TrustError("SB-3120")
+        self._store.add_context(first.digest, first.ring, peer_of(context).fingerprint, joined)
+        return common_pb2.Empty()
+
+    async def Submit(  # noqa: N802
+        self, request: common_pb2.Document, context: Context
+    ) -> coordinator_pb2.JobState:
+        signed = from_message(request)
+        spec = read_job(signed, self._caller(context, signed), int(time.time()))
+        if spec.coordinator != self._identity.public.fingerprint:
+            raise TrustError("SB-3121")
+        if self._store.context(spec.context) is None:
+            raise InputError("SB-3122")
+        document = json.dumps(signed.to_document()).encode()
+        if self._store.add_job(spec.job, signed.digest, spec.researcher, document):
+            self._drive(spec.job)
+        return self._state(self._owned(spec.job, context))
+
+    async def Watch(  # noqa: N802
+        self, request: coordinator_pb2.JobRequest, context: Context
+    ) -> AsyncIterator[coordinator_pb2.JobState]:
+        while True:
+            stored = self._owned(request.job, context)
+            flow = self._flows.get(request.job)
+            change = None if flow is None else asyncio.ensure_future(flow.change())
+            yield self._state(self._owned(request.job, context))
+            if stored.phase in TERMINAL or change is None:
+                return
+            await change
+
+    async def Jobs(  # noqa: N802
+        self, request: coordinator_pb2.JobsRequest, context: Context
+    ) -> coordinator_pb2.JobsReply:
+        peer = peer_of(context)
+        owner = None if peer.role is Role.SUPERVISOR else peer.fingerprint
+        stored = self._store.jobs_of(owner, min(request.limit or 50, 1000))
+        return coordinator_pb2.JobsReply(jobs=[self._state(job) for job in stored])
+
+    async def Result(  # noqa: N802
+        self, request: coordinator_pb2.JobRequest, context: Context
+    ) -> AsyncIterator[coordinator_pb2.ResultPart]:
+        self._owned(request.job, context)
+        result = self._store.result(request.job)
+        if result is None:
+            raise InputError("SB-3123", job=request.job)
+        summed, receipt = result
+        for chunk in chunks(summed):
+            yield coordinator_pb2.ResultPart(sum=chunk)
+        for chunk in chunks(receipt):
+            yield coordinator_pb2.ResultPart(receipt=chunk)
+
+    async def Cancel(  # noqa: N802
+        self, request: common_pb2.Document, context: Context
+    ) -> coordinator_pb2.JobState:
+        signed = from_message(request)
+        body = verify(signed, self._caller(context, signed), CANCEL_KIND)
+        job = self._owned(read_document(Cancellation, signed, body).job, context)
+        flow = self._flows.get(job.job)
+        if flow is not None and flow.cancel():
+            links = (view.link for view in self.registry.nodes.values())
+            await asyncio.gather(*(link.cancel(signed) for link in links), return_exceptions=True)
+        return self._state(self._owned(job.job, context))
+
+    async def Budget(  # noqa: N802
+        self, request: common_pb2.Document, context: Context
+    ) -> coordinator_pb2.BudgetReply:
+        signed = from_message(request)
+        body = verify(signed, self._caller(context, signed), BUDGET_REQUEST_KIND)
+        read_document(BudgetRequest, signed, body)
+        links = [view.link for view in self.registry.nodes.values()]
+        answers = await asyncio.gather(
+            *(link.budget(signed) for link in links), return_exceptions=True
+        )
+        reply = coordinator_pb2.BudgetReply()
+        for link, answer in zip(links, answers, strict=True):
+            if isinstance(answer, Signed):
+                reply.statements.append(to_message(answer))
+            elif isinstance(answer, SandboxError):
+                reply.problems.append(problem_of(answer, link.identity.name))
+            else:
+                raise answer
+        return reply
+
+    def _caller(self, context: Context, signed: Signed) -> PublicIdentity:
+        """Return who calls; the document must be signed by the very party the certificate names."""
+        fingerprint = peer_of(context).fingerprint
+        identity = self._trust.identities().get(fingerprint)
+        if identity is None:
+            raise TrustError("SB-3113", fingerprint=fingerprint)
+        if signed.signer != fingerprint:
+            raise TrustError("SB-3114", signer=signed.signer)
+        return identity
+
+    def _owned(self, job: str, context: Context) -> StoredJob:
+        """Return a job that the caller may see: his own, or any for a supervisor."""
+        stored = self._store.job(job)
+        peer = peer_of(context)
+        if stored is None or (
+            peer.role is not Role.SUPERVISOR and stored.researcher != peer.fingerprint
+        ):
+            raise InputError("SB-3124", job=job[:40])
+        return stored
+
+    def _drive(self, job: str) -> None:
+        flow = JobFlow(
+            job,
+            self._store,
+            self._identity,
+            lambda: self.registry.links,
+            self._trust,
+            self._witnesses,
+        )
+        self._flows[job] = flow
+        task = asyncio.create_task(flow.run(), name=f"job {job}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._flows.pop(job, None))
+
+    def _state(self, stored: StoredJob) -> coordinator_pb2.JobState:
+        signed = Signed.from_document(json.loads(stored.document))
+        spec = json.loads(signed.body)
+        flow = self._flows.get(stored.job)
+        state = coordinator_pb2.JobState(
+            job=stored.job,
+            phase=stored.phase.value,
+            statement=spec["statement"],
+            created=stored.created,
+            changed=stored.changed,
+            deadline=spec["expires"],
+            members=spec["members"],
+            left_out=stored.left_out,
+        )
+        for waiting in flow.waiting if flow else ():
+            state.waiting.add(party=waiting.party, reason=waiting.reason, since=waiting.since)
+        if stored.problem:
+            state.problem.ParseFromString(stored.problem)
+        return state
+
+
+def serve(profile: Path) -> int:
+    """Run the coordinator of `profile` in the foreground until SIGTERM or SIGINT; return 0."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    return asyncio.run(_serve(profile))
+
+
+async def _serve(profile: Path) -> int:
+    config = load_coordinator(profile)
+    service = CoordinatorService(profile)
+    trust = Trust(profile)
+    server = new_server((Guard("coordinator", ALLOWED, DEADLINES_S, trust.is_revoked),))
+    coordinator_pb2_grpc.add_CoordinatorServicer_to_server(service, server)
+    port = server.add_secure_port(config.listen, server_credentials(profile))
+    enrolment = enrolment_server(profile, config.enrol_listen)
+    await server.start()
+    await enrolment.start()
+    attending = asyncio.create_task(service.registry.attend())
+    service.resume()
+    print(
+        json.dumps({"ready": True, "role": "coordinator", "name": config.name, "port": port}),
+        flush=True,
+    )
+    await stop_requested()
+    attending.cancel()
+    await asyncio.gather(server.stop(GRACE_S), enrolment.stop(GRACE_S))
+    await service.close()
+    return 0
