@@ -110,7 +110,7 @@ def evaluate(
         case Constant(value):
             return value
         case Operation(operator, arguments):
-            return _operate(operator, [evaluate(a, measure, quantile) for a in arguments])
+            return operate(operator, [evaluate(a, measure, quantile) for a in arguments])
         case Quantile():
             return quantile(formula)
         case _:
@@ -128,6 +128,8 @@ def _statistic(leaf: Statistic, m: Callable[[int], Number]) -> Number:
         case Var():
             variance = _second(m(leaf.n), m(leaf.s), m(leaf.s), m(leaf.ss), leaf.sample)
             variance = variance * (leaf.x.step * leaf.x.step)
+            if leaf.root and isinstance(variance, Fraction):
+                variance = max(variance, Fraction(0))  # noise may push it below
             return square_root(variance) if leaf.root else variance
         case Covar():
             joint = _second(m(leaf.n), m(leaf.sx), m(leaf.sy), m(leaf.sxy), leaf.sample)
@@ -145,7 +147,8 @@ def _second(n: Number, s: Number, t: Number, st: Number, sample: bool) -> Number
     return (st - s * t / n) / (n - int(sample))
 
 
-def _operate(operator: Operator, arguments: list[Number]) -> Number:  # noqa: PLR0911 - one case each
+def operate(operator: Operator, arguments: list[Number]) -> Number:  # noqa: PLR0911 - one case each
+    """Return an operator applied to its arguments."""
     match operator:
         case Operator.ADD:
             return arguments[0] + arguments[1]
