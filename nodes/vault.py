@@ -23,8 +23,8 @@ from nodes import ledger
 from nodes.database import Database
 from nodes.journal import EntryKind, Journal
 from nodes.ledger import Demand
-from sandbox.crypto.identity import Identity, Signed, canonical, parse
-from sandbox.errors import ProtocolError, SandboxError, TrustError
+from sandbox.crypto.identity import Identity, PublicIdentity, Signed, canonical, parse
+from sandbox.errors import InputError, ProtocolError, SandboxError, TrustError
 from sandbox.privacy.accounting import Charge
 from sandbox.privacy.budget import Spent
 
@@ -276,6 +276,55 @@ class Vault:
         """Return what a budget has lost, reservations included; researcher "": the group's."""
         with self.database.read() as connection:
             return ledger.spent(connection, group, researcher)
+
+    # Whom the owner trusts
+
+    def pin(self, identity: PublicIdentity) -> None:
+        """Accept a peer, researcher or supervisor, or accept a revoked one again; logged."""
+        with self.database.write("pin") as connection:
+            connection.execute(
+                sa.text(
+                    "INSERT INTO pins VALUES (:fingerprint, :identity, :role, :pinned, NULL)"
+                    " ON CONFLICT DO UPDATE SET revoked = NULL"
+                ),
+                {
+                    "fingerprint": identity.fingerprint,
+                    "identity": canonical(identity.to_document()),
+                    "role": identity.role,
+                    "pinned": self.now_s(),
+                },
+            )
+            body = {"fingerprint": identity.fingerprint, "role": identity.role.value}
+            self.log.write(connection, EntryKind.PIN, body)
+
+    def revoke(self, fingerprint: str) -> None:
+        """Refuse a pinned identity from now on; logged. Raises InputError SB-1424 if not pinned."""
+        with self.database.write("revoke") as connection:
+            changed = connection.execute(
+                sa.text("UPDATE pins SET revoked = :now WHERE fingerprint = :fingerprint"),
+                {"now": self.now_s(), "fingerprint": fingerprint},
+            ).rowcount
+            if not changed:
+                raise InputError("SB-1424", fingerprint=fingerprint)
+            self.log.write(connection, EntryKind.PIN, {"fingerprint": fingerprint, "revoked": True})
+
+    def pins(self) -> dict[str, PublicIdentity]:
+        """Return every pinned identity by fingerprint, without revoked ones."""
+        with self.database.read() as connection:
+            rows = connection.execute(
+                sa.text("SELECT identity FROM pins WHERE revoked IS NULL")
+            ).scalars()
+            found = [PublicIdentity.from_document(parse(bytes(row))) for row in rows]
+        return {identity.fingerprint: identity for identity in found}
+
+    def is_revoked(self, fingerprint: str) -> bool:
+        """Tell whether an identity was pinned once and is no longer."""
+        with self.database.read() as connection:
+            found = connection.execute(
+                sa.text("SELECT revoked FROM pins WHERE fingerprint = :fingerprint"),
+                {"fingerprint": fingerprint},
+            ).scalar()
+        return found is not None
 
     # Encryption contexts
 
