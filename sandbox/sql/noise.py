@@ -1,0 +1,63 @@
+"""The noise of a plan: the same function for the researcher who signs and every node that checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from sandbox.privacy.allocate import NoisePlan, Sensitivity, Target, noise_plan
+from sandbox.privacy.derivatives import Reference
+from sandbox.privacy.noise import Mechanism, tail_bound
+from sandbox.sql.algebra import MeasureKind, Plan
+from sandbox.sql.magnitude import reference_measures
+
+
+def job_noise(
+    plan: Plan, epsilon: Decimal, delta: Decimal, magnitudes: Mapping[str, Fraction]
+) -> NoisePlan:
+    """Return the noise of each measure and the charge of the job.
+
+    `magnitudes`: typical sizes of outputs by name as the researcher states them; else the card's.
+    delta = 0 asks for Laplace noise. Raises InputError SB-2201/2202 for epsilon or delta.
+    """
+    sensitivities = [
+        Sensitivity(measure.l1, measure.l2_squared, plan.cells * measure.width)
+        for measure in plan.measures
+    ]
+    targets = []
+    for output in plan.outputs:
+        if output.formula is not None:
+            magnitude = magnitudes.get(output.name, output.magnitude)
+            targets.append(Target(output.formula, None if magnitude is None else float(magnitude)))
+    mechanism = Mechanism.LAPLACE if delta == 0 else Mechanism.GAUSSIAN
+    reference = cell_reference(plan)
+    return noise_plan(sensitivities, targets, reference, epsilon, delta, mechanism)
+
+
+def capacity(plan: Plan, noise: NoisePlan) -> int:
+    """Return a bound on |sum over all nodes + all noise| of any integer in a share.
+
+    Sums keep it because every node saturates; noise exceeds it with probability < 2^-64.
+    """
+    members = len(plan.table.members)
+    rows = plan.table.card.row_bound * members
+    largest = 0
+    for index, measure in enumerate(plan.measures):
+        sums = rows * max(abs(measure.lower), abs(measure.upper))
+        # Noise is at its largest where nobody is trusted to add any: h = members.
+        law = noise.node_law(index, members, members)
+        largest = max(largest, sums + tail_bound([law] * members))
+    return largest
+
+
+def cell_reference(plan: Plan) -> Reference:
+    """Return one cell's measures if all rows were typical: a number, or a list for bins."""
+    flat = reference_measures(plan)
+    reference: dict[int, float | Sequence[float]] = {}
+    start = 0
+    for index, measure in enumerate(plan.measures):
+        part = [float(value) for value in flat[start : start + measure.width]]
+        reference[index] = part if measure.kind is MeasureKind.BINS else part[0]
+        start += measure.width
+    return reference
