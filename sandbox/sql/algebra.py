@@ -8,13 +8,15 @@ integers it sums for each cell; `outputs` are what the researcher reads off the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 
 from sandbox.catalog import Table
 from sandbox.privacy.statistics import Formula
 
-CellValue = str | int | bool | None
+CellValue = str | int | bool | Decimal | None
+"""Dates and timestamps are ISO text; Decimal only where a bucket is not a whole number."""
 
 
 class MeasureKind(Enum):
@@ -46,6 +48,8 @@ class Measure:
     l2_squared: Fraction
     label: str
     """What it is, in the words of the statement, for explain."""
+    expected: Fraction = Fraction(0)
+    """What a typical row adds, from declared magnitudes alone, for predictions."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,25 @@ class Ordering:
 
 
 @dataclass(frozen=True)
+class RowColumn:
+    """An integer that the fragment computes for each row: within [lower, upper], or NULL."""
+
+    name: str
+    sql: str
+    lower: int
+    upper: int
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """What exactness costs an output: `what` is kept in steps of `step` only."""
+
+    what: str
+    step: Fraction
+
+
+@dataclass(frozen=True)
 class Fragment:
     """A node's row-level part as DuckDB SQL over a relation named `base` (the member's dataset).
 
@@ -107,7 +130,10 @@ class Fragment:
 
     rows_sql: str
     columns_read: tuple[str, ...]
+    """Columns the statement names; the privacy unit only if it names it."""
     contribution_cap: int
+    columns: tuple[RowColumn, ...] = ()
+    """What rows_sql yields beside `unit`, in order."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +150,9 @@ class Plan:
     order_by: tuple[Ordering, ...]
     limit: int | None
     operations: tuple[str, ...]
-    """Aggregate operations used (count, sum, avg, ...), for policies."""
+    """Aggregate operations used, for policies: count, count_distinct, sum, avg, var, stddev, covar,
+    corr, quantile, histogram."""
+    quantisation: tuple[Quantisation, ...] = ()
 
     @property
     def cells(self) -> int:

@@ -1,0 +1,127 @@
+"""From text to a syntax tree, and refusals that point into the text.
+
+sqlglot parses DuckDB's dialect. Nothing here decides what a statement means; it only makes sure that
+there is one SELECT, of a size that planning can afford, with no clause that is not known by name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from sandbox.errors import Fact, InputError, SandboxError
+
+LONGEST_STATEMENT = 20_000
+DEEPEST_NESTING = 60
+CLAUSES = {"expressions", "from_", "where", "group", "having", "order", "limit", "with_"}
+INSTEAD = {
+    "offset": ("OFFSET", "LIMIT n"),
+    "qualify": ("QUALIFY", "HAVING"),
+    "windows": ("WINDOW", "GROUP BY"),
+    "sample": ("SAMPLE", "WHERE"),
+    "distinct": ("SELECT DISTINCT", "GROUP BY"),
+    "joins": ("JOIN", "UNION ALL"),
+    "laterals": ("LATERAL", "a sub-query"),
+    "pivots": ("PIVOT", "COUNT(*) FILTER (WHERE ...)"),
+}
+
+# It would print parts of a statement that it reads as a command.
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
+
+
+def parse(statement: str) -> exp.Select:
+    """Return the syntax tree of one SELECT. Raises InputError (SB-1000..1003) with a position."""
+    if len(statement) > LONGEST_STATEMENT:
+        raise InputError("SB-1001", longest=LONGEST_STATEMENT)
+    try:
+        trees = [t for t in sqlglot.parse(statement, dialect="duckdb") if t is not None]
+    except SqlglotError as error:
+        known = getattr(error, "errors", None) or [{}]
+        raise InputError(
+            "SB-1000",
+            line=known[0].get("line") or 1,
+            column=known[0].get("col") or 1,
+            near=str(known[0].get("highlight") or "").strip()[:40],
+        ) from None
+    except RecursionError:
+        raise InputError("SB-1001", longest=LONGEST_STATEMENT) from None
+    if len(trees) != 1:
+        raise InputError("SB-1002", line=1, column=1, found=f"{len(trees)} statements")
+    tree = trees[0]
+    if not isinstance(tree, exp.Select):
+        raise refusal("SB-1002", tree, found=construct(tree))
+    if _depth(tree) > DEEPEST_NESTING:
+        raise InputError("SB-1001", longest=LONGEST_STATEMENT)
+    return tree
+
+
+def check_clauses(select: exp.Select) -> None:
+    """Refuse every clause of a SELECT that is not one of CLAUSES."""
+    for clause, value in select.args.items():
+        if not value or clause in CLAUSES:
+            continue
+        name, instead = INSTEAD.get(clause, (clause.replace("_", " ").upper(), "SELECT"))
+        where = value[0] if isinstance(value, list) else value
+        raise refusal(
+            "SB-1016" if clause == "joins" else "SB-1003",
+            where if isinstance(where, exp.Expr) else select,
+            construct=name,
+            instead=instead,
+        )
+
+
+def only(node: exp.Expr, *names: str) -> None:
+    """Refuse a node that carries anything beside the arguments `names`."""
+    for name, value in node.args.items():
+        if value and name not in names:
+            raise refusal(
+                "SB-1003", node, construct=f"{construct(node)} ... {name}", instead="SELECT"
+            )
+
+
+def refusal(
+    code: str, node: exp.Expr, kind: type[SandboxError] = InputError, **facts: Fact
+) -> SandboxError:
+    """Return the error `code` of `kind` with the node's position in the statement's text."""
+    line, column = position(node)
+    return kind(code, line=line, column=column, **facts)
+
+
+def position(node: exp.Expr) -> tuple[int, int]:
+    """Return the line and column, from 1, where `node` begins; (1, 1) if it is not known."""
+    found = [
+        (n.meta["start"], n.meta["line"], n.meta["col"] - (n.meta["end"] - n.meta["start"]))
+        for n in node.walk()
+        if "start" in n.meta
+    ]
+    return min(found, default=(0, 1, 1))[1:]
+
+
+def construct(node: exp.Expr) -> str:
+    """Return the SQL name of a node's kind, for refusals."""
+    if isinstance(node, exp.Anonymous):
+        return str(node.this).upper()
+    if isinstance(node, exp.Func):
+        return node.sql_name()
+    return node.key.upper()
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the names most like `name`, or the first few if none is like it."""
+    known = sorted(names)
+    lowered = {n.lower(): n for n in known}
+    close = [lowered[n] for n in get_close_matches(name.lower(), list(lowered), n=3, cutoff=0.5)]
+    return ", ".join(close or known[:8])
+
+
+def _depth(tree: exp.Expr) -> int:
+    deepest, level = 0, [tree]
+    while level and deepest <= DEEPEST_NESTING:
+        deepest += 1
+        level = [child for node in level for child in node.iter_expressions()]
+    return deepest
