@@ -79,8 +79,7 @@ def estimates(
     if not any(laws[j] for j in used):
         bounds = natural_range(formula)
         return [
-            Estimate(v, *(bounds if v is None else (float(v), float(v))), level=1.0)
-            for v in values
+            Estimate(v, *(bounds if v is None else (float(v), float(v))), level=1.0) for v in values
         ]
     with np.errstate(all="ignore"):
         low, high, reached = _Table(cells, laws, level).interval(formula)
@@ -97,7 +96,9 @@ def _value(formula: Formula, cell: Cell) -> float | int | None:
         return None
     try:
         result = evaluate(
-            formula, lambda j: Fraction(cell[j]), lambda leaf: _quantile_value(leaf, cell[leaf.bins])  # type: ignore[arg-type]
+            formula,
+            lambda j: Fraction(cell[j]),
+            lambda leaf: _quantile_value(leaf, cell[leaf.bins]),  # type: ignore[arg-type]
         )
     except (ZeroDivisionError, ValueError, OverflowError, TypeError):
         return None
@@ -237,7 +238,10 @@ class _Ball:
         self.level = table.level
         parts = {leaf for leaf in leaves(formula) if isinstance(leaf, Quantile)}
         plain = {
-            j for leaf in leaves(formula) if not isinstance(leaf, Quantile) for j in measures_of(leaf)
+            j
+            for leaf in leaves(formula)
+            if not isinstance(leaf, Quantile)
+            for j in measures_of(leaf)
         }
         self.measures = sorted(plain)
         self.quantiles = sorted(parts, key=lambda q: (q.bins, q.p))
