@@ -12,19 +12,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox.catalog import ColumnType
 from sandbox.errors import InputError
 
 if TYPE_CHECKING:
     import duckdb
 
-DUCKDB_TYPES = {
-    ColumnType.INTEGER: "BIGINT",
-    ColumnType.DECIMAL: "DOUBLE",
-    ColumnType.TEXT: "VARCHAR",
-    ColumnType.BOOLEAN: "BOOLEAN",
-    ColumnType.DATE: "DATE",
-    ColumnType.TIMESTAMP: "TIMESTAMP",
+RELATION = "task.base"
+"""What a session calls the declared columns of the source it was opened for."""
+
+LOCKED = {
+    "TimeZone": "UTC",
+    "preserve_insertion_order": "false",
+    "python_enable_replacements": "false",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
 }
 
 
@@ -151,27 +154,25 @@ def _texts(values: Sequence[str]) -> str:
 def open_locked(
     connection: duckdb.DuckDBPyConnection,
     source: Source,
-    columns: Sequence[tuple[str, ColumnType]],
-    settings: Mapping[str, str | int | bool],
+    columns: Sequence[str],
+    settings: Mapping[str, str | int],
 ) -> None:
-    """Give the session a relation `base` with `columns`, typed, and lock everything else.
+    """Give the session the relation RELATION with `columns` and lock everything else.
 
-    A value that its type cannot hold reads as NULL: after the reservation nothing may fail for what
-    a row holds. settings: DuckDB options set before the lock, such as memory_limit and threads.
+    settings: DuckDB options set before the lock, such as memory_limit and threads.
     """
-    for name, value in settings.items():
+    for name, value in {**LOCKED, **settings}.items():
         connection.execute(f"SET {name} = {literal(str(value))}")
     for database in sorted(_databases(source)):
         connection.execute(f"ATTACH {literal(database)} AS {_alias(database)} (READ_ONLY)")
     paths = [file.path for file in files(source)]
     connection.execute(f"SET allowed_paths = {_texts(paths)}")
     connection.execute("SET enable_external_access = false")
-    _create_view(connection, "source", source)
-    typed = ", ".join(
-        f"TRY_CAST({quoted(name)} AS {DUCKDB_TYPES[kind]}) AS {quoted(name)}"
-        for name, kind in columns
-    )
-    connection.execute(f"CREATE VIEW base AS SELECT {typed} FROM source")
+    # Datasets that a view reads are in `main`, where no name of theirs can meet RELATION.
+    connection.execute("CREATE SCHEMA task")
+    _create_inputs(connection, source)
+    declared = ", ".join(quoted(name) for name in columns)
+    connection.execute(f"CREATE VIEW {RELATION} AS SELECT {declared} FROM ({select(source)})")
     connection.execute("SET lock_configuration = true")
 
 
@@ -189,14 +190,15 @@ def _alias(path: str) -> str:
     return quoted("file:" + path)
 
 
-def _create_view(connection: duckdb.DuckDBPyConnection, name: str, source: Source) -> None:
+def _create_inputs(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
     if isinstance(source, ViewSource):
-        for below_name, below in source.inputs:
-            _create_view(connection, below_name, below)
-    connection.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {_select(source)}")
+        for name, below in source.inputs:
+            _create_inputs(connection, below)
+            connection.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {select(below)}")
 
 
-def _select(source: Source) -> str:
+def select(source: Source) -> str:
+    """Return the SELECT that reads all of a source's columns."""
     match source:
         case CsvSource():
             columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in source.columns)

@@ -76,24 +76,31 @@ def fragments() -> Handler:
     import duckdb
 
     from nodes import sources
-    from sandbox.catalog import ColumnType
 
     connection = duckdb.connect(":memory:")
 
     def run(request: Header, _: bytes) -> tuple[Header, bytes]:
         source = sources.from_document(request["source"])
-        columns = [(name, ColumnType(kind)) for name, kind in request["columns"]]
         if not sources.unchanged(source):
-            raise RuntimeError("source changed")
-        sources.open_locked(connection, source, columns, request["settings"])
-        vector = [0] * request["length"]
-        for position, value in connection.execute(request["sql"]).fetchall():
-            vector[position] = int(value)
+            raise SourceChanged
+        sources.open_locked(connection, source, request["columns"], request["settings"])
+        rows = connection.execute(request["sql"]).fetchall()
         if not sources.unchanged(source):
-            raise RuntimeError("source changed")
-        return {"vector": vector}, b""
+            raise SourceChanged
+        return {"rows": [[_plain(value) for value in row] for row in rows]}, b""
 
     return run
+
+
+class SourceChanged(Exception):
+    """A file is not the one that was registered."""
+
+
+def _plain(value: Any) -> Any:
+    """Return a cell number, an integer or a histogram's counts as JSON."""
+    if isinstance(value, dict):
+        return {int(bin_): int(count) for bin_, count in value.items() if bin_ is not None}
+    return None if value is None else int(value)
 
 
 def encryptions() -> Handler:

@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Self
 from nodes import sources, worker_main
 from nodes.sources import Source
 from nodes.worker_main import ENCRYPTION, FRAGMENT, Header
-from sandbox.catalog import ColumnType
 from sandbox.errors import Unavailable
+from sandbox.sql.algebra import Plan
+from sandbox.sql.compile import fragment_sql, vector_from_rows
 
 if TYPE_CHECKING:
     from sandbox.config import NodeConfig
@@ -82,17 +83,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class FragmentRequest:
-    """A node's row-level part of one job.
-
-    `columns`: the card's columns, which become the relation `base`. `sql` yields rows (position,
-    integer) with 0 <= position < `length`; positions without a row are 0.
-    """
+    """A node's row-level part of one job: `plan`'s fragment over the member's own `source`."""
 
     researcher: str
     source: Source
-    columns: tuple[tuple[str, ColumnType], ...]
-    sql: str
-    length: int
+    plan: Plan
 
 
 class Workers:
@@ -142,14 +137,12 @@ class Workers:
             with tempfile.TemporaryDirectory(dir=self._temp) as temp:
                 header = {
                     "source": sources.to_document(request.source),
-                    "columns": [[name, kind.value] for name, kind in request.columns],
-                    "sql": request.sql,
-                    "length": request.length,
+                    "columns": [column.name for column in request.plan.table.card.columns],
+                    "sql": fragment_sql(request.plan, sources.RELATION),
                     "settings": self._settings(temp),
                 }
                 answer, _ = await self._ask(FRAGMENT, header, b"", deadline_s)
-        vector: list[int] = answer["vector"]
-        return vector
+        return vector_from_rows(request.plan, answer["rows"])
 
     async def encrypt(
         self, researcher: str, contexts: bytes, ring: Ring, length: int, slots: Slots
@@ -161,7 +154,7 @@ class Workers:
             _, ciphertext = await self._ask(ENCRYPTION, header, part, None)
         return ciphertext
 
-    def _settings(self, temp: str) -> dict[str, str | int | bool]:
+    def _settings(self, temp: str) -> dict[str, str | int]:
         return {
             "memory_limit": f"{self._limits.memory_bytes}B",
             "threads": self._limits.threads,
