@@ -13,7 +13,7 @@ from sandbox.sql.compile import fragment_sql
 from nodes.assessment import Assessment, collusion_bound
 from nodes.vault import Vault
 from nodes.workers import FragmentRequest, Workers
-from sandbox.audit.receipt import RELEASE_KIND
+from sandbox.audit.receipt import Release
 from sandbox.crypto.identity import Identity, Signed
 from sandbox.crypto.masks import add_modulo, pairwise_masks
 from sandbox.crypto.rings import frame, ring_named
@@ -72,20 +72,19 @@ async def make_share(
         masks = pairwise_masks(secret, own, peers, transcript, ring, plan.length)
         slots = add_modulo(slots, masks, ring)
     payload = await workers.encrypt(spec.researcher, contexts, ring, plan.length, slots)
-    release = {
-        "version": 1,
-        "job": job.digest,
-        "roster": roster_digest,
-        "attempt": roster.attempt,
-        "share": hashlib.sha256(payload).hexdigest(),
-        "ring": ring.name,
-        "mechanism": assessment.noise.mechanism.value,
-        "scales": [str(law.scale) for law in laws],
-        "epsilon": spec.epsilon,
-        "delta": spec.delta,
-        "protected": sampler.protected,
-    }
-    return Shared(identity.sign(RELEASE_KIND, release), payload)
+    release = Release(
+        job=job.digest,
+        roster=roster_digest,
+        attempt=roster.attempt,
+        share=hashlib.sha256(payload).hexdigest(),
+        ring=ring.name,
+        mechanism=assessment.noise.mechanism.value,
+        scales=[str(law.scale) for law in laws],
+        loss=assessment.loss,
+        minimum_group_size=assessment.minimum_group_size,
+        protected=sampler.protected,
+    )
+    return Shared(release.sign(identity), payload)
 
 
 def _request(job: Signed, assessment: Assessment, vault: Vault) -> FragmentRequest:

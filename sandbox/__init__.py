@@ -1,10 +1,10 @@
 """Federated computation over data that stays where it is.
 
-    import sandbox
-    s = sandbox.connect("DIR/researcher")
-    q = s.sql("SELECT product_type, AVG(torque_nm) FROM machines GROUP BY product_type")
-    q.explain(epsilon=1, delta=1e-6)      # free: what it costs, who learns what
-    r = q.run(epsilon=1, delta=1e-6)      # spends; r.to_pandas(), r.receipt
+import sandbox
+s = sandbox.connect("DIR/researcher")
+q = s.sql("SELECT product_type, AVG(torque_nm) FROM machines GROUP BY product_type")
+q.explain(epsilon=1, delta=1e-6)      # free: what it costs, who learns what
+r = q.run(epsilon=1, delta=1e-6)      # spends; r.to_pandas(), r.receipt
 """
 
 from __future__ import annotations

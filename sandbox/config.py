@@ -59,7 +59,7 @@ class NodeConfig(_Strict):
 
 
 class ResearcherConfig(_Strict):
-    """researcher/config.toml and supervisor/config.toml. ε and δ: used where a query states none."""
+    """researcher/ and supervisor/config.toml. ε and δ are for queries that state none."""
 
     name: Name
     coordinator: Address
@@ -69,7 +69,7 @@ class ResearcherConfig(_Strict):
     delta: Decimal | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False, strict=False)
 
 
-Config = TypeVar("Config", CoordinatorConfig, NodeConfig, ResearcherConfig)
+Config = TypeVar("Config", bound=BaseModel)
 AnyConfig = CoordinatorConfig | NodeConfig | ResearcherConfig
 MODELS: dict[str, type[AnyConfig]] = {
     "coordinator": CoordinatorConfig,
@@ -127,9 +127,11 @@ def _syntax_error(file: Path, error: tomllib.TOMLDecodeError) -> InputError:
 
 
 def _first_problem(
-    file: Path, written: str, model: type[AnyConfig], error: ValidationError
+    file: Path, written: str, model: type[BaseModel], error: ValidationError
 ) -> InputError:
-    problem = error.errors(include_url=False, include_input=False)[0]
+    problems = error.errors(include_url=False, include_input=False)
+    # A misspelt key is also a missing one; the misspelling is what to correct.
+    problem = min(problems, key=lambda found: found["type"] != "extra_forbidden")
     path = problem["loc"]
     key = str(path[-1])
     inside = Peer if len(path) > 1 else model

@@ -190,3 +190,8 @@ def read_job(signed: Signed, researcher: PublicIdentity, now: int) -> JobSpec:
     if spec.expires <= now:
         raise TrustError("SB-3104", seconds=now - spec.expires)
     return spec
+
+
+def seed_aad(job: str) -> bytes:
+    """Return what a sealed check seed is bound to: this job and no other."""
+    return b"checksum-seed\0" + job.encode()

@@ -87,7 +87,7 @@ def make_coordinator(folder: Path, name: str, listen: str, enrol_listen: str) ->
 
 
 def programs(folder: Path) -> list[Program]:
-    """Return the processes of the deployment in `folder`; raises InputError SB-1321 if it is none."""
+    """Return the processes of the deployment in `folder`; raises InputError SB-1321."""
     if not (folder / "ca").is_dir() or not (folder / "coordinator" / CONFIG_FILE).is_file():
         raise InputError("SB-1321", folder=str(folder))
     coordinator = load_coordinator(folder / "coordinator")
@@ -151,12 +151,17 @@ def _make_party(
     identity = Identity.generate(name, role)
     identity.save(folder)
     request = new_tls_key_and_csr(folder, identity, hosts)
-    public = identity.public
-    until = datetime.now(UTC) + CERTIFICATE_LIFETIME
-    certificate = issue(authority, request, role, name, public.fingerprint, until)
+    certificate = issue(
+        authority,
+        request,
+        role=role,
+        name=name,
+        fingerprint=identity.public.fingerprint,
+        not_after=datetime.now(UTC) + CERTIFICATE_LIFETIME,
+    )
     (folder / "tls.crt").write_bytes(certificate)
     (folder / CA_CERTIFICATE).write_bytes(authority.certificate.public_bytes(Encoding.PEM))
-    return Party(public, folder, None)
+    return Party(identity.public, folder, None)
 
 
 def _configure(
@@ -193,7 +198,14 @@ def _configure(
 
 def _settle_node(node: Party, others: Sequence[Party], researcher: PublicIdentity) -> None:
     """Pin the others in the node's vault and give it a first policy, both logged."""
-    raise NotImplementedError
+    from nodes.vault import Vault
+
+    vault = Vault.open(node.folder, Identity.load(node.folder))
+    try:
+        for other in others:
+            vault.pin(other.identity)
+    finally:
+        vault.close()
 
 
 def _write_config(folder: Path, content: dict[str, object]) -> None:

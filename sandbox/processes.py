@@ -1,7 +1,7 @@
 """Start, watch and stop the processes of a local deployment. Every wait has a bound and a name.
 
 One `up` at a time holds a lock on DIR/up.lock; DIR/up.json says what runs, for `down` and `status`.
-"Ready" is what a process says of itself after its own health check, never a guess from its being alive.
+"Ready" is what a process says of itself after its own health check, not that it is alive.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ STATE_FILE = "up.json"
 LOCK_FILE = "up.lock"
 POLL_S = 0.05
 LOG_TAIL_LINES = 8
+# -P: a file in the working folder must not stand in for a library.
+SANDBOX = (sys.executable, "-P", "-m", "sandbox")
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,7 @@ class Program:
 
 def serve_command(role: str, folder: Path) -> tuple[str, ...]:
     """Return the command that serves the coordinator or node in `folder`."""
-    # -P: a file in the working folder must not stand in for a library.
-    return (sys.executable, "-P", "-m", "sandbox", role, "serve", str(folder))
+    return (*SANDBOX, role, "serve", str(folder))
 
 
 @dataclass

@@ -77,6 +77,7 @@ class Release(Statement):
     mechanism: Label
     scales: list[Exact]
     loss: Exact
+    minimum_group_size: Annotated[int, Field(ge=0)]
     protected: bool
 
 

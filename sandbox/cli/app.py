@@ -1,70 +1,102 @@
-"""The command `sandbox`: one file per noun, errors as code, sentence and cure, stable exit codes."""
+"""The command `sandbox`: errors as code, sentence and cure; stable exit codes; quick to start.
+
+The nouns live in a file each and are imported when one of their commands runs; the root's help needs
+their names and one sentence from the message catalogue only.
+"""
 
 from __future__ import annotations
 
+import difflib
+import importlib
+import itertools
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
+import typer.main
 
-from sandbox import errors
-from sandbox.cli import (
-    audit,
-    config,
-    coordinator,
-    demo,
-    doctor,
-    identity,
-    jobs,
-    local,
-    node,
-    query,
-    researcher,
-)
-from sandbox.cli.terminal import Format, FormatOption, examples, remark, show_error, show_rows
+from sandbox.cli.terminal import examples, remark, show_error
+from sandbox.errors import SandboxError
 from sandbox.messages import text
 
 INTERRUPTED = 130
 
+# Each command, in the order of the help, and the file it lives in.
+COMMANDS = {
+    "demo": "demo",
+    "doctor": "doctor",
+    "local": "local",
+    "datasets": "query",
+    "show": "query",
+    "mock": "query",
+    "explain": "query",
+    "query": "query",
+    "result": "query",
+    "grants": "query",
+    "jobs": "jobs",
+    "job": "jobs",
+    "cancel": "jobs",
+    "budget": "jobs",
+    "approvals": "jobs",
+    "approve": "jobs",
+    "reject": "jobs",
+    "audit": "audit",
+    "node": "node",
+    "collection": "collection",
+    "researcher": "researcher",
+    "coordinator": "coordinator",
+    "identity": "identity",
+    "config": "config",
+    "exit-codes": "exit_codes",
+}
+
+
+class Commands(typer.core.TyperGroup):
+    """The root, which builds a command only when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Build the command `cmd_name`; an unknown one is a usage error that names the nearest."""
+        if cmd_name not in COMMANDS:
+            near = difflib.get_close_matches(cmd_name, COMMANDS, n=1, cutoff=0.0)
+            ctx.fail(text("cli.no_command", command=cmd_name, nearest=near[0]))
+        module = importlib.import_module(f"sandbox.cli.{COMMANDS[cmd_name]}")
+        built = typer.main.get_command(module.app)
+        return getattr(built, "commands", {}).get(cmd_name, built)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands without building them."""
+        rows = [(name, _short_help(name)) for name in COMMANDS]
+        with formatter.section(text("cli.commands")):
+            formatter.write_dl(rows)
+
+
 app = typer.Typer(
+    cls=Commands,
     name="sandbox",
     help=text("help.root"),
     epilog=examples(
         "sandbox demo",
         "sandbox local init plant --nodes a,b,c",
         "sandbox local up plant",
-        'sandbox explain "SELECT COUNT(*) FROM readings" --profile plant',
+        'sandbox explain "SELECT COUNT(*) FROM a.readings" --profile plant',
     ),
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for noun in (local, coordinator, node, researcher, identity, audit, config):
-    app.add_typer(noun.app)
-app.add_typer(node.collection)
-for commands in (demo, doctor, query, jobs):
-    commands.add_to(app)
-
-
-@app.command("exit-codes", help=text("help.exit_codes"), epilog=examples("sandbox exit-codes"))
-def exit_codes(format: FormatOption = Format.TABLE) -> None:
-    """Print the exit codes."""
-    codes = {0: "ok", 1: "failed", 2: "usage"}
-    codes |= {kind.exit_code: kind.__name__ for kind in errors.BY_NAME.values()}
-    codes[INTERRUPTED] = "interrupted"
-    rows = [
-        {"exit_code": code, "name": name, "meaning": text(f"exit.{name}")}
-        for code, name in sorted(codes.items())
-    ]
-    show_rows(format, "exit_codes", rows, ("exit_code", "name", "meaning"))
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from sandbox import __version__
 
-        typer.echo(f"fedsandbox {version('fedsandbox')}")
+        typer.echo(f"fedsandbox {__version__}")
         raise typer.Exit
 
 
@@ -83,22 +115,31 @@ def _root(
 def main() -> None:
     """Run the command line; exits with the code of `sandbox exit-codes`."""
     try:
-        app()
-    except errors.SandboxError as error:
-        show_error(error, _wants_json(sys.argv))
+        app(prog_name="sandbox")
+    except SandboxError as error:
+        show_error(error, as_json=_wants_json(sys.argv))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         remark("cli.interrupted")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
+        # Whoever read our output has gone; nothing is left to say to him.
         sys.stderr.close()
         sys.exit(1)
 
 
 def _wants_json(arguments: list[str]) -> bool:
-    return "--format=json" in arguments or any(
-        pair == ("--format", "json") for pair in zip(arguments, arguments[1:], strict=False)
-    )
+    return "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
+
+
+def _short_help(name: str) -> str:
+    key = "help." + name.replace("-", "_")
+    try:
+        whole = text(key)
+    except KeyError:
+        whole = text(f"{key}.root")
+    sentence, end, _ = whole.partition(text("cli.sentence_end"))
+    return sentence + end.rstrip()
 
 
 if __name__ == "__main__":

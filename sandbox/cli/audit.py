@@ -11,7 +11,9 @@ from sandbox.cli.profile import ProfileOption
 from sandbox.cli.terminal import Format, FormatOption, examples
 from sandbox.messages import text
 
-app = typer.Typer(name="audit", help=text("help.audit.root"), no_args_is_help=True)
+app = typer.Typer(
+    name="audit", help=text("help.audit.root"), no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command(

@@ -12,7 +12,12 @@ from sandbox.cli.terminal import Format, FormatOption, examples, say, show_facts
 from sandbox.errors import InputError
 from sandbox.messages import text
 
-app = typer.Typer(name="coordinator", help=text("help.coordinator.root"), no_args_is_help=True)
+app = typer.Typer(
+    name="coordinator",
+    help=text("help.coordinator.root"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.command(

@@ -10,16 +10,14 @@ import typer
 from sandbox.cli.terminal import Format, FormatOption, examples
 from sandbox.messages import text
 
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command(
-        "demo",
-        help=text("help.demo"),
-        epilog=examples("sandbox demo", "sandbox demo --format json --keep plant"),
-    )(demo)
+app = typer.Typer(rich_markup_mode=None)
 
 
+@app.command(
+    "demo",
+    help=text("help.demo"),
+    epilog=examples("sandbox demo", "sandbox demo --format json --keep plant"),
+)
 def demo(
     keep: Annotated[Path | None, typer.Option("--keep", help=text("option.keep"))] = None,
     format: FormatOption = Format.TABLE,

@@ -10,16 +10,14 @@ import typer
 from sandbox.cli.terminal import Format, FormatOption, examples, say, show_rows
 from sandbox.messages import text
 
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command(
-        "doctor",
-        help=text("help.doctor"),
-        epilog=examples("sandbox doctor", "sandbox doctor --profile plant"),
-    )(doctor)
+app = typer.Typer(rich_markup_mode=None)
 
 
+@app.command(
+    "doctor",
+    help=text("help.doctor"),
+    epilog=examples("sandbox doctor", "sandbox doctor --profile plant"),
+)
 def doctor(
     profile: Annotated[
         Path | None,

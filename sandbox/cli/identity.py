@@ -11,7 +11,9 @@ from sandbox.cli.profile import ProfileOption, researcher_folder
 from sandbox.cli.terminal import Format, FormatOption, examples, say, show_facts
 from sandbox.messages import text
 
-app = typer.Typer(name="identity", help=text("help.identity.root"), no_args_is_help=True)
+app = typer.Typer(
+    name="identity", help=text("help.identity.root"), no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command(

@@ -1,4 +1,4 @@
-"""`sandbox jobs` and `job`, `cancel`, `budget` of a researcher; `approvals`, `approve`, `reject` of an owner."""
+"""A researcher's `jobs`, `job`, `cancel`, `budget`; an owner's `approvals`, `approve`, `reject`."""
 
 from __future__ import annotations
 
@@ -11,36 +11,12 @@ from sandbox.cli.profile import ProfileOption, party_folder, researcher_folder
 from sandbox.cli.terminal import Format, FormatOption, examples, say, show_facts, show_rows
 from sandbox.messages import text
 
+app = typer.Typer(rich_markup_mode=None)
+
 Job = Annotated[str, typer.Argument(metavar="JOB", help=text("option.job"))]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add these commands to the root."""
-    app.command("jobs", help=text("help.jobs"), epilog=examples("sandbox jobs"))(jobs)
-    app.command(
-        "job", help=text("help.job"), epilog=examples("sandbox job JOB", "sandbox job JOB --watch")
-    )(job)
-    app.command("cancel", help=text("help.cancel"), epilog=examples("sandbox cancel JOB"))(cancel)
-    app.command("budget", help=text("help.budget"), epilog=examples("sandbox budget"))(budget)
-    app.command(
-        "approvals",
-        help=text("help.approvals"),
-        epilog=examples("sandbox approvals --profile plant/nodes/a"),
-    )(approvals)
-    app.command(
-        "approve",
-        help=text("help.approve"),
-        epilog=examples(
-            'sandbox approve JOB --reason "agreed with the plant" --profile plant/nodes/a'
-        ),
-    )(approve)
-    app.command(
-        "reject",
-        help=text("help.reject"),
-        epilog=examples('sandbox reject JOB --reason "not our purpose" --profile plant/nodes/a'),
-    )(reject)
-
-
+@app.command("jobs", help=text("help.jobs"), epilog=examples("sandbox jobs"))
 def jobs(
     limit: Annotated[int, typer.Option("--limit", min=1, help=text("option.limit"))] = 20,
     profile: ProfileOption = None,
@@ -51,6 +27,9 @@ def jobs(
     show_rows(format, "jobs", rows, ("job", "phase", "created", "waiting", "statement"))
 
 
+@app.command(
+    "job", help=text("help.job"), epilog=examples("sandbox job JOB", "sandbox job JOB --watch")
+)
 def job(
     id: Job,
     watch: Annotated[bool, typer.Option("--watch", help=text("option.watch"))] = False,
@@ -64,12 +43,14 @@ def job(
         show_facts(format, _details(state))
 
 
+@app.command("cancel", help=text("help.cancel"), epilog=examples("sandbox cancel JOB"))
 def cancel(id: Job, profile: ProfileOption = None) -> None:
     """Cancel a job."""
     state = _session(profile).cancel(id)
     say("jobs.cancelled", job=id, phase=state.phase)
 
 
+@app.command("budget", help=text("help.budget"), epilog=examples("sandbox budget"))
 def budget(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
     """Show what is left at each provider."""
     rows = [dict(statement) for statement in _session(profile).budget()]
@@ -77,6 +58,11 @@ def budget(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -
     show_rows(format, "budget", rows, columns)
 
 
+@app.command(
+    "approvals",
+    help=text("help.approvals"),
+    epilog=examples("sandbox approvals --profile plant/nodes/a"),
+)
 def approvals(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
     """List what waits for the owner's decision."""
     from sandbox.cli.owner import waiting_approvals
@@ -85,6 +71,11 @@ def approvals(profile: ProfileOption = None, format: FormatOption = Format.TABLE
     show_rows(format, "approvals", rows, ("job", "researcher", "purpose", "epsilon", "statement"))
 
 
+@app.command(
+    "approve",
+    help=text("help.approve"),
+    epilog=examples('sandbox approve JOB --reason "agreed with the plant" --profile plant/nodes/a'),
+)
 def approve(
     id: Job,
     reason: Annotated[str, typer.Option("--reason", help=text("option.reason"))],
@@ -94,6 +85,11 @@ def approve(
     _decide(id, profile, reason, approved=True)
 
 
+@app.command(
+    "reject",
+    help=text("help.reject"),
+    epilog=examples('sandbox reject JOB --reason "not our purpose" --profile plant/nodes/a'),
+)
 def reject(
     id: Job,
     reason: Annotated[str, typer.Option("--reason", help=text("option.reason"))],

@@ -1,4 +1,4 @@
-"""Join a coordinator with a one-time token: keys are made here, only a request for a certificate leaves."""
+"""Join a coordinator with a one-time token: keys are made here, only a request leaves."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ TIMEOUT_S = 10.0
 def join(token: str, profile: Path, listen: str = "", address: str = "") -> PublicIdentity:
     """Join as the role and name the token was made for, in `profile`; return the own identity.
 
-    An identity already in `profile` is used. `listen`, `address`: where a node serves, and where the
-    coordinator reaches it. Raises InputError SB-1340, SB-1345; TrustError SB-1346; Unavailable.
+    An identity already in `profile` is used. `listen`, `address`: where a node serves, and where
+    the coordinator reaches it. Raises InputError SB-1340, SB-1345; TrustError SB-1346; Unavailable.
     """
     invited = Token.decode(token)
     if (profile / "tls.crt").exists():

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
     from sandbox.processes import Processes, Program
 
-app = typer.Typer(name="local", help=text("help.local.root"), no_args_is_help=True)
+app = typer.Typer(
+    name="local", help=text("help.local.root"), no_args_is_help=True, rich_markup_mode=None
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help=text("option.deployment"))]
 
@@ -163,15 +165,14 @@ def _require_deployment(folder: Path) -> None:
 
 def _detach(folder: Path, timeout_s: float, format: Format) -> None:
     """Start `local up` in a session of its own and return once it is up, or say why it is not."""
-    from sandbox.processes import POLL_S, is_up, state_of
+    from sandbox.processes import POLL_S, SANDBOX, is_up, state_of
 
     if is_up(folder):
         raise Unavailable("SB-5001", folder=str(folder))
     log_path = folder / "up.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "sandbox", "local", "up", str(folder)]
-            + ["--timeout", str(timeout_s)],
+            [*SANDBOX, "local", "up", str(folder), "--timeout", str(timeout_s)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

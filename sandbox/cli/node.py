@@ -1,4 +1,4 @@
-"""`sandbox node`: a provider's everyday acts on his node's folder; `sandbox collection`: joint tables.
+"""`sandbox node`: a provider's everyday acts on his node's folder.
 
 They work through the node's own database, so a running node needs no administrative port.
 """
@@ -14,9 +14,12 @@ from sandbox.cli.profile import ProfileOption, party_folder
 from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json, show_rows
 from sandbox.messages import text
 
-app = typer.Typer(name="node", help=text("help.node.root"), no_args_is_help=True)
-policy = typer.Typer(name="policy", help=text("help.node.policy.root"), no_args_is_help=True)
-collection = typer.Typer(name="collection", help=text("help.collection.root"), no_args_is_help=True)
+app = typer.Typer(
+    name="node", help=text("help.node.root"), no_args_is_help=True, rich_markup_mode=None
+)
+policy = typer.Typer(
+    name="policy", help=text("help.node.policy.root"), no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(policy)
 
 NodeFolder = Annotated[Path, typer.Argument(metavar="DIR", help=text("option.node_folder"))]
@@ -43,7 +46,7 @@ def serve(
     "join",
     help=text("help.node.join"),
     epilog=examples(
-        "sandbox node join TOKEN --profile north --listen 0.0.0.0:7410 --address north.example.org:7410"
+        "sandbox node join TOKEN --profile north --listen 0.0.0.0:7410 --address north.example:7410"
     ),
 )
 def join(

@@ -26,6 +26,8 @@ from sandbox.messages import text
 if TYPE_CHECKING:
     from sandbox.client import Query, Result, Session
 
+app = typer.Typer(rich_markup_mode=None)
+
 Sql = Annotated[str, typer.Argument(metavar="SQL", help=text("option.sql"))]
 Name = Annotated[str, typer.Argument(metavar="NAME", help=text("option.table"))]
 Epsilon = Annotated[str | None, typer.Option("--epsilon", help=text("option.epsilon"))]
@@ -33,39 +35,14 @@ Delta = Annotated[str | None, typer.Option("--delta", help=text("option.delta"))
 Error = Annotated[str | None, typer.Option("--error", help=text("option.error"))]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add these commands to the root."""
-    app.command(
-        "query",
-        help=text("help.query"),
-        epilog=examples(
-            'sandbox query "SELECT COUNT(*) FROM readings" --epsilon 0.5 --profile plant',
-            'sandbox query "SELECT AVG(kwh) FROM readings" --error 2% --format csv',
-        ),
-    )(query)
-    app.command(
-        "explain",
-        help=text("help.explain"),
-        epilog=examples(
-            'sandbox explain "SELECT AVG(kwh) FROM readings" --epsilon 0.5',
-            "sandbox explain -f study.sql --epsilon 2",
-        ),
-    )(explain)
-    app.command("result", help=text("help.result"), epilog=examples("sandbox result JOB"))(result)
-    app.command("datasets", help=text("help.datasets"), epilog=examples("sandbox datasets"))(
-        datasets
-    )
-    app.command("show", help=text("help.show"), epilog=examples("sandbox show readings"))(show)
-    app.command(
-        "mock", help=text("help.mock"), epilog=examples("sandbox mock readings -o mock.csv")
-    )(mock)
-    app.command(
-        "grants",
-        help=text("help.grants"),
-        epilog=examples('sandbox grants "SELECT AVG(kwh) FROM readings"'),
-    )(grants)
-
-
+@app.command(
+    "query",
+    help=text("help.query"),
+    epilog=examples(
+        'sandbox query "SELECT COUNT(*) FROM readings" --epsilon 0.5 --profile plant',
+        'sandbox query "SELECT AVG(kwh) FROM readings" --error 2% --format csv',
+    ),
+)
 def query(
     sql: Sql,
     epsilon: Epsilon = None,
@@ -98,6 +75,14 @@ def query(
     _show_result(answered, format)
 
 
+@app.command(
+    "explain",
+    help=text("help.explain"),
+    epilog=examples(
+        'sandbox explain "SELECT AVG(kwh) FROM readings" --epsilon 0.5',
+        "sandbox explain -f study.sql --epsilon 2",
+    ),
+)
 def explain(
     sql: Annotated[str | None, typer.Argument(metavar="[SQL]", help=text("option.sql"))] = None,
     file: Annotated[Path | None, typer.Option("-f", "--file", help=text("option.study"))] = None,
@@ -122,6 +107,7 @@ def explain(
         typer.echo(str(planned))
 
 
+@app.command("result", help=text("help.result"), epilog=examples("sandbox result JOB"))
 def result(
     job: Annotated[str, typer.Argument(metavar="JOB", help=text("option.job"))],
     profile: ProfileOption = None,
@@ -133,6 +119,7 @@ def result(
     _show_result(_session(profile).result(job), format)
 
 
+@app.command("datasets", help=text("help.datasets"), epilog=examples("sandbox datasets"))
 def datasets(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
     """List what can be asked."""
     rows = [
@@ -148,6 +135,7 @@ def datasets(profile: ProfileOption = None, format: FormatOption = Format.TABLE)
     show_rows(format, "datasets", rows, ("name", "columns", "members", "unit", "description"))
 
 
+@app.command("show", help=text("help.show"), epilog=examples("sandbox show readings"))
 def show(name: Name, profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
     """Show a table as its owners declared it."""
     table = _session(profile).table(name)
@@ -189,6 +177,7 @@ def show(name: Name, profile: ProfileOption = None, format: FormatOption = Forma
     )
 
 
+@app.command("mock", help=text("help.mock"), epilog=examples("sandbox mock readings -o mock.csv"))
 def mock(
     name: Name,
     output: Annotated[Path, typer.Option("-o", "--output", help=text("option.mock_file"))],
@@ -202,6 +191,11 @@ def mock(
     say("query.mocked", name=name, rows=rows, file=output)
 
 
+@app.command(
+    "grants",
+    help=text("help.grants"),
+    epilog=examples('sandbox grants "SELECT AVG(kwh) FROM readings"'),
+)
 def grants(sql: Sql, profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
     """Say what each provider would have to change."""
     found = _session(profile).grants(sql)

@@ -12,7 +12,12 @@ from sandbox.cli.terminal import examples, say
 from sandbox.errors import InputError
 from sandbox.messages import text
 
-app = typer.Typer(name="researcher", help=text("help.researcher.root"), no_args_is_help=True)
+app = typer.Typer(
+    name="researcher",
+    help=text("help.researcher.root"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.command(
@@ -55,7 +60,7 @@ def revoke(
     folder = party_folder(profile)
     role = load_public(folder).role
     if role is Role.NODE:
-        from sandbox.cli.node import unpin
+        from sandbox.cli.owner import unpin
 
         unpin(folder, fingerprint)
     elif role is Role.COORDINATOR:

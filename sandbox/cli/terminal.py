@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 SCHEMA_VERSION = 1
+FILE_WIDTH = 240
+"""Columns of a table that no terminal bounds, so that fingerprints stay whole."""
 
 
 class Format(StrEnum):
@@ -53,7 +55,9 @@ def console(to_stderr: bool = False) -> Console:
     """Return a console: colours on a terminal only."""
     from rich.console import Console
 
-    return Console(stderr=to_stderr, highlight=False, soft_wrap=True)
+    stream = sys.stderr if to_stderr else sys.stdout
+    width = None if stream.isatty() else FILE_WIDTH
+    return Console(stderr=to_stderr, highlight=False, width=width)
 
 
 def say(key: str, **facts: object) -> None:

@@ -3,8 +3,8 @@
 The token goes from the coordinator's owner to the new party by a channel they trust. It carries the
 authority's certificate and the coordinator's fingerprint, so that the new party knows to whom it
 talks, and a secret, so that the coordinator knows who comes. The coordinator keeps a hash of the
-secret only. Private keys stay where they were made; a certificate admits to the transport and nothing
-else: providers still pin whom they trust.
+secret only. Private keys stay where they were made; a certificate admits to the transport and
+nothing else: providers still pin whom they trust.
 """
 
 from __future__ import annotations
@@ -142,8 +142,14 @@ def redeem(
     if asked.role is Role.NODE and not _is_address(address):
         raise InputError("SB-1344")
     authority = Authority.load(profile.parent / "ca")
-    until = datetime.fromtimestamp(now(), UTC) + CERTIFICATE_LIFETIME
-    certificate = issue(authority, request, asked.role, asked.name, asked.fingerprint, until)
+    certificate = issue(
+        authority,
+        request,
+        role=asked.role,
+        name=asked.name,
+        fingerprint=asked.fingerprint,
+        not_after=datetime.fromtimestamp(now(), UTC) + CERTIFICATE_LIFETIME,
+    )
     _spend(profile, invitation)
     Trust(profile).accept(asked)
     if asked.role is Role.NODE:

@@ -97,8 +97,8 @@ def _value(formula: Formula, cell: Cell) -> float | int | None:
     try:
         result = evaluate(
             formula,
-            lambda j: Fraction(cell[j]),
-            lambda leaf: _quantile_value(leaf, cell[leaf.bins]),  # type: ignore[arg-type]
+            lambda j: Fraction(cast(int, cell[j])),
+            lambda leaf: _quantile_value(leaf, cast(Sequence[int], cell[leaf.bins])),
         )
     except (ZeroDivisionError, ValueError, OverflowError, TypeError):
         return None

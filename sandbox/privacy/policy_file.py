@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
-from types import FunctionType
 from typing import Any, NoReturn
 
 from sandbox.catalog import Grade
@@ -33,8 +32,6 @@ _DURATION = re.compile(r"P([1-9][0-9]{0,4})D")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _HEADER = re.compile(r"\s*\[{1,2}\s*([^\[\]]+?)\s*\]{1,2}\s*(#.*)?$")
 _KEY = re.compile(r"\s*[\"']?([^\"'=\s]+)[\"']?\s*=")
-
-Parser = FunctionType
 
 
 def parse_policy(toml: str, file: str) -> Policy:
@@ -138,9 +135,7 @@ class _File:
             approved=self._approved(approved),
         )
 
-    def _values(
-        self, tree: Mapping[str, Any], keys: Mapping[str, Parser], at: str
-    ) -> dict[str, Any]:
+    def _values(self, tree: Mapping[str, Any], keys: Mapping[str, str], at: str) -> dict[str, Any]:
         """Return {dotted key: parsed value}; every key must be one of `keys`."""
         values: dict[str, Any] = {}
         for name, value in tree.items():
@@ -156,11 +151,11 @@ class _File:
                 )
         return values
 
-    def _value(self, key: str, value: object, parse: Parser) -> object:
+    def _value(self, key: str, value: object, form: str) -> Any:
         try:
-            return parse(value)
+            return _FORMS[form](value)
         except (ValueError, KeyError, TypeError, InvalidOperation):
-            expected = text(f"policy.expected.{parse.__name__.lstrip('_')}")
+            expected = text(f"policy.expected.{form}")
             raise InputError(
                 "SB-2002", file=self.file, line=self._line(key), key=key, expected=expected
             ) from None
@@ -174,14 +169,10 @@ class _File:
             self._contradiction(f"budget.{name}", "0 < epsilon <= lifetime_epsilon <= 1000")
 
     def _approved(self, entries: object) -> tuple[Approved, ...]:
-        if not isinstance(entries, list):
-            return self._value("approved", entries, _approvals)  # type: ignore[return-value]
         approved = []
-        for entry in entries:
+        for entry in self._value("approved", entries, "approvals"):
             values = self._values({"approved": entry}, _APPROVED, "")
-            if len(values) != len(_APPROVED):
-                self._value("approved", None, _approvals)
-            fields = {key.removeprefix("approved."): v for key, v in values.items()}
+            fields = {key.removeprefix("approved."): value for key, value in values.items()}
             approved.append(Approved(**fields))
         return tuple(approved)
 
@@ -274,39 +265,57 @@ def _name(value: object) -> str:
     return _names([value])[0]
 
 
-def _approvals(value: object) -> tuple[Approved, ...]:
-    raise ValueError
+def _approvals(value: object) -> list[dict[str, object]]:
+    tables = value if isinstance(value, list) else [value]
+    if not all(isinstance(t, dict) and len(t) == len(_APPROVED) for t in tables):
+        raise ValueError
+    return tables
 
 
-_BUDGET: dict[str, Parser] = {
-    "epsilon": _positive,
-    "delta": _probability,
-    "period": _period,
-    "lifetime_epsilon": _positive,
-}
-_APPROVED: dict[str, Parser] = {
-    "approved.digest": _digest,
-    "approved.researcher": _name,
-    "approved.until": _day,
-}
-_KEYS: dict[str, Parser] = {
-    "version": _whole,
-    "expires": _day,
-    "researchers": _names,
-    "purposes": _names,
+_FORMS: dict[str, Callable[[object], Any]] = {
+    "names": _names,
     "operations": _operations,
-    "join_modes": _names,
-    "minimum_group_size": _whole,
-    "maximum_cells": _whole,
+    "positive": _positive,
+    "probability": _probability,
+    "whole": _whole,
+    "day": _day,
+    "period": _period,
+    "grade": _grade,
     "approval": _approval,
-    "grades.dataset": _grade,
-    **{f"grades.{c.value}": _grade for c in OperationClass},
-    "columns.allowed": _names,
-    "columns.denied": _names,
-    "job.epsilon_min": _positive,
-    "job.epsilon_max": _positive,
-    "job.delta_max": _probability,
-    **{f"budget.{who}.{key}": p for who in ("researcher", "dataset") for key, p in _BUDGET.items()},
+    "digest": _digest,
+    "name": _name,
+    "approvals": _approvals,
+}
+"""What a key may hold; messages describe each as policy.expected.FORM."""
+_BUDGET = {
+    "epsilon": "positive",
+    "delta": "probability",
+    "period": "period",
+    "lifetime_epsilon": "positive",
+}
+_APPROVED = {
+    "approved.digest": "digest",
+    "approved.researcher": "name",
+    "approved.until": "day",
+}
+_KEYS = {
+    "version": "whole",
+    "expires": "day",
+    "researchers": "names",
+    "purposes": "names",
+    "operations": "operations",
+    "join_modes": "names",
+    "minimum_group_size": "whole",
+    "maximum_cells": "whole",
+    "approval": "approval",
+    "grades.dataset": "grade",
+    **{f"grades.{c.value}": "grade" for c in OperationClass},
+    "columns.allowed": "names",
+    "columns.denied": "names",
+    "job.epsilon_min": "positive",
+    "job.epsilon_max": "positive",
+    "job.delta_max": "probability",
+    **{f"budget.{who}.{key}": f for who in ("researcher", "dataset") for key, f in _BUDGET.items()},
 }
 
 

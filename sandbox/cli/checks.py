@@ -1,0 +1,266 @@
+"""What `sandbox doctor` examines, each finding with what to do about it. Every wait is bounded."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox.errors import SandboxError
+from sandbox.messages import text
+
+if TYPE_CHECKING:
+    from sandbox.crypto.identity import PublicIdentity
+
+PEER_TIMEOUT_S = 5.0
+EXPIRES_SOON = timedelta(days=30)
+DISK_NEEDED_BYTES = 2 << 30
+SKEW_ALLOWED_MS = 60_000
+PYTHONS = ((3, 11), (3, 14))
+PACKAGES = (
+    "cryptography",
+    "duckdb",
+    "grpc",
+    "numpy",
+    "opendp",
+    "pyarrow",
+    "pydantic",
+    "rich",
+    "sqlalchemy",
+    "sqlglot",
+    "tenseal",
+)
+
+
+class State(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: what was looked at, how it ended, what was found, what to do."""
+
+    name: str
+    state: State
+    found: str
+    cure: str = ""
+
+
+def examine(profile: Path | None) -> list[Check]:
+    """Return the findings on this machine and, if given, on the party or deployment in `profile`."""
+    checks = [_python(), *_packages(), _disk(profile or Path.cwd())]
+    for folder in _party_folders(profile):
+        checks.extend(_party(folder))
+    return checks
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+        return Check("python", State.OK, found)
+    return Check("python", State.FAILED, found, text("doctor.cure_python"))
+
+
+def _packages() -> Iterator[Check]:
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        cure = text("doctor.cure_packages")
+        yield Check("packages", State.FAILED, ", ".join(missing), cure)
+    else:
+        yield Check("packages", State.OK, text("doctor.packages", count=len(PACKAGES)))
+
+
+def _disk(folder: Path) -> Check:
+    here = next(
+        parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists()
+    )
+    free = shutil.disk_usage(here).free
+    found = text("doctor.disk", gib=f"{free / (1 << 30):.1f}", folder=here)
+    if free >= DISK_NEEDED_BYTES:
+        return Check("disk", State.OK, found)
+    return Check("disk", State.FAILED, found, text("doctor.cure_disk"))
+
+
+def _party_folders(profile: Path | None) -> list[Path]:
+    if profile is None:
+        return []
+    if (profile / "identity.json").exists():
+        return [profile]
+    nodes = profile / "nodes"
+    own = [profile / name for name in ("coordinator", "researcher", "supervisor")]
+    own[1:1] = sorted(nodes.iterdir()) if nodes.is_dir() else []
+    return [folder for folder in own if (folder / "identity.json").exists()]
+
+
+def _party(folder: Path) -> Iterator[Check]:
+    """Check one party: configuration, certificate, its port, and the peers it must reach."""
+    from sandbox.config import check
+
+    try:
+        role = check(folder / "config.toml")
+    except SandboxError as error:
+        yield Check("configuration", State.FAILED, error.sentence, error.cure)
+        return
+    yield Check("configuration", State.OK, str(folder / "config.toml"))
+    yield _certificate(folder)
+    if role == "coordinator":
+        from sandbox.config import load_coordinator
+
+        yield _served(folder, load_coordinator(folder).listen)
+    elif role == "node":
+        from sandbox.config import load_node
+
+        node = load_node(folder)
+        yield _served(folder, node.listen)
+        yield from _peers(folder, node.coordinator, node.coordinator_fingerprint)
+    else:
+        from sandbox.config import load_researcher
+
+        client = load_researcher(folder)
+        yield from _peers(folder, client.coordinator, client.coordinator_fingerprint)
+
+
+def _certificate(folder: Path) -> Check:
+    from sandbox.crypto.certificates import check_certificate
+
+    try:
+        peer = check_certificate(
+            (folder / "tls.crt").read_bytes(), (folder / "ca.crt").read_bytes()
+        )
+    except SandboxError as error:
+        return Check("certificate", State.FAILED, error.sentence, error.cure)
+    except OSError as error:
+        return Check("certificate", State.FAILED, str(error), text("doctor.cure_certificate"))
+    found = text("doctor.certificate", name=peer.name, date=peer.not_after.date())
+    if peer.not_after - datetime.now(UTC) < EXPIRES_SOON:
+        return Check("certificate", State.FAILED, found, text("doctor.cure_certificate"))
+    return Check("certificate", State.OK, found)
+
+
+def _served(folder: Path, listen: str) -> Check:
+    """Whoever listens on a party's port must be that party; nobody is fine while it is stopped."""
+    import socket
+
+    from sandbox.processes import port_is_free
+
+    host, _, port = listen.rpartition(":")
+    if port_is_free(int(port)):
+        return Check("port", State.SKIPPED, text("doctor.port_free", listen=listen))
+    try:
+        socket.create_connection((host, int(port)), PEER_TIMEOUT_S).close()
+    except OSError as error:
+        found = text("doctor.port_mute", listen=listen, reason=error.strerror or error)
+        return Check("port", State.FAILED, found, text("doctor.cure_port", folder=folder))
+    found, ours = _who_answers(folder, listen)
+    cure = "" if ours else text("doctor.cure_port", folder=folder)
+    return Check("port", State.OK if ours else State.FAILED, found, cure)
+
+
+def _who_answers(folder: Path, listen: str) -> tuple[str, bool]:
+    """Return who presents itself at `listen`, and whether it is this party."""
+    import socket
+    import ssl
+
+    from sandbox.crypto.certificates import peer_name
+    from sandbox.crypto.identity import load_public
+
+    context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+    context.check_hostname = False
+    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    context.set_alpn_protocols(["h2"])
+    host, _, port = listen.rpartition(":")
+    try:
+        with (
+            socket.create_connection((host, int(port)), PEER_TIMEOUT_S) as raw,
+            context.wrap_socket(raw) as secured,
+        ):
+            certificate = ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True) or b"")
+    except OSError as error:
+        return text("doctor.port_mute", listen=listen, reason=error), False
+    peer = peer_name(certificate.encode())
+    found = text("doctor.port_served", listen=listen, name=f"{peer.role} {peer.name}")
+    return found, peer.fingerprint == load_public(folder).fingerprint
+
+
+def _peers(folder: Path, address: str, fingerprint: str) -> Iterator[Check]:
+    """Ask the coordinator, and by it every node: reachable, which version, how far the clocks are."""
+    try:
+        status = _status(folder, address, fingerprint)
+    except SandboxError as error:
+        yield Check("peer", State.FAILED, error.sentence, error.cure)
+        return
+    yield _version(f"coordinator {address}", status.version)
+    for node in status.nodes:
+        yield from _node(node)
+
+
+def _status(folder: Path, address: str, fingerprint: str) -> Any:
+    import grpc
+
+    from sandbox.crypto.trust import Trust
+    from sandbox.errors import TrustError
+    from sandbox.rpc import common_pb2, coordinator_pb2_grpc
+    from sandbox.rpc.channels import open_blocking_channel
+    from sandbox.rpc.problems import error_of_call
+
+    coordinator = Trust(folder).identities().get(fingerprint)
+    name = coordinator.name if coordinator else "coordinator"
+    with open_blocking_channel(folder, address, f"coordinator-{name}") as channel:
+        stub = coordinator_pb2_grpc.CoordinatorStub(channel)
+        try:
+            status = stub.Status(common_pb2.Empty(), timeout=PEER_TIMEOUT_S, wait_for_ready=False)
+        except grpc.RpcError as error:
+            raise error_of_call(error, f"coordinator {address}") from None
+    if _fingerprint(status.identity) != fingerprint:
+        raise TrustError("SB-1346")
+    return status
+
+
+def _node(node: Any) -> Iterator[Check]:
+    name = f"node {_name(node.identity)} {node.address}"
+    if not node.reachable:
+        found = text("doctor.unreachable", party=name)
+        yield Check("peer", State.FAILED, found, text("doctor.cure_unreachable", party=name))
+        return
+    yield _version(name, node.version)
+    skew = text("doctor.skew", party=name, ms=node.clock_skew_ms)
+    if abs(node.clock_skew_ms) > SKEW_ALLOWED_MS:
+        yield Check("clock", State.FAILED, skew, text("doctor.cure_clock"))
+    else:
+        yield Check("clock", State.OK, skew)
+
+
+def _version(party: str, version: str) -> Check:
+    from sandbox import __version__
+
+    found = text("doctor.version", party=party, version=version)
+    if version == __version__:
+        return Check("version", State.OK, found)
+    cure = text("doctor.cure_version", party=party, version=__version__)
+    return Check("version", State.FAILED, found, cure)
+
+
+def _fingerprint(identity: bytes) -> str:
+    return _public(identity).fingerprint
+
+
+def _name(identity: bytes) -> str:
+    return _public(identity).name
+
+
+def _public(identity: bytes) -> PublicIdentity:
+    import json
+
+    from sandbox.crypto.identity import PublicIdentity
+
+    return PublicIdentity.from_document(json.loads(identity))

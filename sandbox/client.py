@@ -1,0 +1,400 @@
+"""The researcher's side: plan for free, sign, submit, open, verify.
+
+Nothing here needs to be trusted by anybody else: nodes check every job again. What a session reads
+from the coordinator counts only as far as owners it trusts have signed it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from sandbox.audit.receipt import Receipt
+from sandbox.catalog import Table
+from sandbox.config import load_researcher
+from sandbox.crypto.he import ResultKey
+from sandbox.crypto.identity import Identity, PublicIdentity, Signed, verify
+from sandbox.crypto.rings import ring_named
+from sandbox.crypto.trust import Trust
+from sandbox.errors import InputError, SandboxError, Unavailable
+from sandbox.jobfolder import JobFolder
+from sandbox.jobs import (
+    BUDGET_REQUEST_KIND,
+    CANCEL_KIND,
+    BudgetRequest,
+    Cancellation,
+    JobSpec,
+    Missing,
+    read_document,
+    sign_job,
+)
+from sandbox.result import Result
+from sandbox.rpc import common_pb2, coordinator_pb2, coordinator_pb2_grpc
+from sandbox.rpc.channels import chunks, open_blocking_channel
+from sandbox.rpc.documents import from_message, to_message
+from sandbox.rpc.problems import error_of, error_of_call
+from sandbox.sql.algebra import Plan
+from sandbox.sql.explain import Explanation, explain
+from sandbox.sql.names import table_names
+from sandbox.sql.parse import nearest
+from sandbox.sql.plan import plan
+from sandbox.submission import Terms, draft_job, noise_of, open_job
+from sandbox.tables import Entry, read_catalogue
+
+CALL_S = 10.0
+WATCH_S = 7 * 24 * 3600.0
+RESULT_KEY = "result-key"
+
+Progress = Callable[["JobView"], None]
+
+
+@dataclass(frozen=True)
+class WaitingFor:
+    """Whom a job waits for, why, and since when (unix seconds)."""
+
+    party: str
+    reason: str
+    since: int
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as the coordinator reports it. Times: unix seconds."""
+
+    job: str
+    phase: str
+    statement: str
+    created: int
+    changed: int
+    deadline: int
+    waiting: tuple[WaitingFor, ...]
+    left_out: tuple[str, ...]
+    problem: SandboxError | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.phase in ("done", "failed", "cancelled")
+
+
+class Session:
+    """One researcher at one coordinator. Use `sandbox.connect(profile)`."""
+
+    def __init__(self, profile: Path) -> None:
+        self._config = load_researcher(profile)
+        self._identity = Identity.load(profile)
+        self._trust = Trust(profile)
+        self._profile = profile
+        self._notes = JobFolder(profile / "jobs")
+        self._channel = open_blocking_channel(
+            profile, self._config.coordinator, f"coordinator-{self._coordinator.name}"
+        )
+        self._stub = coordinator_pb2_grpc.CoordinatorStub(self._channel)
+        self._read: tuple[float, dict[str, Entry]] | None = None
+
+    @classmethod
+    def open(cls, profile: Path) -> Session:
+        """Return a session of `profile`; raises StateError if there is no identity in it."""
+        return cls(profile)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What there is to ask
+
+    def datasets(self) -> list[Table]:
+        """Return every table of the catalogue, by name."""
+        return [entry.table for _, entry in sorted(self.catalogue().items())]
+
+    def table(self, name: str) -> Table:
+        """Return one table; raises InputError SB-1004 with the nearest names."""
+        catalogue = self.catalogue()
+        if name not in catalogue:
+            known = nearest(name, catalogue)
+            raise InputError("SB-1004", table=name, nearest=known, line=1, column=1)
+        return catalogue[name].table
+
+    def catalogue(self) -> dict[str, Entry]:
+        """Return the signed catalogue as nodes vouch for it now; asked at most once a second."""
+        if self._read is None or time.monotonic() - self._read[0] > 1.0:
+            reply = self._call(self._stub.Catalogue, common_pb2.Empty())
+            documents = [from_message(signed) for signed in (*reply.datasets, *reply.collections)]
+            self._read = time.monotonic(), read_catalogue(documents, self.identities())
+        return self._read[1]
+
+    def identities(self) -> Mapping[str, PublicIdentity]:
+        """Return the identities this researcher trusts, and his own."""
+        own = self._identity.public
+        return {**self._trust.identities(), own.fingerprint: own}
+
+    def sql(self, statement: str) -> Query:
+        """Return a query: lazy and free until it is run."""
+        return Query(self, statement)
+
+    # Jobs
+
+    def jobs(self, limit: int = 50) -> list[JobView]:
+        """Return the newest jobs."""
+        reply = self._call(self._stub.Jobs, coordinator_pb2.JobsRequest(limit=limit))
+        return [_view(state) for state in reply.jobs]
+
+    def job(self, job: str) -> JobView:
+        """Return one job's state now."""
+        return next(self.watch(job))
+
+    def watch(self, job: str) -> Iterator[JobView]:
+        """Yield a job's state now and at every change, until it ends."""
+        try:
+            for state in self._stub.Watch(coordinator_pb2.JobRequest(job=job), timeout=WATCH_S):
+                yield _view(state)
+        except grpc.RpcError as error:
+            raise error_of_call(error, "coordinator") from None
+
+    def cancel(self, job: str) -> JobView:
+        """Give a job up; what nodes have reserved stays spent."""
+        signed = self._identity.sign(CANCEL_KIND, Cancellation(job=job, at=int(time.time())).body())
+        return _view(self._call(self._stub.Cancel, to_message(signed)))
+
+    def result(self, job: str) -> Result:
+        """Open a finished job, again if need be; costs nothing.
+
+        Raises what the job failed with, InputError SB-3123 if it still runs.
+        """
+        note = self._notes.read(job)
+        view = self.job(job)
+        if view.problem is not None:
+            raise view.problem
+        summed, receipt = self._fetch(job)
+        signed = receipt.job
+        if signed.digest != note.signed.digest:
+            raise InputError("SB-3124", job=job)
+        spec = read_document(JobSpec, signed, json.loads(signed.body))
+        opened = open_job(
+            note.plan(),
+            spec,
+            note.seed,
+            self.result_key,
+            summed,
+            receipt,
+            self._identity,
+            self.identities(),
+        )
+        path = self._notes.keep_receipt(job, opened.receipt)
+        return Result(spec, opened.answer, path, view.left_out)
+
+    # Budgets and status
+
+    def budget(self) -> list[dict[str, Any]]:
+        """Return what is left at each node, as each node signed it."""
+        nonce = secrets.token_hex(16)
+        own = self._identity.public.fingerprint
+        body = BudgetRequest(researcher=own, nonce=nonce, at=int(time.time()))
+        signed = self._identity.sign(BUDGET_REQUEST_KIND, body.body())
+        reply = self._call(self._stub.Budget, to_message(signed))
+        if reply.problems and not reply.statements:
+            raise error_of(reply.problems[0])
+        lines: list[dict[str, Any]] = []
+        for message in reply.statements:
+            statement = from_message(message)
+            node = self.identities().get(statement.signer)
+            if node is None:
+                continue
+            content = verify(statement, node, "budget")
+            if content["nonce"] == nonce:
+                lines += [{"node": node.name, **line} for line in content["budgets"]]
+        return lines
+
+    def status(self) -> coordinator_pb2.StatusReply:
+        """Return what the coordinator says of itself and of its nodes."""
+        return self._call(self._stub.Status, common_pb2.Empty())
+
+    # What queries need
+
+    @cached_property
+    def result_key(self) -> ResultKey:
+        """The key that opens results; made at first use."""
+        directory = self._profile / RESULT_KEY
+        return ResultKey.load(directory) if directory.exists() else ResultKey.generate(directory)
+
+    def terms(
+        self,
+        epsilon: Decimal | float | str | None,
+        delta: Decimal | float | str | None,
+        purpose: str | None,
+        on_missing: str,
+        minimum_members: int | None,
+        collusion: int,
+        magnitudes: Mapping[str, float | str] | None,
+    ) -> Terms:
+        """Return complete terms; raises InputError SB-1360 where no epsilon or delta is known."""
+        chosen = _decimal(epsilon, self._config.epsilon)
+        at = _decimal(delta, self._config.delta)
+        if chosen is None or at is None:
+            raise InputError("SB-1360", missing="epsilon" if chosen is None else "delta")
+        return Terms(
+            epsilon=chosen,
+            delta=at,
+            purpose=self._config.purpose if purpose is None else purpose,
+            magnitudes={name: Fraction(str(value)) for name, value in (magnitudes or {}).items()},
+            missing=Missing(on_missing),
+            minimum_members=minimum_members,
+            collusion=collusion,
+        )
+
+    def submit(self, planned: Plan, terms: Terms) -> str:
+        """Sign and submit a job; return its id. From here on it runs without this session."""
+        draft = draft_job(
+            planned,
+            terms,
+            self.catalogue(),
+            self.identities(),
+            self._identity.public.fingerprint,
+            self._coordinator.fingerprint,
+            self.result_key,
+            int(time.time()),
+        )
+        signed = sign_job(draft.spec, self._identity)
+        # Written before it is sent: a job whose seed is lost could never be opened.
+        self._notes.keep(draft.spec.job, signed, draft.seed, self._tables_of(planned))
+        try:
+            self._call(self._stub.Submit, to_message(signed))
+        except InputError as error:
+            if error.code != "SB-3122":
+                raise
+            self._upload_contexts(draft.spec)
+            self._call(self._stub.Submit, to_message(signed))
+        return draft.spec.job
+
+    def wait(self, job: str, progress: Progress | None) -> JobView:
+        """Return the job's last state, telling `progress` each one."""
+        for view in self.watch(job):
+            if progress is not None:
+                progress(view)
+            if view.ended:
+                return view
+        raise Unavailable("SB-5101", party="coordinator")
+
+    def _tables_of(self, planned: Plan) -> list[Table]:
+        catalogue = self.catalogue()
+        names = table_names(planned.statement, catalogue)
+        return [catalogue[name].table for name in names]
+
+    @property
+    def _coordinator(self) -> PublicIdentity:
+        identity = self._trust.identities().get(self._config.coordinator_fingerprint)
+        if identity is None:
+            raise InputError("SB-3113", fingerprint=self._config.coordinator_fingerprint)
+        return identity
+
+    def _upload_contexts(self, spec: JobSpec) -> None:
+        contexts = self.result_key.public_contexts(ring_named(spec.ring))
+        parts = (
+            coordinator_pb2.UploadPart(digest=spec.context, ring=spec.ring, chunk=chunk)
+            for chunk in chunks(contexts)
+        )
+        self._call(self._stub.PutContext, parts)
+
+    def _fetch(self, job: str) -> tuple[bytes, Receipt]:
+        summed, receipt = bytearray(), bytearray()
+        try:
+            request = coordinator_pb2.JobRequest(job=job)
+            for part in self._stub.Result(request, timeout=CALL_S * 6):
+                summed += part.sum
+                receipt += part.receipt
+        except grpc.RpcError as error:
+            raise error_of_call(error, "coordinator") from None
+        return bytes(summed), Receipt.from_json(receipt.decode())
+
+    def _call(self, method: Callable[..., Any], request: object) -> Any:
+        try:
+            return method(request, timeout=CALL_S)
+        except grpc.RpcError as error:
+            raise error_of_call(error, "coordinator") from None
+
+
+class Query:
+    """A statement and its plan. Planning reads the catalogue only; nothing is spent before `run`."""
+
+    def __init__(self, session: Session, statement: str) -> None:
+        self._session = session
+        self.statement = statement
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan; raises InputError or Refusal with the position in the text."""
+        catalogue = self._session.catalogue()
+        return plan(self.statement, {name: entry.table for name, entry in catalogue.items()})
+
+    def explain(
+        self,
+        epsilon: Decimal | float | str | None = None,
+        delta: Decimal | float | str | None = None,
+        error: str | None = None,
+        collusion: int = 1,
+        magnitudes: Mapping[str, float | str] | None = None,
+    ) -> Explanation:
+        """Say what it costs, how precise it will be, and who learns what; reads no rows."""
+        terms = self._session.terms(epsilon, delta, None, "fail", None, collusion, magnitudes)
+        return explain(self.plan, noise_of(self.plan, terms), terms.collusion)
+
+    def run(
+        self,
+        epsilon: Decimal | float | str | None = None,
+        delta: Decimal | float | str | None = None,
+        error: str | None = None,
+        purpose: str | None = None,
+        on_missing: str = "fail",
+        minimum_members: int | None = None,
+        collusion: int = 1,
+        magnitudes: Mapping[str, float | str] | None = None,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Spend: submit, wait, open. Interrupted, the job goes on; see `Session.result`."""
+        terms = self._session.terms(
+            epsilon, delta, purpose, on_missing, minimum_members, collusion, magnitudes
+        )
+        job = self._session.submit(self.plan, terms)
+        view = self._session.wait(job, progress)
+        if view.problem is not None:
+            raise view.problem
+        return self._session.result(job)
+
+
+def connect(profile: Path) -> Session:
+    """Open a session with the identity in `profile`."""
+    return Session.open(profile)
+
+
+def _view(state: coordinator_pb2.JobState) -> JobView:
+    return JobView(
+        job=state.job,
+        phase=state.phase,
+        statement=state.statement,
+        created=state.created,
+        changed=state.changed,
+        deadline=state.deadline,
+        waiting=tuple(WaitingFor(w.party, w.reason, w.since) for w in state.waiting),
+        left_out=tuple(state.left_out),
+        problem=error_of(state.problem) if state.HasField("problem") else None,
+    )
+
+
+def _decimal(given: Decimal | float | str | None, default: Decimal | None) -> Decimal | None:
+    return default if given is None else Decimal(str(given))

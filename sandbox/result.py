@@ -1,0 +1,82 @@
+"""What a researcher holds after a job: the answer with its error bars, and the receipt's file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox.jobs import JobSpec
+from sandbox.sql.answer import Answer
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+
+@dataclass(frozen=True)
+class Result:
+    """An opened job. `left_out`: members that did not take part."""
+
+    spec: JobSpec
+    answer: Answer
+    receipt: Path
+    left_out: tuple[str, ...]
+
+    @property
+    def job_id(self) -> str:
+        """The job's id, for `sandbox result ID`."""
+        return self.spec.job
+
+    @property
+    def epsilon(self) -> Decimal:
+        """Epsilon that was spent."""
+        return self.spec.epsilon_value
+
+    @property
+    def delta(self) -> Decimal:
+        """Delta that was spent."""
+        return self.spec.delta_value
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Return a table: group columns, then for each output x: x, x_low, x_high."""
+        import pyarrow as pa
+
+        return pa.table(self.columns())
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a data frame with the columns of `to_arrow`; needs pandas installed."""
+        import pandas as pd
+
+        return pd.DataFrame(self.columns())
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the answer by column, error bars beside each estimate."""
+        columns: dict[str, list[Any]] = {}
+        for position, name in enumerate(self.answer.columns):
+            estimates = [row.estimates[position] for row in self.answer.rows]
+            if any(estimate is None for estimate in estimates):
+                columns[name] = [row.values[position] for row in self.answer.rows]
+                continue
+            columns[name] = [estimate.value for estimate in estimates if estimate]
+            columns[f"{name}_low"] = [estimate.low for estimate in estimates if estimate]
+            columns[f"{name}_high"] = [estimate.high for estimate in estimates if estimate]
+        return columns
+
+    def _repr_html_(self) -> str:
+        columns = self.columns()
+        head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{escape(_shown(value))}</td>" for value in row) + "</tr>"
+            for row in zip(*columns.values(), strict=True)
+        )
+        foot = f"ε = {self.epsilon}, δ = {self.delta}, {escape(self.receipt.name)}"
+        return f"<table><tr>{head}</tr>{rows}</table><small>{foot}</small>"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "—"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

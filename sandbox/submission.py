@@ -1,0 +1,195 @@
+"""From a plan to a signed job, and from a summed ciphertext back to an answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+
+from sandbox.audit.receipt import Opening, Receipt, Release
+from sandbox.crypto.he import ResultKey
+from sandbox.crypto.identity import Identity, PublicIdentity, Signed, verify
+from sandbox.crypto.rings import SEED_BYTES, choose_ring, ring_named
+from sandbox.crypto.seal import seal
+from sandbox.errors import TrustError
+from sandbox.jobs import ROSTER_KIND, JobSpec, Missing, Roster, read_document, seed_aad
+from sandbox.privacy.allocate import NoisePlan
+from sandbox.privacy.noise import Law, Mechanism
+from sandbox.sql.algebra import Plan
+from sandbox.sql.answer import Answer, DisplayRules, answer
+from sandbox.sql.noise import capacity, job_noise
+from sandbox.tables import Catalogue
+
+JOB_LIFETIME_S = 7 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a researcher asks beside the statement itself.
+
+    `magnitudes`: typical sizes of outputs by name. `minimum_members`: with missing = present, how
+    many must be there. `collusion`: h, how many nodes may collude with the researcher.
+    """
+
+    epsilon: Decimal
+    delta: Decimal
+    purpose: str = ""
+    magnitudes: Mapping[str, Fraction] | None = None
+    missing: Missing = Missing.FAIL
+    minimum_members: int | None = None
+    collusion: int = 1
+    lifetime_s: int = JOB_LIFETIME_S
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A job ready to be signed, and the seed of its check slots, which only the profile keeps."""
+
+    spec: JobSpec
+    seed: bytes
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An opened job: the answer, and the receipt completed by the researcher's signature."""
+
+    answer: Answer
+    receipt: Receipt
+
+
+def noise_of(plan: Plan, terms: Terms) -> NoisePlan:
+    """Return the noise that these terms buy; pure, reads no rows."""
+    return job_noise(plan, terms.epsilon, terms.delta, terms.magnitudes or {})
+
+
+def draft_job(
+    plan: Plan,
+    terms: Terms,
+    catalogue: Catalogue,
+    identities: Mapping[str, PublicIdentity],
+    researcher: str,
+    coordinator: str,
+    key: ResultKey,
+    now: int,
+) -> Draft:
+    """Return the job for `plan` under `terms`. Raises InputError SB-3032 if no ring holds its sums."""
+    ring = choose_ring(capacity(plan, noise_of(plan, terms)))
+    job = secrets.token_hex(16)
+    seed = secrets.token_bytes(SEED_BYTES)
+    members = sorted({member.node for member in plan.table.members})
+    spec = JobSpec(
+        job=job,
+        researcher=researcher,
+        coordinator=coordinator,
+        statement=plan.statement,
+        tables={name: catalogue[name].digest for name in plan.tables},
+        members=members,
+        purpose=terms.purpose,
+        epsilon=_text(terms.epsilon),
+        delta=_text(terms.delta),
+        magnitudes={name: _text(value) for name, value in (terms.magnitudes or {}).items()},
+        missing=terms.missing,
+        minimum_members=terms.minimum_members or len(members),
+        collusion=terms.collusion,
+        ring=ring.name,
+        context=key.digest(ring),
+        checksum_seeds={
+            member: seal(identities[member], seed_aad(job), seed).hex() for member in members
+        },
+        created=now,
+        expires=now + terms.lifetime_s,
+    )
+    return Draft(spec, seed)
+
+
+def open_job(
+    plan: Plan,
+    spec: JobSpec,
+    seed: bytes,
+    key: ResultKey,
+    summed: bytes,
+    receipt: Receipt,
+    researcher: Identity,
+    trusted: Mapping[str, PublicIdentity],
+) -> Opened:
+    """Open the sum of a job and read the answer off it.
+
+    Raises TrustError if the sum is not that of the signed roster, or a node stated other noise than
+    was planned. The largest minimum group size among the members' policies applies.
+    """
+    ring = ring_named(spec.ring)
+    roster = _roster(receipt, trusted)
+    values = key.open(
+        summed,
+        ring,
+        plan.length,
+        seed=seed,
+        transcript=bytes.fromhex(receipt.job.digest + receipt.roster[0].digest),
+        members=[member.node for member in roster.members],
+    )
+    releases = {
+        node.release.signer: Release.read(node.release, trusted[node.release.signer])
+        for node in receipt.nodes
+    }
+    laws = _laws(plan, spec, releases, trusted)
+    result = answer(plan, values, laws, _display_rules(releases, trusted))
+    opening = Opening(
+        job=receipt.job.digest,
+        sum=hashlib.sha256(summed).hexdigest(),
+        result=hashlib.sha256(json.dumps(values).encode()).hexdigest(),
+    )
+    return Opened(result, replace(receipt, opening=opening.sign(researcher)))
+
+
+def _roster(receipt: Receipt, trusted: Mapping[str, PublicIdentity]) -> Roster:
+    first = receipt.roster[0]
+    for signature in receipt.roster:
+        member = trusted.get(signature.signer)
+        if member is None:
+            raise TrustError("SB-3125", table=signature.signer)
+        body = verify(signature, member, ROSTER_KIND)
+    return read_document(Roster, first, body)
+
+
+def _display_rules(
+    releases: Mapping[str, Release], trusted: Mapping[str, PublicIdentity]
+) -> DisplayRules:
+    node, release = max(releases.items(), key=lambda item: item[1].minimum_group_size)
+    return DisplayRules(release.minimum_group_size, trusted[node].name)
+
+
+def _laws(
+    plan: Plan,
+    spec: JobSpec,
+    releases: Mapping[str, Release],
+    trusted: Mapping[str, PublicIdentity],
+) -> list[list[Law]]:
+    """Return each measure's noise at each node, as released; at least what was planned."""
+    magnitudes = {name: Fraction(value) for name, value in spec.magnitudes.items()}
+    noise = job_noise(plan, spec.epsilon_value, spec.delta_value, magnitudes)
+    measures = range(len(plan.measures))
+    planned = [noise.node_law(measure, len(releases), spec.collusion) for measure in measures]
+    per_measure: list[list[Law]] = [[] for _ in measures]
+    for node, release in releases.items():
+        stated = [Law(Mechanism(release.mechanism), Fraction(scale)) for scale in release.scales]
+        if len(stated) != len(planned) or any(
+            law.scale < least.scale or law.mechanism is not least.mechanism
+            for law, least in zip(stated, planned, strict=True)
+        ):
+            raise TrustError("SB-3126", node=trusted[node].name)
+        # A noiseless test node says so, and its receipt fails verification.
+        for laws, law in zip(per_measure, stated, strict=True):
+            laws += [law] if release.protected else []
+    return per_measure
+
+
+def _text(value: Decimal | Fraction) -> str:
+    """Return an exact number as a job writes it; a fraction is rounded to 12 digits first."""
+    if isinstance(value, Fraction):
+        value = Decimal(value.numerator) / Decimal(value.denominator)
+        value = value.quantize(Decimal(1).scaleb(value.adjusted() - 11))
+    return f"{value.normalize():f}"
