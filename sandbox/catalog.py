@@ -7,9 +7,16 @@ schema at several nodes into one table; every member's owner signs it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import Enum
+from typing import Any
+
+from sandbox.errors import InputError
+
+Document = dict[str, Any]
+"""A JSON object."""
 
 
 class ColumnType(Enum):
@@ -94,3 +101,95 @@ class Table:
     name: str
     card: DatasetCard
     members: tuple[Member, ...]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Datasets of one schema at several nodes, queried as one table; signed by each member's owner."""
+
+    name: str
+    card: DatasetCard
+    members: tuple[Member, ...]
+
+    def table(self) -> Table:
+        """Return the table that FROM names."""
+        return Table(self.name, self.card, self.members)
+
+    def to_document(self) -> Document:
+        """Return the body that the owners sign."""
+        return {"version": 1, **table_to_document(self.table())}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Collection:
+        """Read `to_document`'s object; raises InputError SB-1290 where it is none."""
+        table = table_from_document({k: v for k, v in document.items() if k != "version"})
+        return cls(table.name, table.card, table.members)
+
+
+def table_to_document(table: Table) -> Document:
+    """Return a table as a JSON object."""
+    return {
+        "name": table.name,
+        "card": card_to_document(table.card),
+        "members": [{"node": m.node, "dataset": m.dataset} for m in table.members],
+    }
+
+
+def table_from_document(document: Mapping[str, Any]) -> Table:
+    """Read `table_to_document`'s object; raises InputError SB-1290 where it is none."""
+    try:
+        members = tuple(Member(m["node"], m["dataset"]) for m in document["members"])
+        return Table(document["name"], card_from_document(document["card"]), members)
+    except (KeyError, TypeError) as error:
+        raise InputError("SB-1290") from error
+
+
+def card_to_document(card: DatasetCard) -> Document:
+    """Return a card as a JSON object: exact numbers as strings, enums by name or value."""
+    document = {name: getattr(card, name) for name in _CARD_FIELDS}
+    document["grade"] = card.grade.name
+    document["columns"] = [_column_to_document(column) for column in card.columns]
+    return document
+
+
+def card_from_document(document: Mapping[str, Any]) -> DatasetCard:
+    """Read `card_to_document`'s object; raises InputError SB-1290 where it is none."""
+    try:
+        values = {name: document[name] for name in _CARD_FIELDS}
+        values["grade"] = Grade[document["grade"]]
+        values["columns"] = tuple(_column_from_document(column) for column in document["columns"])
+        return DatasetCard(**values)
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise InputError("SB-1290") from error
+
+
+def schema_of(card: DatasetCard) -> Document:
+    """Return what members of a collection must share: all but name and description."""
+    document = card_to_document(card)
+    return {k: v for k, v in document.items() if k not in ("name", "description")}
+
+
+_CARD_FIELDS = tuple(field.name for field in fields(DatasetCard))
+_COLUMN_FIELDS = tuple(field.name for field in fields(Column))
+_DECIMALS = ("lower", "upper", "magnitude")
+
+
+def _column_to_document(column: Column) -> Document:
+    document = {name: getattr(column, name) for name in _COLUMN_FIELDS}
+    document["type"] = column.type.value
+    document["grade"] = column.grade.name
+    document["domain"] = list(column.domain)
+    for name in _DECIMALS:
+        value = getattr(column, name)
+        document[name] = None if value is None else f"{value:f}"
+    return document
+
+
+def _column_from_document(document: Mapping[str, Any]) -> Column:
+    values = {name: document[name] for name in _COLUMN_FIELDS}
+    values["type"] = ColumnType(document["type"])
+    values["grade"] = Grade[document["grade"]]
+    values["domain"] = tuple(document["domain"])
+    for name in _DECIMALS:
+        values[name] = None if document[name] is None else Decimal(document[name])
+    return Column(**values)
