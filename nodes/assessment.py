@@ -6,29 +6,33 @@ comes from the coordinator, and no row is read.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fractions import Fraction
 
-from sandbox.sql.noise import capacity, job_noise
-from sandbox.sql.plan import plan
-
+from nodes.ledger import Demand
+from nodes.registry import Registry
 from sandbox.crypto.identity import PublicIdentity
 from sandbox.crypto.rings import ring_named
 from sandbox.errors import Refusal, TrustError
 from sandbox.jobs import JobSpec
 from sandbox.privacy.allocate import NoisePlan
+from sandbox.privacy.policy import Decision, Request, check
 from sandbox.sql.algebra import Plan
+from sandbox.sql.noise import capacity, job_noise
+from sandbox.sql.plan import plan
 from sandbox.tables import Entry
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """A job as this node understands it. `dataset`: which of the node's own it reads."""
+    """A job as this node understands it. `datasets`: which of the node's own it reads."""
 
     plan: Plan
     noise: NoisePlan
-    dataset: str
+    datasets: tuple[str, ...]
 
 
 def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) -> Assessment:
@@ -39,12 +43,65 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
             raise TrustError("SB-3118", table=name)
     tables = {name: catalogue[name].table for name in spec.tables}
     own_plan = plan(spec.statement, tables)
-    members = {member.node: member.dataset for member in own_plan.table.members}
-    if set(spec.members) != set(members) or node.fingerprint not in members:
+    members = own_plan.table.members
+    own = tuple(member.dataset for member in members if member.node == node.fingerprint)
+    if set(spec.members) != {member.node for member in members} or not own:
         raise TrustError("SB-3117", reason="members")
     magnitudes = {name: Fraction(value) for name, value in spec.magnitudes.items()}
     noise = job_noise(own_plan, spec.epsilon_value, spec.delta_value, magnitudes)
     ring = ring_named(spec.ring)
     if 2 * capacity(own_plan, noise) >= ring.modulus:
         raise Refusal("SB-2220", ring=ring.name)
-    return Assessment(own_plan, noise, members[node.fingerprint])
+    return Assessment(own_plan, noise, own)
+
+
+def decide(spec: JobSpec, assessment: Assessment, registry: Registry, node: str) -> Decision:
+    """Hold a job against the policy of each dataset it reads; the strictest decision counts.
+
+    Raises Refusal SB-2010..SB-2021 naming the rule, whose it is and what would pass.
+    """
+    decisions = {
+        check(registry.policy(name), _request(spec, assessment, name, registry), f"{node}.{name}")
+        for name in assessment.datasets
+    }
+    return Decision.NEEDS_APPROVAL if Decision.NEEDS_APPROVAL in decisions else Decision.ALLOW
+
+
+def demands(spec: JobSpec, assessment: Assessment, registry: Registry) -> list[Demand]:
+    """Return every budget that the job must fit: each group's own and the researcher's on it."""
+    found: dict[tuple[str, str], Demand] = {}
+    for name in assessment.datasets:
+        policy = registry.policy(name)
+        for group in registry.dataset(name).groups:
+            found[group, ""] = Demand(group, "", policy.dataset_budget, name)
+            found[group, spec.researcher] = Demand(
+                group, spec.researcher, policy.researcher_budget, f"{name} ({spec.researcher})"
+            )
+    return [found[key] for key in sorted(found)]
+
+
+def minimum_group_size(assessment: Assessment, registry: Registry) -> int:
+    """Return the largest minimum group size among the policies of the datasets read."""
+    return max(registry.policy(name).minimum_group_size for name in assessment.datasets)
+
+
+def statement_digest(statement: str) -> str:
+    """Return the digest by which an owner lists a statement as approved (hex SHA-256)."""
+    return hashlib.sha256(statement.strip().encode()).hexdigest()
+
+
+def _request(spec: JobSpec, assessment: Assessment, name: str, registry: Registry) -> Request:
+    card = registry.dataset(name).card
+    read = set(assessment.plan.fragment.columns_read)
+    return Request(
+        researcher=spec.researcher,
+        purpose=spec.purpose,
+        operations=assessment.plan.operations,
+        columns=tuple((c.name, c.grade) for c in card.columns if c.name in read),
+        epsilon=spec.epsilon_value,
+        delta=spec.delta_value,
+        dataset_grade=card.grade,
+        cells=assessment.plan.cells,
+        statement_digest=statement_digest(spec.statement),
+        now=datetime.now(UTC),
+    )

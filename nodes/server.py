@@ -9,8 +9,10 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from nodes.budgets import Budgets
 from nodes.tasks import Tasks
 from nodes.vault import Vault
+from nodes.witnessing import Witnessing
 from nodes.workers import Limits, Workers
 from sandbox import __version__
 from sandbox.config import load_node
@@ -50,9 +52,11 @@ log = logging.getLogger("sandbox.node")
 class NodeService(node_pb2_grpc.NodeServicer):
     """The coordinator's calls. What they may do is decided by the signed documents in them."""
 
-    def __init__(self, name: str, tasks: Tasks) -> None:
+    def __init__(self, name: str, tasks: Tasks, witnessing: Witnessing, budgets: Budgets) -> None:
         self._name = name
         self._tasks = tasks
+        self._witnessing = witnessing
+        self._budgets = budgets
 
     async def Describe(  # noqa: N802
         self, request: node_pb2.DescribeRequest, context: Context
@@ -60,9 +64,10 @@ class NodeService(node_pb2_grpc.NodeServicer):
         return node_pb2.Description(
             identity=canonical(self._tasks.identity.public.to_document()),
             version=__version__,
-            datasets=[to_message(signed) for signed in self._tasks.signed_datasets()],
-            collections=[to_message(signed) for signed in self._tasks.signed_collections()],
-            awaiting_witness=self._tasks.witness_nonce or b"",
+            datasets=[to_message(signed) for signed in self._tasks.catalogue.datasets()],
+            collections=[to_message(signed) for signed in self._tasks.catalogue.collections()],
+            policies=[to_message(signed) for signed in self._tasks.catalogue.policies()],
+            awaiting_witness=self._witnessing.nonce or b"",
             time=int(time.time() * 1000),
         )
 
@@ -112,28 +117,28 @@ class NodeService(node_pb2_grpc.NodeServicer):
     async def Evidence(  # noqa: N802
         self, request: node_pb2.EvidenceRequest, context: Context
     ) -> node_pb2.EvidenceReply:
-        return self._tasks.evidence(request.job_digest, request.since)
+        return self._witnessing.evidence(request.job_digest, request.since)
 
     async def Witness(  # noqa: N802
         self, request: node_pb2.WitnessRequest, context: Context
     ) -> node_pb2.WitnessReply:
-        return self._tasks.witness(request)
+        return self._witnessing.witness(request)
 
     async def LastHead(  # noqa: N802
         self, request: node_pb2.LastHeadRequest, context: Context
     ) -> common_pb2.Document:
-        return to_message(self._tasks.last_head(request.log, request.nonce))
+        return to_message(self._witnessing.last_head(request.log, request.nonce))
 
     async def ConfirmHead(  # noqa: N802
         self, request: node_pb2.ConfirmHeadRequest, context: Context
     ) -> node_pb2.ConfirmHeadReply:
         answers = [from_message(answer) for answer in request.answers]
-        return node_pb2.ConfirmHeadReply(confirmed=self._tasks.confirm_head(answers))
+        return node_pb2.ConfirmHeadReply(confirmed=self._witnessing.confirm(answers))
 
     async def Budget(  # noqa: N802
         self, request: common_pb2.Document, context: Context
     ) -> common_pb2.Document:
-        return to_message(self._tasks.budget(from_message(request)))
+        return to_message(self._budgets.statement(from_message(request)))
 
     async def Cancel(  # noqa: N802
         self, request: common_pb2.Document, context: Context
@@ -162,11 +167,14 @@ async def _serve(profile: Path, sampler: Sampler) -> int:
     config = load_node(profile)
     identity = Identity.load(profile)
     vault = Vault.open(profile, identity)
-    async with Workers(profile, Limits.of(config)) as workers:
+    async with Workers(profile, active=config.workers_active, limits=limits) as workers:
         tasks = Tasks(identity, config, vault, workers, sampler)
         guard = Guard(config.name, ALLOWED, DEADLINES_S, vault.is_revoked)
         server = new_server((guard,))
-        node_pb2_grpc.add_NodeServicer_to_server(NodeService(config.name, tasks), server)
+        node_pb2_grpc.add_NodeServicer_to_server(
+            NodeService(config.name, tasks, Witnessing(identity, vault), Budgets(identity, vault)),
+            server,
+        )
         port = server.add_secure_port(config.listen, server_credentials(profile))
         await server.start()
         print(

@@ -8,18 +8,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from sandbox.sql.compile import fragment_sql
 
-from nodes.assessment import Assessment, collusion_bound
-from nodes.vault import Vault
+from nodes.assessment import Assessment, minimum_group_size
+from nodes.ledger import exact_loss
+from nodes.registry import Dataset, Registry
+from nodes.sources import Source, ViewSource, quoted
 from nodes.workers import FragmentRequest, Workers
 from sandbox.audit.receipt import Release
 from sandbox.crypto.identity import Identity, Signed
 from sandbox.crypto.masks import add_modulo, pairwise_masks
-from sandbox.crypto.rings import frame, ring_named
+from sandbox.crypto.rings import Ring, Slots, frame, ring_named
 from sandbox.crypto.seal import open_sealed
 from sandbox.jobs import JobSpec, Roster, seed_aad
 from sandbox.privacy.noise import Law, Sampler
+from sandbox.sql.algebra import Plan
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A job that was verified and assessed, kept in memory between its steps."""
+
+    signed: Signed
+    spec: JobSpec
+    assessment: Assessment
 
 
 @dataclass(frozen=True)
@@ -30,77 +41,92 @@ class Shared:
     payload: bytes
 
 
-async def make_share(
-    job: Signed,
-    spec: JobSpec,
-    assessment: Assessment,
-    roster: Roster,
-    roster_digest: str,
-    identity: Identity,
-    secret: X25519PrivateKey,
-    vault: Vault,
-    workers: Workers,
-    sampler: Sampler,
-    contexts: bytes,
-) -> Shared:
-    """Return this node's share of a job. Raises Unavailable SB-5201 whatever a row made fail."""
-    plan = assessment.plan
-    ring = ring_named(spec.ring)
-    h = max(spec.collusion, collusion_bound(assessment, vault))
-    laws = [
-        assessment.noise.node_law(measure, len(roster.members), h)
-        for measure in range(len(plan.measures))
-    ]
-    request = _request(job, assessment, vault)
-    sums, noise = await asyncio.gather(
-        workers.sum_fragment(request), asyncio.to_thread(_draw, sampler, laws, assessment)
-    )
-    values = [
-        saturated + drawn
-        for saturated, drawn in zip(_saturate(sums, assessment), noise, strict=True)
-    ]
-    own = identity.public.fingerprint
-    transcript = bytes.fromhex(job.digest + roster_digest)
-    seed = open_sealed(identity, seed_aad(spec.job), bytes.fromhex(spec.checksum_seeds[own]))
-    slots = frame(values, ring, seed=seed, transcript=transcript, member=own)
-    peers = {
-        member.node: bytes.fromhex(member.ephemeral)
-        for member in roster.members
-        if member.node != own
-    }
-    if peers:
-        masks = pairwise_masks(secret, own, peers, transcript, ring, plan.length)
-        slots = add_modulo(slots, masks, ring)
-    payload = await workers.encrypt(spec.researcher, contexts, ring, plan.length, slots)
-    release = Release(
-        job=job.digest,
-        roster=roster_digest,
-        attempt=roster.attempt,
-        share=hashlib.sha256(payload).hexdigest(),
-        ring=ring.name,
-        mechanism=assessment.noise.mechanism.value,
-        scales=[str(law.scale) for law in laws],
-        loss=assessment.loss,
-        minimum_group_size=assessment.minimum_group_size,
-        protected=sampler.protected,
-    )
-    return Shared(release.sign(identity), payload)
+class Sharing:
+    """Makes shares of one node."""
+
+    def __init__(
+        self, identity: Identity, registry: Registry, workers: Workers, sampler: Sampler
+    ) -> None:
+        self._identity = identity
+        self._registry = registry
+        self._workers = workers
+        self._sampler = sampler
+
+    async def make(
+        self,
+        job: Accepted,
+        roster: Roster,
+        roster_digest: str,
+        secret: X25519PrivateKey,
+        contexts: bytes,
+    ) -> Shared:
+        """Return this node's share. Raises Unavailable SB-5201 whatever a row made fail.
+
+        secret: the one-time key of this node's offer. contexts: the researcher's public ones.
+        """
+        plan, ring = job.assessment.plan, ring_named(job.spec.ring)
+        laws = [
+            job.assessment.noise.node_law(measure, len(roster.members), job.spec.collusion)
+            for measure in range(len(plan.measures))
+        ]
+        sums, noise = await asyncio.gather(
+            self._workers.sum_fragment(self._request(job)),
+            asyncio.to_thread(_draw, self._sampler, laws, plan),
+        )
+        values = [s + drawn for s, drawn in zip(_saturate(sums, plan), noise, strict=True)]
+        transcript = bytes.fromhex(job.signed.digest + roster_digest)
+        slots = self._slots(job, roster, transcript, secret, ring, values)
+        payload = await self._workers.encrypt(
+            job.spec.researcher, contexts, ring, plan.length, slots
+        )
+        release = Release(
+            job=job.signed.digest,
+            roster=roster_digest,
+            attempt=roster.attempt,
+            share=hashlib.sha256(payload).hexdigest(),
+            ring=ring.name,
+            mechanism=job.assessment.noise.mechanism.value,
+            scales=[str(law.scale) for law in laws],
+            loss=exact_loss(job.assessment.noise.charge),
+            minimum_group_size=minimum_group_size(job.assessment, self._registry),
+            protected=self._sampler.protected,
+        )
+        return Shared(release.sign(self._identity), payload)
+
+    def _slots(
+        self,
+        job: Accepted,
+        roster: Roster,
+        transcript: bytes,
+        secret: X25519PrivateKey,
+        ring: Ring,
+        values: Sequence[int],
+    ) -> Slots:
+        """Lay the values out with their keyed checks and add the masks shared with every member."""
+        own = self._identity.public.fingerprint
+        sealed = bytes.fromhex(job.spec.checksum_seeds[own])
+        seed = open_sealed(self._identity, seed_aad(job.spec.job), sealed)
+        slots = frame(values, ring, seed=seed, transcript=transcript, member=own)
+        peers = {m.node: bytes.fromhex(m.ephemeral) for m in roster.members if m.node != own}
+        masks = pairwise_masks(secret, own, peers, transcript, ring, len(values))
+        return add_modulo(slots, masks, ring)
+
+    def _request(self, job: Accepted) -> FragmentRequest:
+        datasets = [self._registry.dataset(name) for name in job.assessment.datasets]
+        return FragmentRequest(job.spec.researcher, _source(datasets), job.assessment.plan)
 
 
-def _request(job: Signed, assessment: Assessment, vault: Vault) -> FragmentRequest:
-    dataset = vault.dataset(assessment.dataset)
-    columns = tuple((column.name, column.type) for column in dataset.card.columns)
-    return FragmentRequest(
-        job.signer,
-        dataset.source,
-        columns,
-        fragment_sql(assessment.plan, "base"),
-        assessment.plan.length,
-    )
+def _source(datasets: Sequence[Dataset]) -> Source:
+    """Return what the fragment reads: one dataset, or a UNION ALL of several of this node's."""
+    if len(datasets) == 1:
+        return datasets[0].source
+    columns = ", ".join(quoted(column.name) for column in datasets[0].card.columns)
+    inputs = tuple((f"part{n}", dataset.source) for n, dataset in enumerate(datasets))
+    sql = " UNION ALL ".join(f"SELECT {columns} FROM {name}" for name, _ in inputs)
+    return ViewSource(sql, inputs)
 
 
-def _draw(sampler: Sampler, laws: Sequence[Law], assessment: Assessment) -> list[int]:
-    plan = assessment.plan
+def _draw(sampler: Sampler, laws: Sequence[Law], plan: Plan) -> list[int]:
     return [
         draw
         for law, measure in zip(laws, plan.measures, strict=True)
@@ -108,9 +134,8 @@ def _draw(sampler: Sampler, laws: Sequence[Law], assessment: Assessment) -> list
     ]
 
 
-def _saturate(sums: Sequence[int], assessment: Assessment) -> list[int]:
+def _saturate(sums: Sequence[int], plan: Plan) -> list[int]:
     """Clamp each sum to what the card's row bound allows: rows beyond it must not wrap the ring."""
-    plan = assessment.plan
     rows = plan.table.card.row_bound
     saturated: list[int] = []
     start = 0

@@ -13,27 +13,26 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from sandbox.privacy.policy import Decision
 
-from nodes.assessment import Assessment, assess, decide, demands
+from nodes.assessment import assess, decide, demands
 from nodes.catalogue import OwnCatalogue
-from nodes.contexts import Contexts
-from nodes.sharing import Shared, make_share
+from nodes.registry import Registry
+from nodes.sharing import Accepted, Shared, Sharing
 from nodes.slots import first_slot, wait_s
 from nodes.vault import Task, TaskState, Vault
 from nodes.workers import Workers
 from sandbox.config import NodeConfig
+from sandbox.crypto import he
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, verify
+from sandbox.crypto.rings import ring_named
 from sandbox.errors import BY_NAME, ProtocolError, SandboxError, StateError, TrustError, Unavailable
 from sandbox.jobs import (
     CANCEL_KIND,
     OFFER_KIND,
     ROSTER_KIND,
     Cancellation,
-    JobSpec,
     Missing,
     Offer,
     Roster,
@@ -41,20 +40,12 @@ from sandbox.jobs import (
     read_job,
 )
 from sandbox.privacy.noise import Sampler
+from sandbox.privacy.policy import Decision
 from sandbox.rpc import node_pb2
 
 MOST_REMEMBERED = 256
 
 log = logging.getLogger("sandbox.node")
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """A job that was verified and assessed, kept in memory between its steps."""
-
-    signed: Signed
-    spec: JobSpec
-    assessment: Assessment
 
 
 class Tasks:
@@ -72,16 +63,17 @@ class Tasks:
         self.coordinator = config.coordinator_fingerprint
         self._name = config.name
         self._vault = vault
-        self._workers = workers
-        self._sampler = sampler
-        self._contexts = Contexts(vault)
-        self.catalogue = OwnCatalogue(identity, vault)
+        self._registry = Registry(vault)
+        self._sharing = Sharing(identity, self._registry, workers, sampler)
+        self.catalogue = OwnCatalogue(identity, vault, self._registry)
         self._accepted: OrderedDict[str, Accepted] = OrderedDict()
         self._running: dict[str, asyncio.Task[Shared]] = {}
 
     async def keep_context(self, digest: str, ring: str, contexts: bytes) -> None:
-        """Keep a researcher's public context once it has been checked."""
-        await self._contexts.keep(digest, ring, contexts)
+        """Keep a public context; raises TrustError unless it is the menu's and has this digest."""
+        if await asyncio.to_thread(he.check_context, contexts, ring_named(ring)) != digest:
+            raise TrustError("SB-3120")
+        self._vault.keep_context(digest, contexts)
 
     def offer(self, signed: Signed, attempt: int) -> Signed | node_pb2.Wait:
         """Return a signed offer for this attempt, or what the job must wait for.
@@ -93,11 +85,11 @@ class Tasks:
         if task is None:
             task = self._admit(accepted)
         self._raise_if_ended(task)
-        if not self._vault.log.may_release():
+        if not self._vault.log.confirmed():
             return node_pb2.Wait(reason=node_pb2.Wait.WITNESS)
         if task.state is TaskState.WAITING:
             return node_pb2.Wait(reason=node_pb2.Wait.APPROVAL)
-        if not self._contexts.has(accepted.spec.context):
+        if self._vault.context(accepted.spec.context) is None:
             return node_pb2.Wait(reason=node_pb2.Wait.CONTEXT)
         secret = X25519PrivateKey.generate()
         fresh = self.identity.sign(
@@ -123,7 +115,7 @@ class Tasks:
         signed = self.identity.sign_bytes(ROSTER_KIND, body)
         roster = read_document(Roster, signed, json.loads(body))
         self._check_roster(accepted, roster, offers)
-        self._vault.sign_roster(job.digest, signed.digest)
+        self._vault.sign_roster(job.digest, roster.attempt, signed.digest)
         return signed
 
     async def share(self, digest: str, roster: Sequence[Signed]) -> Shared:
@@ -172,7 +164,9 @@ class Tasks:
         """Hold a new job against the owner's policy; raises Refusal, which is logged."""
         spec = accepted.spec
         try:
-            decision = decide(spec, accepted.assessment, self._vault)
+            decision = decide(spec, accepted.assessment, self._registry, self._name)
+            charge = accepted.assessment.noise.charge
+            self._vault.would_fit(charge, demands(spec, accepted.assessment, self._registry))
         except SandboxError as error:
             self._vault.refuse_job(spec.job, accepted.signed, error)
             raise
@@ -222,28 +216,20 @@ class Tasks:
             )
         accepted = self._accept(task.document)
         roster = self._verified_roster(task, signatures)
-        plan = accepted.assessment.plan
-        lease = self._vault.reserve(
-            digest, accepted.assessment.noise.charge, demands(accepted, self._vault)
-        )
-        slot = first_slot(plan.table.card.row_bound, plan.length)
+        spec, assessment = accepted.spec, accepted.assessment
+        roster_digest = signatures[0].digest
+        wanted = demands(spec, assessment, self._registry)
+        lease = self._vault.reserve(digest, roster_digest, assessment.noise.charge, wanted)
+        slot = first_slot(assessment.plan.table.card.row_bound, assessment.plan.length)
+        contexts = self._vault.context(spec.context)
+        secret = X25519PrivateKey.from_private_bytes(self._vault.offer_secret(digest))
         try:
-            shared = await make_share(
-                accepted.signed,
-                accepted.spec,
-                accepted.assessment,
-                roster,
-                signatures[0].digest,
-                self.identity,
-                X25519PrivateKey.from_private_bytes(self._vault.offer_secret(digest)),
-                self._vault,
-                self._workers,
-                self._sampler,
-                await asyncio.to_thread(self._contexts.get, accepted.spec.context),
+            shared = await self._sharing.make(
+                Accepted(task.document, spec, assessment), roster, roster_digest, secret, contexts
             )
-            release = canonical(shared.release.to_document())
-            self._vault.commit_share(digest, lease, shared.payload, release)
+            self._vault.commit_share(digest, lease, shared.payload, shared.release)
         except SandboxError as error:
+            # One code for whatever a row made fail; the owner's log says which step it was.
             closed = error if isinstance(error, StateError) else Unavailable("SB-5203")
             log.warning("task %s failed: %s", task.job, error.code)
             self._vault.fail_job(digest, closed)

@@ -7,13 +7,10 @@ otherwise draw noise a second time for what it has already released.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Sequence
-from typing import Annotated
 
-from pydantic import Field
-
-from nodes.pins import Pins
 from nodes.vault import Vault
 from sandbox.audit.log import Head
 from sandbox.audit.receipt import HEAD, Witness
@@ -31,17 +28,16 @@ class LastHead(SignedBody):
 
     log: Fingerprint
     nonce: Hex16
-    head: Annotated[dict[str, str] | None, Field()]
+    head: dict[str, str] | None
 
 
 class Witnessing:
     """Proofs of this node's log, and what it knows of others'."""
 
-    def __init__(self, identity: Identity, vault: Vault, pins: Pins) -> None:
+    def __init__(self, identity: Identity, vault: Vault) -> None:
         self._identity = identity
         self._log = vault.log
         self._vault = vault
-        self._pins = pins
         self._nonce = secrets.token_bytes(16)
         self._log.start()
 
@@ -115,10 +111,11 @@ class Witnessing:
         self._log.own_head_confirmed(witness.fingerprint, known)
 
     def _peer(self, fingerprint: str) -> PublicIdentity:
-        return self._pins.require(fingerprint, Role.NODE)
+        peer = self._vault.pins().get(fingerprint)
+        if peer is None or peer.role is not Role.NODE:
+            raise TrustError("SB-3116", fingerprint=fingerprint, node=self._identity.public.name)
+        return peer
 
 
 def _head(signed: Signed) -> Head:
-    import json
-
     return Head.from_document(json.loads(signed.body))

@@ -23,7 +23,7 @@ from sandbox.audit.receipt import Receipt
 from sandbox.catalog import Table
 from sandbox.config import load_researcher
 from sandbox.crypto.he import ResultKey
-from sandbox.crypto.identity import Identity, PublicIdentity, Signed, verify
+from sandbox.crypto.identity import Identity, PublicIdentity, verify
 from sandbox.crypto.rings import ring_named
 from sandbox.crypto.trust import Trust
 from sandbox.errors import InputError, SandboxError, Unavailable

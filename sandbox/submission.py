@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from sandbox.audit.receipt import Opening, Receipt, Release
 from sandbox.crypto.he import ResultKey
-from sandbox.crypto.identity import Identity, PublicIdentity, Signed, verify
+from sandbox.crypto.identity import Identity, PublicIdentity, verify
 from sandbox.crypto.rings import SEED_BYTES, choose_ring, ring_named
 from sandbox.crypto.seal import seal
 from sandbox.errors import TrustError
@@ -182,8 +182,9 @@ def _laws(
         ):
             raise TrustError("SB-3126", node=trusted[node].name)
         # A noiseless test node says so, and its receipt fails verification.
-        for laws, law in zip(per_measure, stated, strict=True):
-            laws += [law] if release.protected else []
+        if release.protected:
+            for laws, law in zip(per_measure, stated, strict=True):
+                laws.append(law)
     return per_measure
 
 

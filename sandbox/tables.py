@@ -18,6 +18,7 @@ from sandbox.errors import SandboxError
 
 DATASET_KIND = "dataset"
 COLLECTION_KIND = "collection"
+POLICY_KIND = "policy"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ Catalogue = Mapping[str, Entry]
 def dataset_body(name: str, card: dict[str, object]) -> dict[str, object]:
     """Return the body by which a node offers its dataset `name`."""
     return {"version": 1, "dataset": name, "card": card}
+
+
+def policy_body(name: str, policy: str) -> dict[str, object]:
+    """Return the body by which a node publishes the policy (TOML) of its dataset `name`."""
+    return {"version": 1, "dataset": name, "policy": policy}
 
 
 def read_catalogue(

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.config import load_coordinator
@@ -36,7 +36,8 @@ class NodeView:
     last_seen: int = 0
     clock_skew_ms: int = 0
     datasets: tuple[Signed, ...] = ()
-    collections: tuple[Signed, ...] = field(default=())
+    collections: tuple[Signed, ...] = ()
+    policies: tuple[Signed, ...] = ()
 
 
 class Registry:
@@ -94,6 +95,7 @@ class Registry:
         view.clock_skew_ms = int(description.time - (asked + now) / 2 * 1000)
         view.datasets = tuple(from_message(signed) for signed in description.datasets)
         view.collections = tuple(from_message(signed) for signed in description.collections)
+        view.policies = tuple(from_message(signed) for signed in description.policies)
         if description.awaiting_witness:
             await self._confirm_head(view, description.awaiting_witness)
 

@@ -112,6 +112,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             reply.identities.append(canonical(view.link.identity.to_document()))
             reply.datasets.extend(to_message(signed) for signed in view.datasets)
             reply.collections.extend(to_message(signed) for signed in view.collections)
+            reply.policies.extend(to_message(signed) for signed in view.policies)
         return reply
 
     async def PutContext(  # noqa: N802

@@ -34,14 +34,16 @@ class StatusReply(_message.Message):
     def __init__(self, identity: _Optional[bytes] = ..., version: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ...) -> None: ...
 
 class CatalogueReply(_message.Message):
-    __slots__ = ("identities", "datasets", "collections")
+    __slots__ = ("identities", "datasets", "collections", "policies")
     IDENTITIES_FIELD_NUMBER: _ClassVar[int]
     DATASETS_FIELD_NUMBER: _ClassVar[int]
     COLLECTIONS_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
     identities: _containers.RepeatedScalarFieldContainer[bytes]
     datasets: _containers.RepeatedCompositeFieldContainer[_common_pb2.Document]
     collections: _containers.RepeatedCompositeFieldContainer[_common_pb2.Document]
-    def __init__(self, identities: _Optional[_Iterable[bytes]] = ..., datasets: _Optional[_Iterable[_Union[_common_pb2.Document, _Mapping]]] = ..., collections: _Optional[_Iterable[_Union[_common_pb2.Document, _Mapping]]] = ...) -> None: ...
+    policies: _containers.RepeatedCompositeFieldContainer[_common_pb2.Document]
+    def __init__(self, identities: _Optional[_Iterable[bytes]] = ..., datasets: _Optional[_Iterable[_Union[_common_pb2.Document, _Mapping]]] = ..., collections: _Optional[_Iterable[_Union[_common_pb2.Document, _Mapping]]] = ..., policies: _Optional[_Iterable[_Union[_common_pb2.Document, _Mapping]]] = ...) -> None: ...
 
 class UploadPart(_message.Message):
     __slots__ = ("digest", "ring", "chunk")

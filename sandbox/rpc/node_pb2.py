@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sandbox.rpc import common_pb2 as sandbox_dot_rpc_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16sandbox/rpc/node.proto\x12\nsandbox.v1\x1a\x18sandbox/rpc/common.proto\"\x11\n\x0f\x44\x65scribeRequest\"\xab\x01\n\x0b\x44\x65scription\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\t\x12&\n\x08\x64\x61tasets\x18\x03 \x03(\x0b\x32\x14.sandbox.v1.Document\x12)\n\x0b\x63ollections\x18\x04 \x03(\x0b\x32\x14.sandbox.v1.Document\x12\x18\n\x10\x61waiting_witness\x18\x05 \x01(\x0c\x12\x0c\n\x04time\x18\x06 \x01(\x03\":\n\x0b\x43ontextPart\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04ring\x18\x02 \x01(\t\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\"B\n\x0cOfferRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"\x87\x01\n\nOfferReply\x12%\n\x05offer\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.DocumentH\x00\x12 \n\x04wait\x18\x02 \x01(\x0b\x32\x10.sandbox.v1.WaitH\x00\x12&\n\x07problem\x18\x03 \x01(\x0b\x32\x13.sandbox.v1.ProblemH\x00\x42\x08\n\x06\x61nswer\"n\n\x04Wait\x12\'\n\x06reason\x18\x01 \x01(\x0e\x32\x17.sandbox.v1.Wait.Reason\"=\n\x06Reason\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0c\n\x08\x41PPROVAL\x10\x01\x12\x0b\n\x07WITNESS\x10\x02\x12\x0b\n\x07\x43ONTEXT\x10\x03\"l\n\x11SignRosterRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x0e\n\x06roster\x18\x02 \x01(\x0c\x12$\n\x06offers\x18\x03 \x03(\x0b\x32\x14.sandbox.v1.Document\"J\n\x0e\x43omputeRequest\x12\x12\n\njob_digest\x18\x01 \x01(\t\x12$\n\x06roster\x18\x02 \x03(\x0b\x32\x14.sandbox.v1.Document\"u\n\tSharePart\x12\'\n\x07release\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.DocumentH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12&\n\x07problem\x18\x03 \x01(\x0b\x32\x13.sandbox.v1.ProblemH\x00\x42\x06\n\x04part\"4\n\x0f\x45videnceRequest\x12\x12\n\njob_digest\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x03(\x04\"\xe2\x01\n\rEvidenceReply\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12%\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x14.sandbox.v1.LogEntry\x12?\n\x0b\x63onsistency\x18\x03 \x03(\x0b\x32*.sandbox.v1.EvidenceReply.ConsistencyEntry\x1a\x45\n\x10\x43onsistencyEntry\x12\x0b\n\x03key\x18\x01 \x01(\x04\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.sandbox.v1.Proof:\x02\x38\x01\"M\n\x08LogEntry\x12\r\n\x05\x65ntry\x18\x01 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12$\n\tinclusion\x18\x03 \x01(\x0b\x32\x11.sandbox.v1.Proof\"\x17\n\x05Proof\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"}\n\x0eWitnessRequest\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x10\n\x08identity\x18\x02 \x01(\x0c\x12\r\n\x05since\x18\x03 \x01(\x04\x12&\n\x0b\x63onsistency\x18\x04 \x01(\x0b\x32\x11.sandbox.v1.Proof\"P\n\x0cWitnessReply\x12)\n\x0b\x63osignature\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x15\n\rrecorded_size\x18\x02 \x01(\x04\"-\n\x0fLastHeadRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05nonce\x18\x02 \x01(\x0c\";\n\x12\x43onfirmHeadRequest\x12%\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x14.sandbox.v1.Document\"%\n\x10\x43onfirmHeadReply\x12\x11\n\tconfirmed\x18\x01 \x01(\x08\x32\xbc\x05\n\x04Node\x12@\n\x08\x44\x65scribe\x12\x1b.sandbox.v1.DescribeRequest\x1a\x17.sandbox.v1.Description\x12:\n\nPutContext\x12\x17.sandbox.v1.ContextPart\x1a\x11.sandbox.v1.Empty(\x01\x12\x39\n\x05Offer\x12\x18.sandbox.v1.OfferRequest\x1a\x16.sandbox.v1.OfferReply\x12\x41\n\nSignRoster\x12\x1d.sandbox.v1.SignRosterRequest\x1a\x14.sandbox.v1.Document\x12>\n\x07\x43ompute\x12\x1a.sandbox.v1.ComputeRequest\x1a\x15.sandbox.v1.SharePart0\x01\x12\x42\n\x08\x45vidence\x12\x1b.sandbox.v1.EvidenceRequest\x1a\x19.sandbox.v1.EvidenceReply\x12?\n\x07Witness\x12\x1a.sandbox.v1.WitnessRequest\x1a\x18.sandbox.v1.WitnessReply\x12=\n\x08LastHead\x12\x1b.sandbox.v1.LastHeadRequest\x1a\x14.sandbox.v1.Document\x12K\n\x0b\x43onfirmHead\x12\x1e.sandbox.v1.ConfirmHeadRequest\x1a\x1c.sandbox.v1.ConfirmHeadReply\x12\x34\n\x06\x42udget\x12\x14.sandbox.v1.Document\x1a\x14.sandbox.v1.Document\x12\x31\n\x06\x43\x61ncel\x12\x14.sandbox.v1.Document\x1a\x11.sandbox.v1.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16sandbox/rpc/node.proto\x12\nsandbox.v1\x1a\x18sandbox/rpc/common.proto\"\x11\n\x0f\x44\x65scribeRequest\"\xd3\x01\n\x0b\x44\x65scription\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\t\x12&\n\x08\x64\x61tasets\x18\x03 \x03(\x0b\x32\x14.sandbox.v1.Document\x12)\n\x0b\x63ollections\x18\x04 \x03(\x0b\x32\x14.sandbox.v1.Document\x12\x18\n\x10\x61waiting_witness\x18\x05 \x01(\x0c\x12\x0c\n\x04time\x18\x06 \x01(\x03\x12&\n\x08policies\x18\x07 \x03(\x0b\x32\x14.sandbox.v1.Document\":\n\x0b\x43ontextPart\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04ring\x18\x02 \x01(\t\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\"B\n\x0cOfferRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"\x87\x01\n\nOfferReply\x12%\n\x05offer\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.DocumentH\x00\x12 \n\x04wait\x18\x02 \x01(\x0b\x32\x10.sandbox.v1.WaitH\x00\x12&\n\x07problem\x18\x03 \x01(\x0b\x32\x13.sandbox.v1.ProblemH\x00\x42\x08\n\x06\x61nswer\"n\n\x04Wait\x12\'\n\x06reason\x18\x01 \x01(\x0e\x32\x17.sandbox.v1.Wait.Reason\"=\n\x06Reason\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0c\n\x08\x41PPROVAL\x10\x01\x12\x0b\n\x07WITNESS\x10\x02\x12\x0b\n\x07\x43ONTEXT\x10\x03\"l\n\x11SignRosterRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x0e\n\x06roster\x18\x02 \x01(\x0c\x12$\n\x06offers\x18\x03 \x03(\x0b\x32\x14.sandbox.v1.Document\"J\n\x0e\x43omputeRequest\x12\x12\n\njob_digest\x18\x01 \x01(\t\x12$\n\x06roster\x18\x02 \x03(\x0b\x32\x14.sandbox.v1.Document\"u\n\tSharePart\x12\'\n\x07release\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.DocumentH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12&\n\x07problem\x18\x03 \x01(\x0b\x32\x13.sandbox.v1.ProblemH\x00\x42\x06\n\x04part\"4\n\x0f\x45videnceRequest\x12\x12\n\njob_digest\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x03(\x04\"\xe2\x01\n\rEvidenceReply\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12%\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x14.sandbox.v1.LogEntry\x12?\n\x0b\x63onsistency\x18\x03 \x03(\x0b\x32*.sandbox.v1.EvidenceReply.ConsistencyEntry\x1a\x45\n\x10\x43onsistencyEntry\x12\x0b\n\x03key\x18\x01 \x01(\x04\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.sandbox.v1.Proof:\x02\x38\x01\"M\n\x08LogEntry\x12\r\n\x05\x65ntry\x18\x01 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12$\n\tinclusion\x18\x03 \x01(\x0b\x32\x11.sandbox.v1.Proof\"\x17\n\x05Proof\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"}\n\x0eWitnessRequest\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x10\n\x08identity\x18\x02 \x01(\x0c\x12\r\n\x05since\x18\x03 \x01(\x04\x12&\n\x0b\x63onsistency\x18\x04 \x01(\x0b\x32\x11.sandbox.v1.Proof\"P\n\x0cWitnessReply\x12)\n\x0b\x63osignature\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x15\n\rrecorded_size\x18\x02 \x01(\x04\"-\n\x0fLastHeadRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05nonce\x18\x02 \x01(\x0c\";\n\x12\x43onfirmHeadRequest\x12%\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x14.sandbox.v1.Document\"%\n\x10\x43onfirmHeadReply\x12\x11\n\tconfirmed\x18\x01 \x01(\x08\x32\xbc\x05\n\x04Node\x12@\n\x08\x44\x65scribe\x12\x1b.sandbox.v1.DescribeRequest\x1a\x17.sandbox.v1.Description\x12:\n\nPutContext\x12\x17.sandbox.v1.ContextPart\x1a\x11.sandbox.v1.Empty(\x01\x12\x39\n\x05Offer\x12\x18.sandbox.v1.OfferRequest\x1a\x16.sandbox.v1.OfferReply\x12\x41\n\nSignRoster\x12\x1d.sandbox.v1.SignRosterRequest\x1a\x14.sandbox.v1.Document\x12>\n\x07\x43ompute\x12\x1a.sandbox.v1.ComputeRequest\x1a\x15.sandbox.v1.SharePart0\x01\x12\x42\n\x08\x45vidence\x12\x1b.sandbox.v1.EvidenceRequest\x1a\x19.sandbox.v1.EvidenceReply\x12?\n\x07Witness\x12\x1a.sandbox.v1.WitnessRequest\x1a\x18.sandbox.v1.WitnessReply\x12=\n\x08LastHead\x12\x1b.sandbox.v1.LastHeadRequest\x1a\x14.sandbox.v1.Document\x12K\n\x0b\x43onfirmHead\x12\x1e.sandbox.v1.ConfirmHeadRequest\x1a\x1c.sandbox.v1.ConfirmHeadReply\x12\x34\n\x06\x42udget\x12\x14.sandbox.v1.Document\x1a\x14.sandbox.v1.Document\x12\x31\n\x06\x43\x61ncel\x12\x14.sandbox.v1.Document\x1a\x11.sandbox.v1.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,43 +37,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIBEREQUEST']._serialized_start=64
   _globals['_DESCRIBEREQUEST']._serialized_end=81
   _globals['_DESCRIPTION']._serialized_start=84
-  _globals['_DESCRIPTION']._serialized_end=255
-  _globals['_CONTEXTPART']._serialized_start=257
-  _globals['_CONTEXTPART']._serialized_end=315
-  _globals['_OFFERREQUEST']._serialized_start=317
-  _globals['_OFFERREQUEST']._serialized_end=383
-  _globals['_OFFERREPLY']._serialized_start=386
-  _globals['_OFFERREPLY']._serialized_end=521
-  _globals['_WAIT']._serialized_start=523
-  _globals['_WAIT']._serialized_end=633
-  _globals['_WAIT_REASON']._serialized_start=572
-  _globals['_WAIT_REASON']._serialized_end=633
-  _globals['_SIGNROSTERREQUEST']._serialized_start=635
-  _globals['_SIGNROSTERREQUEST']._serialized_end=743
-  _globals['_COMPUTEREQUEST']._serialized_start=745
-  _globals['_COMPUTEREQUEST']._serialized_end=819
-  _globals['_SHAREPART']._serialized_start=821
-  _globals['_SHAREPART']._serialized_end=938
-  _globals['_EVIDENCEREQUEST']._serialized_start=940
-  _globals['_EVIDENCEREQUEST']._serialized_end=992
-  _globals['_EVIDENCEREPLY']._serialized_start=995
-  _globals['_EVIDENCEREPLY']._serialized_end=1221
-  _globals['_EVIDENCEREPLY_CONSISTENCYENTRY']._serialized_start=1152
-  _globals['_EVIDENCEREPLY_CONSISTENCYENTRY']._serialized_end=1221
-  _globals['_LOGENTRY']._serialized_start=1223
-  _globals['_LOGENTRY']._serialized_end=1300
-  _globals['_PROOF']._serialized_start=1302
-  _globals['_PROOF']._serialized_end=1325
-  _globals['_WITNESSREQUEST']._serialized_start=1327
-  _globals['_WITNESSREQUEST']._serialized_end=1452
-  _globals['_WITNESSREPLY']._serialized_start=1454
-  _globals['_WITNESSREPLY']._serialized_end=1534
-  _globals['_LASTHEADREQUEST']._serialized_start=1536
-  _globals['_LASTHEADREQUEST']._serialized_end=1581
-  _globals['_CONFIRMHEADREQUEST']._serialized_start=1583
-  _globals['_CONFIRMHEADREQUEST']._serialized_end=1642
-  _globals['_CONFIRMHEADREPLY']._serialized_start=1644
-  _globals['_CONFIRMHEADREPLY']._serialized_end=1681
-  _globals['_NODE']._serialized_start=1684
-  _globals['_NODE']._serialized_end=2384
+  _globals['_DESCRIPTION']._serialized_end=295
+  _globals['_CONTEXTPART']._serialized_start=297
+  _globals['_CONTEXTPART']._serialized_end=355
+  _globals['_OFFERREQUEST']._serialized_start=357
+  _globals['_OFFERREQUEST']._serialized_end=423
+  _globals['_OFFERREPLY']._serialized_start=426
+  _globals['_OFFERREPLY']._serialized_end=561
+  _globals['_WAIT']._serialized_start=563
+  _globals['_WAIT']._serialized_end=673
+  _globals['_WAIT_REASON']._serialized_start=612
+  _globals['_WAIT_REASON']._serialized_end=673
+  _globals['_SIGNROSTERREQUEST']._serialized_start=675
+  _globals['_SIGNROSTERREQUEST']._serialized_end=783
+  _globals['_COMPUTEREQUEST']._serialized_start=785
+  _globals['_COMPUTEREQUEST']._serialized_end=859
+  _globals['_SHAREPART']._serialized_start=861
+  _globals['_SHAREPART']._serialized_end=978
+  _globals['_EVIDENCEREQUEST']._serialized_start=980
+  _globals['_EVIDENCEREQUEST']._serialized_end=1032
+  _globals['_EVIDENCEREPLY']._serialized_start=1035
+  _globals['_EVIDENCEREPLY']._serialized_end=1261
+  _globals['_EVIDENCEREPLY_CONSISTENCYENTRY']._serialized_start=1192
+  _globals['_EVIDENCEREPLY_CONSISTENCYENTRY']._serialized_end=1261
+  _globals['_LOGENTRY']._serialized_start=1263
+  _globals['_LOGENTRY']._serialized_end=1340
+  _globals['_PROOF']._serialized_start=1342
+  _globals['_PROOF']._serialized_end=1365
+  _globals['_WITNESSREQUEST']._serialized_start=1367
+  _globals['_WITNESSREQUEST']._serialized_end=1492
+  _globals['_WITNESSREPLY']._serialized_start=1494
+  _globals['_WITNESSREPLY']._serialized_end=1574
+  _globals['_LASTHEADREQUEST']._serialized_start=1576
+  _globals['_LASTHEADREQUEST']._serialized_end=1621
+  _globals['_CONFIRMHEADREQUEST']._serialized_start=1623
+  _globals['_CONFIRMHEADREQUEST']._serialized_end=1682
+  _globals['_CONFIRMHEADREPLY']._serialized_start=1684
+  _globals['_CONFIRMHEADREPLY']._serialized_end=1721
+  _globals['_NODE']._serialized_start=1724
+  _globals['_NODE']._serialized_end=2424
 # @@protoc_insertion_point(module_scope)

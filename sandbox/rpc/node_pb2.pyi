@@ -13,20 +13,22 @@ class DescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Description(_message.Message):
-    __slots__ = ("identity", "version", "datasets", "collections", "awaiting_witness", "time")
+    __slots__ = ("identity", "version", "datasets", "collections", "awaiting_witness", "time", "policies")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DATASETS_FIELD_NUMBER: _ClassVar[int]
     COLLECTIONS_FIELD_NUMBER: _ClassVar[int]
     AWAITING_WITNESS_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
     identity: bytes
     version: str
     datasets: _containers.RepeatedCompositeFieldContainer[_common_pb2.Document]
     collections: _containers.RepeatedCompositeFieldContainer[_common_pb2.Document]
     awaiting_witness: bytes
     time: int
-    def __init__(self, identity: _Optional[bytes] = ..., version: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[_common_pb2.Document, _Mapping]]] = ..., collections: _Optional[_Iterable[_Union[_common_pb2.Document, _Mapping]]] = ..., awaiting_witness: _Optional[bytes] = ..., time: _Optional[int] = ...) -> None: ...
+    policies: _containers.RepeatedCompositeFieldContainer[_common_pb2.Document]
+    def __init__(self, identity: _Optional[bytes] = ..., version: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[_common_pb2.Document, _Mapping]]] = ..., collections: _Optional[_Iterable[_Union[_common_pb2.Document, _Mapping]]] = ..., awaiting_witness: _Optional[bytes] = ..., time: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[_common_pb2.Document, _Mapping]]] = ...) -> None: ...
 
 class ContextPart(_message.Message):
     __slots__ = ("digest", "ring", "chunk")

@@ -1,0 +1,62 @@
+"""What a node offers: its datasets, policies and collections, signed with its own key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nodes.registry import Registry
+from nodes.vault import Vault
+from sandbox.catalog import card_to_document
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed
+from sandbox.privacy.policy_file import policy_toml
+from sandbox.tables import (
+    DATASET_KIND,
+    POLICY_KIND,
+    Entry,
+    dataset_body,
+    policy_body,
+    read_catalogue,
+)
+
+
+class OwnCatalogue:
+    """The node's part of the catalogue, read from the vault whenever it is asked for."""
+
+    def __init__(self, identity: Identity, vault: Vault, registry: Registry) -> None:
+        self._identity = identity
+        self._vault = vault
+        self._registry = registry
+
+    def datasets(self) -> list[Signed]:
+        """Return one signed document for each dataset."""
+        return [
+            self._identity.sign(
+                DATASET_KIND, dataset_body(dataset.name, card_to_document(dataset.card))
+            )
+            for dataset in self._registry.datasets()
+        ]
+
+    def policies(self) -> list[Signed]:
+        """Return each dataset's policy as a researcher may read it."""
+        return [
+            self._identity.sign(
+                POLICY_KIND,
+                policy_body(dataset.name, policy_toml(self._registry.policy(dataset.name))),
+            )
+            for dataset in self._registry.datasets()
+        ]
+
+    def collections(self) -> Sequence[Signed]:
+        """Return every owner's signature under the collections this node is a member of."""
+        return self._registry.collections()
+
+    def entries(self) -> dict[str, Entry]:
+        """Return the tables a job may name here: own datasets, and collections all of whose
+        members' owners have signed and are pinned."""
+        return read_catalogue([*self.datasets(), *self.collections()], self._nodes())
+
+    def _nodes(self) -> dict[str, PublicIdentity]:
+        own = self._identity.public
+        pinned = self._vault.pins()
+        nodes = {name: peer for name, peer in pinned.items() if peer.role is Role.NODE}
+        return {**nodes, own.fingerprint: own}
