@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,13 +49,24 @@ def spent(connection: sa.Connection, group: str, researcher: str) -> Spent | Non
     return None if values is None else Spent.from_values(json.loads(values))
 
 
+def admitted(connection: sa.Connection, charge: Charge, demand: Demand, now_s: int) -> Spent:
+    """Return what a budget would have lost after `charge`; raises Refusal if it does not fit."""
+    before = spent(connection, demand.group, demand.researcher)
+    now = datetime.fromtimestamp(now_s, UTC)
+    return admit(before, demand.limits, charge, now, demand.scope)
+
+
+def exact_loss(charge: Charge) -> str:
+    """Return what a job is charged, exactly: its zCDP rho, or its pure epsilon for Laplace."""
+    return str(charge.rho or sum(charge.pure, Fraction(0)))
+
+
 def reserve(
     connection: sa.Connection, job: str, charge: Charge, demand: Demand, now_s: int
 ) -> None:
     """Charge one budget; raises Refusal SB-2100..SB-2102 and writes nothing if it does not fit."""
     before = spent(connection, demand.group, demand.researcher)
-    now = datetime.fromtimestamp(now_s, UTC)
-    after = admit(before, demand.limits, charge, now, demand.scope)
+    after = admitted(connection, charge, demand, now_s)
     key = {"budget_group": demand.group, "researcher": demand.researcher}
     connection.execute(
         sa.text(

@@ -167,7 +167,7 @@ async def _serve(profile: Path, sampler: Sampler) -> int:
     config = load_node(profile)
     identity = Identity.load(profile)
     vault = Vault.open(profile, identity)
-    async with Workers(profile, active=config.workers_active, limits=limits) as workers:
+    async with Workers(profile, Limits.of(config)) as workers:
         tasks = Tasks(identity, config, vault, workers, sampler)
         guard = Guard(config.name, ALLOWED, DEADLINES_S, vault.is_revoked)
         server = new_server((guard,))

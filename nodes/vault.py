@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from nodes import ledger
 from nodes.database import Database
 from nodes.journal import EntryKind, Journal
-from nodes.ledger import Demand
+from nodes.ledger import Demand, exact_loss
 from sandbox.crypto.identity import Identity, PublicIdentity, Signed, canonical, parse
 from sandbox.errors import InputError, ProtocolError, SandboxError, TrustError
 from sandbox.privacy.accounting import Charge
@@ -153,15 +153,24 @@ class Vault:
     def store_offer(self, digest: str, attempt: int, offer: bytes, secret: bytes) -> bytes:
         """Keep an offer and its one-time secret; returns the offer stored for this attempt.
 
-        A later attempt replaces an offer until a roster is signed; else ProtocolError SB-6011.
+        A later attempt replaces an offer until budget is reserved; else ProtocolError SB-6011.
         """
         with self.database.write("store_offer") as connection:
             task = self._get(connection, digest)
             if task.offer is not None and task.attempt == attempt:
                 return task.offer
-            if task.state is not TaskState.ACCEPTED or attempt < task.attempt:
+            open_for_offers = task.state in (TaskState.ACCEPTED, TaskState.ROSTERED)
+            if not open_for_offers or attempt < task.attempt:
                 raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
-            self._update(connection, digest, attempt=attempt, offer=offer, secret=secret)
+            self._update(
+                connection,
+                digest,
+                state=TaskState.ACCEPTED,
+                attempt=attempt,
+                offer=offer,
+                secret=secret,
+                roster=None,
+            )
         return offer
 
     def offer_secret(self, digest: str) -> bytes:
@@ -175,16 +184,17 @@ class Vault:
                 raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
         return bytes(secret)
 
-    def sign_roster(self, digest: str, roster: str) -> None:
-        """Bind the task to one roster (by digest), for ever, before the signature is made.
+    def sign_roster(self, digest: str, attempt: int, roster: str) -> None:
+        """Bind the present offer to one roster (by digest) before the signature is made.
 
-        The same roster again is fine; raises TrustError SB-6012 for any other.
+        The same roster again is fine. Another one for the same attempt, or any once budget is
+        reserved, raises TrustError SB-6012 and is logged: a share answers to one roster only, ever.
         """
         with self.database.write("sign_roster") as connection:
             task = self._get(connection, digest)
             if task.roster == roster:
                 return
-            if task.roster is None and task.state is TaskState.ACCEPTED and task.offer is not None:
+            if task.state is TaskState.ACCEPTED and task.offer and task.attempt == attempt:
                 self._update(connection, digest, state=TaskState.ROSTERED, roster=roster)
                 self.log.write(connection, EntryKind.ROSTER, {"roster": roster}, task.job)
                 return
@@ -197,8 +207,16 @@ class Vault:
 
     # The two-phase spend
 
-    def reserve(self, digest: str, charge: Charge, demands: Sequence[Demand]) -> int:
+    def would_fit(self, charge: Charge, demands: Sequence[Demand]) -> None:
+        """Raise the Refusal that `reserve` would raise now; writes nothing."""
+        with self.database.read() as connection:
+            for demand in demands:
+                ledger.admitted(connection, charge, demand, self.now_s())
+
+    def reserve(self, digest: str, roster: str, charge: Charge, demands: Sequence[Demand]) -> int:
         """Reserve a job's charge in every budget, or in none; returns a lease for commit_share.
+
+        From here on the task answers to `roster` alone.
 
         On disk when it returns. A task that was reserved before a crash is not charged again; its
         new lease makes every older one void. Raises Refusal SB-2100..SB-2102 if it does not fit,
@@ -207,10 +225,14 @@ class Vault:
         with self.database.write("reserve") as connection:
             self.log.require_confirmed(connection)
             task = self._get(connection, digest)
-            if task.state is TaskState.ROSTERED:
+            if task.state is TaskState.ROSTERED and task.roster == roster:
                 for demand in demands:
                     ledger.reserve(connection, task.job, charge, demand, self.now_s())
-                body = {"groups": sorted({demand.group for demand in demands})}
+                body = {
+                    "digest": digest,
+                    "loss": exact_loss(charge),
+                    "groups": sorted({demand.group for demand in demands}),
+                }
                 self.log.write(connection, EntryKind.RESERVATION, body, task.job)
             elif task.state is not TaskState.RESERVED:
                 raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
@@ -223,7 +245,7 @@ class Vault:
             ).scalar_one()
         return int(lease)
 
-    def commit_share(self, digest: str, lease: int, share: bytes, release: bytes) -> None:
+    def commit_share(self, digest: str, lease: int, share: bytes, release: Signed) -> None:
         """Store share, release statement, spend and log entry in one transaction.
 
         Only after this may the share leave. Raises ProtocolError SB-6013 for a lease that a later
@@ -244,7 +266,7 @@ class Vault:
                 digest,
                 state=TaskState.COMMITTED,
                 share=share,
-                release=release,
+                release=canonical(release.to_document()),
                 secret=None,
             )
             connection.execute(
@@ -253,7 +275,7 @@ class Vault:
             body = {
                 "roster": task.roster,
                 "share": hashlib.sha256(share).hexdigest(),
-                "release": hashlib.sha256(release).hexdigest(),
+                "release": release.digest,
             }
             self.log.write(connection, EntryKind.RELEASE, body, task.job)
 

@@ -28,6 +28,7 @@ from sandbox.crypto.certificates import (
 from sandbox.crypto.identity import Identity, PublicIdentity, Role
 from sandbox.crypto.trust import Trust
 from sandbox.errors import InputError
+from sandbox.privacy.policy import default_policy
 from sandbox.processes import Program, port_is_free, serve_command
 
 CERTIFICATE_LIFETIME = timedelta(days=825)
@@ -197,13 +198,16 @@ def _configure(
 
 
 def _settle_node(node: Party, others: Sequence[Party], researcher: PublicIdentity) -> None:
-    """Pin the others in the node's vault and give it a first policy, both logged."""
+    """Pin the others in the node's vault and let the researcher ask, both logged."""
+    from nodes.registry import NODE_DEFAULT, Registry
     from nodes.vault import Vault
 
     vault = Vault.open(node.folder, Identity.load(node.folder))
     try:
         for other in others:
             vault.pin(other.identity)
+        policy = replace(default_policy(), researchers=(researcher.fingerprint,))
+        Registry(vault).set_policy(NODE_DEFAULT, policy)
     finally:
         vault.close()
 
