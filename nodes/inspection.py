@@ -98,17 +98,16 @@ def _duckdb_source(path: Path, table: str | None) -> DuckDBSource:
                 " ORDER BY table_name"
             ).fetchall()
         ]
-    if table is None and len(found) == 1:
-        table = found[0]
-    if table not in found:
+    chosen = found[0] if table is None and len(found) == 1 else table
+    if chosen is None or chosen not in found:
         raise InputError("SB-1417", path=str(path), table=table or "", found=", ".join(found))
-    return DuckDBSource(SourceFile.of(path), table)
+    return DuckDBSource(SourceFile.of(path), chosen)
 
 
 def columns_of(source: Source, name: str) -> dict[str, str]:
     """Return the source's columns and their DuckDB types. name: the dataset's, for errors."""
     with _session() as connection, _reading(where(source, name), _kind(source)):
-        open_locked(connection, source, ["*"], _settings())
+        open_locked(connection, source, None, _settings())
         described = connection.execute(f"DESCRIBE {RELATION}").fetchall()
     return {column: kind for column, kind, *_ in described}
 

@@ -108,7 +108,9 @@ class Sharing:
         seed = open_sealed(self._identity, seed_aad(job.spec.job), sealed)
         slots = frame(values, ring, seed=seed, transcript=transcript, member=own)
         peers = {m.node: bytes.fromhex(m.ephemeral) for m in roster.members if m.node != own}
-        masks = pairwise_masks(secret, own, peers, transcript, ring, len(values))
+        masks = pairwise_masks(
+            secret, own, peers, transcript=transcript, ring=ring, length=len(values)
+        )
         return add_modulo(slots, masks, ring)
 
     def _request(self, job: Accepted) -> FragmentRequest:

@@ -29,5 +29,5 @@ def wait_s(elapsed_s: float, first: int) -> float | None:
     """Return how long to hold a share that took `elapsed_s`; None if no slot is left."""
     for slot in range(first, LAST + 1):
         if elapsed_s <= SLOT_S * 2**slot:
-            return SLOT_S * 2**slot - elapsed_s
+            return float(SLOT_S * 2**slot - elapsed_s)
     return None

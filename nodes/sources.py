@@ -154,12 +154,12 @@ def _texts(values: Sequence[str]) -> str:
 def open_locked(
     connection: duckdb.DuckDBPyConnection,
     source: Source,
-    columns: Sequence[str],
+    columns: Sequence[str] | None,
     settings: Mapping[str, str | int],
 ) -> None:
     """Give the session the relation RELATION with `columns` and lock everything else.
 
-    settings: DuckDB options set before the lock, such as memory_limit and threads.
+    columns: None for all. settings: DuckDB options set before the lock, such as memory_limit and threads.
     """
     for name, value in {**LOCKED, **settings}.items():
         connection.execute(f"SET {name} = {literal(str(value))}")
@@ -171,7 +171,7 @@ def open_locked(
     # Datasets that a view reads are in `main`, where no name of theirs can meet RELATION.
     connection.execute("CREATE SCHEMA task")
     _create_inputs(connection, source)
-    declared = ", ".join(quoted(name) for name in columns)
+    declared = "*" if columns is None else ", ".join(quoted(name) for name in columns)
     connection.execute(f"CREATE VIEW {RELATION} AS SELECT {declared} FROM ({select(source)})")
     connection.execute("SET lock_configuration = true")
 

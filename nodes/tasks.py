@@ -221,7 +221,7 @@ class Tasks:
         wanted = demands(spec, assessment, self._registry)
         lease = self._vault.reserve(digest, roster_digest, assessment.noise.charge, wanted)
         slot = first_slot(assessment.plan.table.card.row_bound, assessment.plan.length)
-        contexts = self._vault.context(spec.context)
+        contexts = self._vault.context(spec.context) or b""
         secret = X25519PrivateKey.from_private_bytes(self._vault.offer_secret(digest))
         try:
             shared = await self._sharing.make(

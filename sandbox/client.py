@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -44,12 +44,14 @@ from sandbox.rpc.channels import chunks, open_blocking_channel
 from sandbox.rpc.documents import from_message, to_message
 from sandbox.rpc.problems import error_of, error_of_call
 from sandbox.sql.algebra import Plan
-from sandbox.sql.explain import Explanation, explain
 from sandbox.sql.names import table_names
 from sandbox.sql.parse import nearest
 from sandbox.sql.plan import plan
 from sandbox.submission import Terms, draft_job, noise_of, open_job
 from sandbox.tables import Entry, read_catalogue
+
+if TYPE_CHECKING:
+    from sandbox.sql.explain import Explanation
 
 CALL_S = 10.0
 WATCH_S = 7 * 24 * 3600.0
@@ -351,6 +353,8 @@ class Query:
         magnitudes: Mapping[str, float | str] | None = None,
     ) -> Explanation:
         """Say what it costs, how precise it will be, and who learns what; reads no rows."""
+        from sandbox.sql.explain import explain
+
         terms = self._session.terms(epsilon, delta, None, "fail", None, collusion, magnitudes)
         return explain(self.plan, noise_of(self.plan, terms), terms.collusion)
 

@@ -21,6 +21,7 @@ from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.noise import Law, Mechanism
 from sandbox.sql.algebra import Plan
 from sandbox.sql.answer import Answer, DisplayRules, answer
+from sandbox.sql.names import table_names
 from sandbox.sql.noise import capacity, job_noise
 from sandbox.tables import Catalogue
 
@@ -86,7 +87,9 @@ def draft_job(
         researcher=researcher,
         coordinator=coordinator,
         statement=plan.statement,
-        tables={name: catalogue[name].digest for name in plan.tables},
+        tables={
+            name: catalogue[name].digest for name in table_names(plan.statement, catalogue)
+        },
         members=members,
         purpose=terms.purpose,
         epsilon=_text(terms.epsilon),

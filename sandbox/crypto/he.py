@@ -135,6 +135,10 @@ class ResultKey:
             ],
         )
 
+    def digest(self, ring: Ring) -> str:
+        """Return the digest of the ring's public contexts, by which jobs name them."""
+        return envelopes.digest(self.public_contexts(ring))
+
     def open(
         self,
         vector: bytes,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from sandbox.privacy.allocate import NoisePlan, Sensitivity, Target, noise_plan
+from sandbox.privacy.allocate import NoisePlan, Sensitivity, Target, Workload, noise_plan
 from sandbox.privacy.derivatives import Reference
 from sandbox.privacy.noise import Mechanism, tail_bound
 from sandbox.sql.algebra import MeasureKind, Plan
@@ -32,7 +32,8 @@ def job_noise(
             targets.append(Target(output.formula, None if magnitude is None else float(magnitude)))
     mechanism = Mechanism.LAPLACE if delta == 0 else Mechanism.GAUSSIAN
     reference = cell_reference(plan)
-    return noise_plan(sensitivities, targets, reference, epsilon, delta, mechanism)
+    workload = Workload(tuple(sensitivities), tuple(targets), reference)
+    return noise_plan(workload, epsilon, delta, mechanism)
 
 
 def capacity(plan: Plan, noise: NoisePlan) -> int:
