@@ -9,7 +9,6 @@ digest.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -291,15 +290,14 @@ class _Check:
             if not verify_inclusion(leaf, index, head.size, logged.proof, head.root):
                 raise TrustError("SB-3227", kind=entry.kind, sequence=index)
         job = {"job": self._job["job"]}
-        signed_release = hashlib.sha256(canonical(node.release.to_document())).hexdigest()
         wanted = {
             "job": {**job, "digest": release.job},
-            "reservation": job,
+            "reservation": {**job, "digest": release.job, "loss": release.loss},
             "release": {
                 **job,
                 "roster": release.roster,
                 "share": release.share,
-                "release": signed_release,
+                "release": node.release.digest,
             },
         }
         for kind, facts in wanted.items():
