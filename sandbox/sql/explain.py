@@ -1,0 +1,194 @@
+"""EXPLAIN: what a statement costs, how precise it will be, who learns what. Reads no rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from sandbox.crypto.rings import Ring, choose_ring
+from sandbox.messages import text
+from sandbox.privacy.allocate import NoisePlan
+from sandbox.privacy.derivatives import predicted_error, reference_value
+from sandbox.sql.algebra import Plan
+from sandbox.sql.noise import capacity, cell_reference
+
+PARTIES = ("researcher", "provider", "coordinator", "outsider")
+_CIPHERTEXT_BYTES = {"bfv-4096-40": 88_600, "bfv-8192-58": 432_500, "bfv-8192-58x2": 865_000}
+"""One chunk of each ring, as TenSEAL writes it."""
+_ROUNDS_S = 0.2
+_PER_ROW_S = 4e-7
+
+
+@dataclass(frozen=True)
+class OutputError:
+    """The expected 95% half width of one output in one typical group; `relative` to `magnitude`."""
+
+    name: str
+    error: float
+    magnitude: float | None
+
+    @property
+    def relative(self) -> float | None:
+        """The error as a share of the magnitude."""
+        if not self.magnitude or not math.isfinite(self.error):
+            return None
+        return self.error / self.magnitude
+
+
+@dataclass(frozen=True)
+class MeasureNoise:
+    """One integer that nodes sum, and the standard deviation of all noise on it (ring units)."""
+
+    label: str
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The whole of what can be known before anything is spent.
+
+    `rho`: zCDP of the job (0 for Laplace). `bytes`: ciphertext that moves. `seconds`: expected time.
+    """
+
+    statement: str
+    table: str
+    members: int
+    cells: int
+    outputs: tuple[OutputError, ...]
+    measures: tuple[MeasureNoise, ...]
+    epsilon: Decimal
+    delta: Decimal
+    rho: Fraction
+    mechanism: str
+    ring: str
+    bytes: int
+    seconds: float
+    quantisation: tuple[str, ...]
+    rows_sql: str
+    collusion: int
+
+    def cost(self) -> str:
+        """Return what it costs, in one line."""
+        return text(
+            "explain.cost", epsilon=self.epsilon, delta=self.delta, table=self.table,
+            members=self.members,
+        )  # fmt: skip
+
+    def who_learns_what(self) -> dict[str, str]:
+        """Return a sentence for each kind of party."""
+        return {party: text(f"explain.learns.{party}", h=self.collusion) for party in PARTIES}
+
+    def __str__(self) -> str:
+        lines = [self.cost(), text("explain.groups", cells=self.cells)]
+        lines += [
+            text("explain.output", name=o.name, error=_number(o.error), relative=_percent(o.relative))
+            for o in self.outputs
+        ]
+        lines += [text("explain.quantised", what=what) for what in self.quantisation]
+        lines.append(
+            text(
+                "explain.traffic",
+                kib=f"{self.bytes / 1024:.0f}",
+                seconds=f"{self.seconds:.1f}",
+                ring=self.ring,
+            )
+        )
+        lines.append(text("explain.learns.title"))
+        lines += [
+            f"  {text(f'explain.party.{party}')}: {sentence}"
+            for party, sentence in self.who_learns_what().items()
+        ]
+        lines += [text("explain.node_runs"), f"  {self.rows_sql}"]
+        return "\n".join(lines)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "statement": self.statement,
+            "table": self.table,
+            "members": self.members,
+            "cells": self.cells,
+            "epsilon": str(self.epsilon),
+            "delta": str(self.delta),
+            "rho": str(self.rho),
+            "mechanism": self.mechanism,
+            "outputs": [
+                {
+                    "name": o.name,
+                    "error": _finite(o.error),
+                    "magnitude": o.magnitude,
+                    "relative": o.relative,
+                }
+                for o in self.outputs
+            ],
+            "measures": [{"label": m.label, "sigma": m.sigma} for m in self.measures],
+            "quantisation": list(self.quantisation),
+            "ring": self.ring,
+            "bytes": self.bytes,
+            "seconds": self.seconds,
+            "who_learns_what": self.who_learns_what(),
+            "node_runs": self.rows_sql,
+        }
+
+
+def explain(plan: Plan, noise: NoisePlan, collusion: int = 1) -> Explanation:
+    """Return the explanation of a plan under a noise plan; collusion: h of the job."""
+    members = len(plan.table.members)
+    sigmas = noise.total_sigmas(members, collusion)
+    ring = choose_ring(capacity(plan, noise))
+    return Explanation(
+        statement=plan.statement,
+        table=plan.table.name,
+        members=members,
+        cells=plan.cells,
+        outputs=tuple(_outputs(plan, sigmas)),
+        measures=tuple(
+            MeasureNoise(measure.label, sigma)
+            for measure, sigma in zip(plan.measures, sigmas, strict=True)
+        ),
+        epsilon=noise.charge.epsilon,
+        delta=noise.charge.delta,
+        rho=noise.charge.rho,
+        mechanism=noise.mechanism.value,
+        ring=ring.name,
+        bytes=_bytes(plan, ring),
+        seconds=_ROUNDS_S + _PER_ROW_S * plan.table.card.row_bound + 1e-4 * plan.length,
+        quantisation=tuple(f"{q.what}: {q.step}" for q in plan.quantisation),
+        rows_sql=plan.fragment.rows_sql,
+        collusion=collusion,
+    )
+
+
+def _outputs(plan: Plan, sigmas: Sequence[float]) -> list[OutputError]:
+    reference = cell_reference(plan)
+    found = []
+    for output in plan.outputs:
+        if output.formula is None:
+            continue
+        declared = output.magnitude
+        typical = float(declared) if declared else reference_value(output.formula, reference)
+        error = predicted_error(output.formula, reference, sigmas)
+        found.append(OutputError(output.name, error, None if typical is None else abs(typical)))
+    return found
+
+
+def _bytes(plan: Plan, ring: Ring) -> int:
+    """Each member sends one vector, the researcher fetches one sum."""
+    chunks = len(ring.chunk_sizes(plan.length))
+    return _CIPHERTEXT_BYTES[ring.name] * chunks * (len(plan.table.members) + 1)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "∞"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _percent(share: float | None) -> str:
+    return "—" if share is None else f"{share:.1%}"
