@@ -135,7 +135,7 @@ def _first_problem(
     path = problem["loc"]
     key = str(path[-1])
     inside = Peer if len(path) > 1 else model
-    line = _line_of(written, path)
+    line = line_of(written, path)
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, inside.model_fields, n=1, cutoff=0.0)
         return InputError("SB-1302", file=str(file), line=line, key=key, nearest=near[0])
@@ -144,7 +144,7 @@ def _first_problem(
     return InputError("SB-1304", file=str(file), line=line, key=key, expected=problem["msg"])
 
 
-def _line_of(written: str, path: tuple[str | int, ...]) -> int:
+def line_of(written: str, path: tuple[str | int, ...]) -> int:
     """Return the 1-based line where `path` stands, or where its table begins, or 1."""
     table, wanted = _table_of(path), str(path[-1])
     here, count, found = "", -1, 1

@@ -1,0 +1,220 @@
+"""Dataset cards as files: TOML, written by the data's owner, checked before anything is registered.
+
+Top level: what `DatasetCard` holds; one `[[columns]]` table for each column. Bounds of dates are TOML
+dates. A wrong card is named with file, line, key and the nearest key that exists.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from sandbox.catalog import Column, ColumnType, DatasetCard, Grade
+from sandbox.config import line_of
+from sandbox.errors import InputError
+
+NUMERIC = (ColumnType.INTEGER, ColumnType.DECIMAL)
+MOST_DIGITS = 9
+EPOCH = date(1970, 1, 1)
+
+Text = Annotated[str, StringConstraints(max_length=2000)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Bound = Decimal | int | date | datetime
+
+
+class _ColumnFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    name: Name
+    type: ColumnType
+    grade: str = "L2"
+    unit: Text = ""
+    lower: Bound | None = None
+    upper: Bound | None = None
+    scale: Annotated[int, Field(ge=0, le=MOST_DIGITS)] = 0
+    domain: tuple[bool | int | str, ...] = ()
+    nullable: bool = False
+    magnitude: Decimal | None = None
+    join_key: bool = False
+    normaliser: Text = ""
+    description: dict[str, Text] = {}
+
+
+class _CardFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    privacy_unit: Name
+    row_bound: Annotated[int, Field(ge=1, le=10**12)]
+    contribution_cap: Annotated[int, Field(ge=1, le=10**6)] = 1
+    unit_domain: Text = ""
+    units_span_nodes: bool = False
+    typical_rows: Annotated[int, Field(ge=0)] = 0
+    grade: str = "L2"
+    description: dict[str, Text] = {}
+    columns: Annotated[tuple[_ColumnFile, ...], Field(min_length=1)]
+
+
+def read_card(file: Path) -> DatasetCard:
+    """Return the card in a file; raises InputError SB-1200..SB-1209."""
+    try:
+        written = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("SB-1200", file=str(file), reason=type(error).__name__) from None
+    return parse_card(written, str(file))
+
+
+def parse_card(written: str, file: str) -> DatasetCard:
+    """Return the card that `written` is; `file` names it in errors. Raises InputError SB-1201.."""
+    try:
+        content = tomllib.loads(written, parse_float=Decimal)
+        found = _CardFile.model_validate(content)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"at line (\d+)", str(error))
+        line = int(place[1]) if place else 0
+        detail = str(error).split(" (at")[0]
+        raise InputError("SB-1201", file=file, line=line, detail=detail) from None
+    except ValidationError as error:
+        raise _first_problem(file, written, error) from None
+    return _Checked(file, written).card(found)
+
+
+def card_toml(card: DatasetCard) -> str:
+    """Return a card as TOML text; `parse_card` is its inverse."""
+    document: dict[str, Any] = {
+        "name": card.name,
+        "privacy_unit": card.privacy_unit,
+        "row_bound": card.row_bound,
+        "contribution_cap": card.contribution_cap,
+        "unit_domain": card.unit_domain,
+        "units_span_nodes": card.units_span_nodes,
+        "typical_rows": card.typical_rows,
+        "grade": card.grade.name,
+        "description": card.description,
+        "columns": [_column_toml(column) for column in card.columns],
+    }
+    return tomlkit.dumps(document)
+
+
+class _Checked:
+    """Turns a validated file into a card, with the line of whatever does not fit together."""
+
+    def __init__(self, file: str, written: str) -> None:
+        self._file = file
+        self._written = written
+
+    def card(self, found: _CardFile) -> DatasetCard:
+        columns = tuple(self._column(n, column) for n, column in enumerate(found.columns))
+        names = [column.name for column in columns]
+        for number, name in enumerate(names):
+            if name.lower() in (earlier.lower() for earlier in names[:number]):
+                raise self._wrong(("columns", number, "name"), "duplicate")
+        if found.privacy_unit not in names:
+            near = difflib.get_close_matches(found.privacy_unit, names, 1, 0.0)[0]
+            line = line_of(self._written, ("privacy_unit",))
+            raise InputError(
+                "SB-1205", file=self._file, line=line, column=found.privacy_unit, nearest=near
+            )
+        plain = found.model_dump(exclude={"columns", "grade"})
+        return DatasetCard(columns=columns, grade=self._grade(("grade",), found.grade), **plain)
+
+    def _column(self, number: int, found: _ColumnFile) -> Column:
+        def wrong(key: str, rule: str) -> InputError:
+            return self._wrong(("columns", number, key), rule)
+
+        lower, upper = (_exact(found.type, bound) for bound in (found.lower, found.upper))
+        if (lower is None) != (upper is None):
+            raise wrong("lower" if lower is not None else "upper", "both bounds")
+        if lower is not None and upper is not None:
+            if found.type in (ColumnType.TEXT, ColumnType.BOOLEAN):
+                raise wrong("lower", "numbers and dates")
+            if lower > upper:
+                raise wrong("upper", "lower <= upper")
+            for key, bound in (("lower", lower), ("upper", upper)):
+                if bound != round(bound, found.scale):
+                    raise wrong(key, f"scale {found.scale}")
+        if found.scale and found.type is not ColumnType.DECIMAL:
+            raise wrong("scale", "decimal")
+        for value in found.domain:
+            if not _is_of(found.type, value):
+                raise wrong("domain", found.type.value)
+        if len(set(found.domain)) != len(found.domain):
+            raise wrong("domain", "duplicate")
+        plain = found.model_dump(exclude={"lower", "upper", "grade"})
+        grade = self._grade(("columns", number, "grade"), found.grade)
+        return Column(lower=lower, upper=upper, grade=grade, **plain)
+
+    def _grade(self, path: tuple[str | int, ...], written: str) -> Grade:
+        if written not in Grade.__members__:
+            raise self._wrong(path, ", ".join(Grade.__members__))
+        return Grade[written]
+
+    def _wrong(self, path: tuple[str | int, ...], rule: str) -> InputError:
+        line = line_of(self._written, path)
+        return InputError("SB-1204", file=self._file, line=line, key=str(path[-1]), rule=rule)
+
+
+def _exact(kind: ColumnType, bound: Bound | None) -> Decimal | None:
+    """Return a bound as the catalogue holds it: days or seconds since 1970 for dates and times."""
+    if isinstance(bound, datetime):
+        aware = bound if bound.tzinfo else bound.replace(tzinfo=UTC)
+        seconds = int(aware.timestamp())
+        return Decimal(seconds if kind is ColumnType.TIMESTAMP else seconds // 86_400)
+    if isinstance(bound, date):
+        days = (bound - EPOCH).days
+        return Decimal(days * 86_400 if kind is ColumnType.TIMESTAMP else days)
+    return None if bound is None else Decimal(bound)
+
+
+def _is_of(kind: ColumnType, value: object) -> bool:
+    if kind is ColumnType.TEXT:
+        return isinstance(value, str)
+    if kind is ColumnType.BOOLEAN:
+        return isinstance(value, bool)
+    return kind is ColumnType.INTEGER and isinstance(value, int) and not isinstance(value, bool)
+
+
+def _first_problem(file: str, written: str, error: ValidationError) -> InputError:
+    problems = error.errors(include_url=False, include_input=False)
+    # A misspelt key is also a missing one; the misspelling is what to correct.
+    problem = min(problems, key=lambda found: found["type"] != "extra_forbidden")
+    path = problem["loc"]
+    line, key = line_of(written, path), str(path[-1])
+    if problem["type"] == "extra_forbidden":
+        model = _ColumnFile if path[0] == "columns" else _CardFile
+        near = difflib.get_close_matches(key, model.model_fields, 1, 0.0)[0]
+        return InputError("SB-1202", file=file, line=line, key=key, nearest=near)
+    if problem["type"] == "missing":
+        return InputError("SB-1203", file=file, line=line, key=key)
+    return InputError("SB-1204", file=file, line=line, key=key, rule=problem["msg"])
+
+
+def _column_toml(column: Column) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "name": column.name,
+        "type": column.type.value,
+        "grade": column.grade.name,
+        "nullable": column.nullable,
+    }
+    for key in ("unit", "scale", "join_key", "normaliser", "description"):
+        if getattr(column, key):
+            document[key] = getattr(column, key)
+    if column.domain:
+        document["domain"] = list(column.domain)
+    for key in ("lower", "upper", "magnitude"):
+        value = getattr(column, key)
+        if value is not None:
+            document[key] = tomlkit.item(int(value)) if value == int(value) else _float(value)
+    return document
+
+
+def _float(value: Decimal) -> Any:
+    return tomlkit.value(f"{value:f}")
