@@ -20,15 +20,14 @@ from nodes.sources import (
     RELATION,
     CsvSource,
     DuckDBSource,
+    ParquetSource,
     Source,
     SourceFile,
     ViewSource,
     literal,
     open_locked,
     parquet_files,
-    ParquetSource,
     quoted,
-    select,
 )
 from sandbox.catalog import Column, ColumnType, DatasetCard
 from sandbox.errors import InputError

@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from sandbox.cli.profile import ProfileOption
-from sandbox.cli.terminal import Format, FormatOption, examples
+from sandbox.cli.terminal import Format, FormatOption, examples, show_facts
 from sandbox.messages import text
+
+BROKEN = 5
+"""Exit code where evidence does not hold: that of TrustError."""
 
 app = typer.Typer(
     name="audit", help=text("help.audit.root"), no_args_is_help=True, rich_markup_mode=None
@@ -31,8 +34,13 @@ def verify(
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
-    """Verify a receipt, or this party's own log."""
-    raise NotImplementedError
+    """Verify a receipt, an exported log, or this party's own log."""
+    from sandbox.cli.verification import verify_file, verify_own_log
+
+    report = verify_file(file, keys or [], profile) if file else verify_own_log(profile)
+    show_facts(format, report.facts)
+    if not report.ok:
+        raise typer.Exit(BROKEN)
 
 
 @app.callback()

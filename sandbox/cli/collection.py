@@ -8,7 +8,7 @@ all when every member's folder is given.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,9 +16,86 @@ from sandbox.cli.profile import ProfileOption, party_folder
 from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json, show_rows
 from sandbox.messages import text
 
+if TYPE_CHECKING:
+    from sandbox.cli.joint import Proposal
+
 app = typer.Typer(
     name="collection",
     help=text("help.collection.root"),
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+ProposalFile = Annotated[Path, typer.Argument(metavar="FILE", help=text("option.collection_file"))]
+
+
+@app.command(
+    "create",
+    help=text("help.collection.create"),
+    epilog=examples(
+        "sandbox collection create machines --dataset machines"
+        " --member plant/nodes/b:machines --member plant/nodes/c:machines --profile plant/nodes/a"
+    ),
+)
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=text("option.collection"))],
+    dataset: Annotated[str, typer.Option("--dataset", help=text("option.own_dataset"))],
+    member: Annotated[
+        list[str] | None, typer.Option("--member", help=text("option.member"))
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help=text("option.output"))
+    ] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Propose a collection and sign it."""
+    from sandbox.cli.joint import propose
+
+    file = output or Path(f"{name}.collection.json")
+    _report(propose(party_folder(profile), name, dataset, member or [], file))
+
+
+@app.command(
+    "add",
+    help=text("help.collection.add"),
+    epilog=examples("sandbox collection add machines.collection.json --profile plant/nodes/b"),
+)
+def add(file: ProposalFile, profile: ProfileOption = None) -> None:
+    """Sign a proposal as the owner of a member, and store it at his node."""
+    from sandbox.cli.joint import sign
+
+    _report(sign(party_folder(profile), file))
+
+
+@app.command(
+    "show",
+    help=text("help.collection.show"),
+    epilog=examples("sandbox collection show machines.collection.json"),
+)
+def show(file: ProposalFile, format: FormatOption = Format.TABLE) -> None:
+    """Show a proposal."""
+    from sandbox.cli.joint import read
+
+    proposal = read(file)
+    rows = [
+        {
+            "node": member.node,
+            "dataset": member.dataset,
+            "signed": any(signed.signer == member.node for signed in proposal.signatures),
+        }
+        for member in proposal.collection.members
+    ]
+    if format is Format.JSON:
+        show_json(name=proposal.collection.name, members=rows)
+    else:
+        show_rows(format, "members", rows, ("node", "dataset", "signed"))
+
+
+def _report(proposal: Proposal) -> None:
+    facts = {
+        "name": proposal.collection.name,
+        "file": proposal.file,
+        "signed": len(proposal.signatures),
+        "members": len(proposal.collection.members),
+    }
+    say("collection.complete" if proposal.complete else "collection.proposed", **facts)

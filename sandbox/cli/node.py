@@ -257,7 +257,7 @@ def policy_dry_run(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help=text("option.policy"))
     ] = None,
-    sql: Annotated[str | None, typer.Option("--sql", help=text("option.sql"))] = None,
+    sql: Annotated[str, typer.Option("--sql", help=text("option.sql"))] = "",
     epsilon: Annotated[str, typer.Option("--epsilon", help=text("option.epsilon"))] = "1",
     delta: Annotated[str, typer.Option("--delta", help=text("option.delta"))] = "0",
     purpose: Annotated[str, typer.Option("--purpose", help=text("option.purpose"))] = "",
@@ -267,5 +267,8 @@ def policy_dry_run(
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
-    """Say what a policy would answer, to a statement or to the jobs of the past."""
-    raise NotImplementedError
+    """Say what a policy would answer to a statement."""
+    from sandbox.cli.dryrun import try_policy
+
+    answers = try_policy(party_folder(profile), file, sql, epsilon, delta, purpose, researcher)
+    show_rows(format, "answers", answers, ("dataset", "found", "what_to_do"))

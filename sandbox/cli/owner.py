@@ -6,11 +6,15 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nodes.vault import Vault
 from sandbox.crypto.identity import Identity, PublicIdentity, Role
 from sandbox.errors import InputError
+
+if TYPE_CHECKING:
+    from nodes.registry import Registry
+    from sandbox.privacy.policy import Policy
 
 
 @contextmanager
@@ -79,14 +83,139 @@ def _identity_of(folder: Path, fingerprint: str) -> PublicIdentity:
 def _known_to_coordinator(folder: Path) -> list[PublicIdentity]:
     import grpc
 
-    from sandbox.cli.checks import coordinator_channel
+    from sandbox.config import load_node
     from sandbox.rpc import common_pb2, coordinator_pb2_grpc
+    from sandbox.rpc.channels import open_blocking_channel
     from sandbox.rpc.problems import error_of_call
 
-    with coordinator_channel(folder) as channel:
+    config = load_node(folder)
+    with opened(folder) as vault:
+        coordinator = vault.pins().get(config.coordinator_fingerprint)
+    name = coordinator.name if coordinator else "coordinator"
+    with open_blocking_channel(folder, config.coordinator, f"coordinator-{name}") as channel:
         stub = coordinator_pb2_grpc.CoordinatorStub(channel)
         try:
             known: Any = stub.Catalogue(common_pb2.Empty(), timeout=5.0)
         except grpc.RpcError as error:
             raise error_of_call(error, "coordinator") from None
     return [PublicIdentity.from_document(json.loads(each)) for each in known.identities]
+
+
+# Datasets
+
+
+def draft_card(file: Path, name: str | None, unit: str | None, bounds: list[str]) -> str:
+    """Return the draft of a card for a file."""
+    from nodes import inspection
+
+    source = inspection.open_source(file)
+    return inspection.draft_card(
+        source, name or _dataset_name(file), unit, inspection.parse_bounds(bounds)
+    )
+
+
+def add(folder: Path, file: Path, card: Path) -> str:
+    """Register a file (or, with .sql, a view) under a card; return the dataset's name."""
+    from nodes.datasets import register, register_view
+    from sandbox.cards import read_card
+
+    written = read_card(card)
+    with registry(folder) as known:
+        if file.suffix == ".sql":
+            register_view(known, written.name, file.read_text(encoding="utf-8"), written)
+        else:
+            register(known, written.name, file, written)
+    return written.name
+
+
+def replace(folder: Path, name: str, file: Path) -> None:
+    """Put new rows under a dataset's name."""
+    from nodes.datasets import replace_data
+
+    with registry(folder) as known:
+        replace_data(known, name, file)
+
+
+def remove(folder: Path, name: str) -> None:
+    """Withdraw a dataset."""
+    with registry(folder) as known:
+        known.remove(name)
+
+
+def registered(folder: Path) -> list[dict[str, Any]]:
+    """Return what is registered at a node."""
+    with registry(folder) as known:
+        return [
+            {
+                "name": dataset.name,
+                "source": type(dataset.source).__name__.removesuffix("Source").lower(),
+                "columns": len(dataset.card.columns),
+                "group": list(dataset.groups),
+            }
+            for dataset in known.datasets()
+        ]
+
+
+# Policy
+
+
+def current_policy(folder: Path, dataset: str = "") -> tuple[int, str]:
+    """Return the version and text of the policy in force."""
+    from sandbox.privacy.policy_file import policy_toml
+
+    with registry(folder) as known:
+        policy = known.policy(dataset)
+    return policy.version, policy_toml(policy)
+
+
+def set_policy(folder: Path, file: Path, dataset: str = "") -> int:
+    """Put the policy in a file in force and return its version."""
+    policy = read_policy(file)
+    with registry(folder) as known:
+        known.set_policy(dataset, policy)
+    return policy.version
+
+
+def read_policy(file: Path) -> Policy:
+    """Read a policy file; raises InputError naming file, line and key."""
+    from sandbox.privacy.policy_file import parse_policy
+
+    try:
+        return parse_policy(file.read_text(encoding="utf-8"), str(file))
+    except OSError as error:
+        raise InputError("SB-1300", file=str(file), reason=error.strerror or "") from None
+
+
+# Approvals
+
+
+def waiting_approvals(folder: Path) -> list[dict[str, Any]]:
+    """Return the jobs that wait for this owner."""
+    from nodes.approvals import waiting_jobs
+
+    with opened(folder) as vault:
+        return [vars(job) for job in waiting_jobs(vault)]
+
+
+def decide(folder: Path, job: str, reason: str, *, approved: bool) -> None:
+    """Approve or reject a waiting job in the owner's name."""
+    from nodes.approvals import approve, reject
+
+    approver = Identity.load(folder).public.fingerprint
+    with opened(folder) as vault:
+        (approve if approved else reject)(vault, job, approver, reason)
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[Registry]:
+    """Open a node's registrations."""
+    from nodes.registry import Registry
+
+    with opened(folder) as vault:
+        yield Registry(vault)
+
+
+def _dataset_name(file: Path) -> str:
+    import re
+
+    return re.sub(r"[^a-z0-9_]+", "_", file.stem.lower()).strip("_") or "dataset"

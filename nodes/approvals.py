@@ -1,0 +1,82 @@
+"""Decisions that a provider makes by hand: jobs that wait, approved or rejected with a reason."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from nodes.journal import EntryKind
+from nodes.vault import Task, TaskState, Vault
+from sandbox.errors import InputError, Refusal
+
+
+@dataclass(frozen=True)
+class WaitingJob:
+    """A job that waits for this node's owner."""
+
+    job: str
+    researcher: str
+    statement: str
+    purpose: str
+    epsilon: str
+    delta: str
+    received_ms: int
+
+
+def waiting_jobs(vault: Vault) -> list[WaitingJob]:
+    """Return the jobs that wait for a decision, oldest first."""
+    return [_waiting(task) for task in vault.tasks([TaskState.WAITING])]
+
+
+def approve(vault: Vault, job: str, approver: str, reason: str) -> None:
+    """Let a waiting job go on; logged.
+
+    approver: the fingerprint of who decides. Raises InputError SB-1450 if no such job waits, Refusal
+    SB-1451 if the approver is its researcher.
+    """
+    _decide(vault, job, approver, reason, TaskState.ACCEPTED)
+
+
+def reject(vault: Vault, job: str, approver: str, reason: str) -> None:
+    """Refuse a waiting job for good; logged. Raises as `approve`."""
+    _decide(vault, job, approver, reason, TaskState.REFUSED)
+
+
+def _decide(vault: Vault, job: str, approver: str, reason: str, to: TaskState) -> None:
+    task = vault.task_of(job)
+    if task is None or task.state is not TaskState.WAITING:
+        raise InputError("SB-1450", job=job[:40])
+    if task.researcher == approver:
+        raise Refusal("SB-1451", job=job)
+    decision = "approved" if to is TaskState.ACCEPTED else "rejected"
+    with vault.database.write("decide") as connection:
+        moved = connection.execute(
+            sa.text(
+                "UPDATE tasks SET state = :to, refusal = :refusal"
+                " WHERE job = :job AND state = 'waiting'"
+            ),
+            {"to": to, "job": job, "refusal": None if decision == "approved" else _refusal(reason)},
+        )
+        if moved.rowcount != 1:
+            raise InputError("SB-1450", job=job[:40])
+        body = {"decision": decision, "approver": approver, "reason": reason}
+        vault.log.write(connection, EntryKind.APPROVAL, body, job)
+
+
+def _refusal(reason: str) -> str:
+    return json.dumps(["Refusal", "SB-1452", {"reason": reason}])
+
+
+def _waiting(task: Task) -> WaitingJob:
+    spec = json.loads(task.document.body)
+    return WaitingJob(
+        task.job,
+        task.researcher,
+        spec["statement"],
+        spec["purpose"],
+        spec["epsilon"],
+        spec["delta"],
+        task.received_ms,
+    )

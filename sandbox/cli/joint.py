@@ -1,0 +1,104 @@
+"""Collections on their way from owner to owner: one file, one signature for each member."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sandbox.catalog import Collection, Member, schema_of
+from sandbox.cli.owner import registry
+from sandbox.crypto.identity import Identity, Signed, load_public
+from sandbox.errors import InputError
+from sandbox.tables import COLLECTION_KIND
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A collection, the file it travels in, and the owners' signatures so far."""
+
+    file: Path
+    collection: Collection
+    signatures: tuple[Signed, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every member's owner has signed."""
+        signers = {signed.signer for signed in self.signatures}
+        return {member.node for member in self.collection.members} <= signers
+
+
+def propose(folder: Path, name: str, dataset: str, others: Sequence[str], file: Path) -> Proposal:
+    """Propose a collection over the card of `dataset`; sign it here, and at members given as folders.
+
+    others: FOLDER:DATASET or FINGERPRINT:DATASET.
+    """
+    with registry(folder) as known:
+        card = replace(known.dataset(dataset).card, name=name)
+    members = [Member(load_public(folder).fingerprint, dataset)]
+    local: list[Path] = []
+    for other in others:
+        place, _, there = other.rpartition(":")
+        if not place:
+            raise InputError("SB-1370", member=other)
+        if Path(place).is_dir():
+            local.append(Path(place))
+            members.append(Member(load_public(Path(place)).fingerprint, there))
+        else:
+            members.append(Member(place, there))
+    proposal = Proposal(file, Collection(name, card, tuple(members)), ())
+    for signer in (folder, *local):
+        proposal = _signed(proposal, signer)
+    _write(proposal)
+    for signer in (folder, *local):
+        _store(proposal, signer)
+    return proposal
+
+
+def sign(folder: Path, file: Path) -> Proposal:
+    """Sign a proposal as the owner in `folder` and store what is signed so far at his node."""
+    proposal = _signed(read(file), folder)
+    _write(proposal)
+    _store(proposal, folder)
+    return proposal
+
+
+def read(file: Path) -> Proposal:
+    """Read a proposal's file; raises InputError SB-1371 if it is none."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        collection = Collection.from_document(json.loads(content["collection"]))
+        signatures = tuple(Signed.from_document(signed) for signed in content["signatures"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError("SB-1371", file=str(file)) from None
+    return Proposal(file, collection, signatures)
+
+
+def _signed(proposal: Proposal, folder: Path) -> Proposal:
+    identity = Identity.load(folder)
+    own = identity.public.fingerprint
+    member = next((m for m in proposal.collection.members if m.node == own), None)
+    if member is None:
+        raise InputError("SB-1372", name=identity.public.name)
+    with registry(folder) as known:
+        card = known.dataset(member.dataset).card
+    if schema_of(card) != schema_of(proposal.collection.card):
+        raise InputError("SB-1373", dataset=member.dataset, name=identity.public.name)
+    others = tuple(signed for signed in proposal.signatures if signed.signer != own)
+    signature = identity.sign(COLLECTION_KIND, proposal.collection.to_document())
+    return replace(proposal, signatures=(*others, signature))
+
+
+def _store(proposal: Proposal, folder: Path) -> None:
+    with registry(folder) as known:
+        for signed in proposal.signatures:
+            known.store_collection(signed)
+
+
+def _write(proposal: Proposal) -> None:
+    content = {
+        "collection": json.dumps(proposal.collection.to_document()),
+        "signatures": [signed.to_document() for signed in proposal.signatures],
+    }
+    proposal.file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
