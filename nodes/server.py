@@ -14,7 +14,6 @@ from nodes.tasks import Tasks
 from nodes.vault import Vault
 from nodes.witnessing import Witnessing
 from nodes.workers import Limits, Workers
-from sandbox import __version__
 from sandbox.config import load_node
 from sandbox.crypto.identity import Identity, Role, canonical
 from sandbox.errors import SandboxError, TrustError
@@ -25,6 +24,7 @@ from sandbox.rpc.documents import from_message, to_message
 from sandbox.rpc.guard import Context, Guard, peer_of
 from sandbox.rpc.problems import problem_of
 from sandbox.rpc.stopping import stop_requested
+from sandbox.version import __version__
 
 CONTEXT_LIMIT_BYTES = 2 << 20
 GRACE_S = 5.0

@@ -12,10 +12,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox.version import __version__
+
 if TYPE_CHECKING:
     from sandbox.client import Session
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "connect"]
 
 

@@ -94,7 +94,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from sandbox import __version__
+        from sandbox.version import __version__
 
         typer.echo(f"fedsandbox {__version__}")
         raise typer.Exit

@@ -241,7 +241,7 @@ def _node(node: Any) -> Iterator[Check]:
 
 
 def _version(party: str, version: str) -> Check:
-    from sandbox import __version__
+    from sandbox.version import __version__
 
     found = text("doctor.version", party=party, version=version)
     if version == __version__:

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from sandbox import __version__
 from sandbox.config import load_coordinator
 from sandbox.coordinator.enrolment import enrolment_server
 from sandbox.coordinator.evidence import Witnesses
@@ -36,6 +35,7 @@ from sandbox.rpc.documents import from_message, to_message
 from sandbox.rpc.guard import Context, Guard, peer_of
 from sandbox.rpc.problems import problem_of
 from sandbox.rpc.stopping import stop_requested
+from sandbox.version import __version__
 
 CONTEXT_LIMIT_BYTES = 2 << 20
 GRACE_S = 5.0
