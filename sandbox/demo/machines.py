@@ -86,7 +86,7 @@ COLUMNS = (
         1,
         310,
         {"en": "process temperature", "zh": "过程温度"},
-    ),  # fmt: skip
+    ),
     _number(
         "rotational_speed_rpm",
         "1/min",
@@ -95,7 +95,7 @@ COLUMNS = (
         0,
         1500,
         {"en": "rotational speed", "zh": "转速"},
-    ),  # fmt: skip
+    ),
     _number("torque_nm", "N·m", 0, 80, 1, 40, {"en": "torque", "zh": "扭矩"}),
     _number("tool_wear_min", "min", 0, 255, 0, 100, {"en": "tool wear", "zh": "刀具磨损时间"}),
     _flag("machine_failure", {"en": "the machine failed", "zh": "设备发生故障"}),
@@ -134,7 +134,7 @@ FAILURES = replace(
 def records() -> list[dict[str, str]]:
     """Return all records, columns named as on the cards."""
     file = resources.files(__package__) / "ai4i2020.csv"
-    with file.open(encoding="utf-8-sig", newline="") as opened:
+    with file.open(encoding="utf-8-sig") as opened:
         return [
             {name: row[source] for name, source in SOURCE_COLUMNS.items()}
             for row in csv.DictReader(opened)

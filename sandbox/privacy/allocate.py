@@ -147,19 +147,24 @@ def shares(workload: Workload, mechanism: Mechanism) -> tuple[Fraction, ...]:
 
 @dataclass(frozen=True)
 class Release:
-    """A statement whose epsilon is sought: its workload, and how and by how many noise is added."""
+    """A statement whose epsilon is sought: its workload, and how and by how many noise is added.
+
+    `seen`: measures of a typical cell as an earlier release showed them; errors are predicted there
+    instead of at the workload's reference, the noise stays the one that every node derives.
+    """
 
     workload: Workload
     delta: Decimal
     mechanism: Mechanism
     nodes: int
     h: int
+    seen: Reference | None = None
 
     def errors(self, epsilon: Decimal) -> list[float]:
         """Return each target's predicted 95% half width at `epsilon`."""
         plan = noise_plan(self.workload, epsilon, self.delta, self.mechanism)
         sigmas = plan.total_sigmas(self.nodes, self.h)
-        reference = self.workload.reference
+        reference = self.seen or self.workload.reference
         return [predicted_error(t.formula, reference, sigmas) for t in self.workload.targets]
 
 

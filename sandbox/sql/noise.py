@@ -18,8 +18,20 @@ def job_noise(
 ) -> NoisePlan:
     """Return the noise of each measure and the charge of the job.
 
-    `magnitudes`: typical sizes of outputs by name as the researcher states them; else the card's.
     delta = 0 asks for Laplace noise. Raises InputError SB-2201/2202 for epsilon or delta.
+    """
+    return noise_plan(workload(plan, magnitudes), epsilon, delta, mechanism_for(delta))
+
+
+def mechanism_for(delta: Decimal) -> Mechanism:
+    """Return the family of noise that a job of this delta draws."""
+    return Mechanism.LAPLACE if delta == 0 else Mechanism.GAUSSIAN
+
+
+def workload(plan: Plan, magnitudes: Mapping[str, Fraction]) -> Workload:
+    """Return what a plan releases and what its errors are relative to.
+
+    `magnitudes`: typical sizes of outputs by name as the researcher states them; else the card's.
     """
     sensitivities = [
         Sensitivity(measure.l1, measure.l2_squared, plan.cells * measure.width)
@@ -30,10 +42,7 @@ def job_noise(
         if output.formula is not None:
             magnitude = magnitudes.get(output.name, output.magnitude)
             targets.append(Target(output.formula, None if magnitude is None else float(magnitude)))
-    mechanism = Mechanism.LAPLACE if delta == 0 else Mechanism.GAUSSIAN
-    reference = cell_reference(plan)
-    workload = Workload(tuple(sensitivities), tuple(targets), reference)
-    return noise_plan(workload, epsilon, delta, mechanism)
+    return Workload(tuple(sensitivities), tuple(targets), cell_reference(plan))
 
 
 def capacity(plan: Plan, noise: NoisePlan) -> int:
