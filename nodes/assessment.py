@@ -6,7 +6,6 @@ comes from the coordinator, and no row is read.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,10 +18,11 @@ from sandbox.crypto.rings import ring_named
 from sandbox.errors import Refusal, TrustError
 from sandbox.jobs import JobSpec
 from sandbox.privacy.allocate import NoisePlan
-from sandbox.privacy.policy import Decision, Request, check
+from sandbox.privacy.policy import Decision, check
 from sandbox.sql.algebra import Plan
 from sandbox.sql.noise import capacity, job_noise
 from sandbox.sql.plan import plan
+from sandbox.sql.request import request
 from sandbox.tables import Entry
 
 
@@ -60,10 +60,18 @@ def decide(spec: JobSpec, assessment: Assessment, registry: Registry, node: str)
 
     Raises Refusal SB-2010..SB-2021 naming the rule, whose it is and what would pass.
     """
-    decisions = {
-        check(registry.policy(name), _request(spec, assessment, name, registry), f"{node}.{name}")
-        for name in assessment.datasets
-    }
+    decisions = set()
+    for name in assessment.datasets:
+        asked = request(
+            assessment.plan,
+            registry.dataset(name).card,
+            spec.researcher,
+            spec.purpose,
+            spec.epsilon_value,
+            spec.delta_value,
+            datetime.now(UTC),
+        )
+        decisions.add(check(registry.policy(name), asked, f"{node}.{name}"))
     return Decision.NEEDS_APPROVAL if Decision.NEEDS_APPROVAL in decisions else Decision.ALLOW
 
 
@@ -83,25 +91,3 @@ def demands(spec: JobSpec, assessment: Assessment, registry: Registry) -> list[D
 def minimum_group_size(assessment: Assessment, registry: Registry) -> int:
     """Return the largest minimum group size among the policies of the datasets read."""
     return max(registry.policy(name).minimum_group_size for name in assessment.datasets)
-
-
-def statement_digest(statement: str) -> str:
-    """Return the digest by which an owner lists a statement as approved (hex SHA-256)."""
-    return hashlib.sha256(statement.strip().encode()).hexdigest()
-
-
-def _request(spec: JobSpec, assessment: Assessment, name: str, registry: Registry) -> Request:
-    card = registry.dataset(name).card
-    read = set(assessment.plan.fragment.columns_read)
-    return Request(
-        researcher=spec.researcher,
-        purpose=spec.purpose,
-        operations=assessment.plan.operations,
-        columns=tuple((c.name, c.grade) for c in card.columns if c.name in read),
-        epsilon=spec.epsilon_value,
-        delta=spec.delta_value,
-        dataset_grade=card.grade,
-        cells=assessment.plan.cells,
-        statement_digest=statement_digest(spec.statement),
-        now=datetime.now(UTC),
-    )

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from sandbox.catalog import Collection, DatasetCard, Member, Table, card_from_document
 from sandbox.crypto.identity import PublicIdentity, Role, Signed, verify
 from sandbox.errors import SandboxError
+from sandbox.privacy.policy import Policy
+from sandbox.privacy.policy_file import parse_policy
 
 DATASET_KIND = "dataset"
 COLLECTION_KIND = "collection"
@@ -67,6 +69,20 @@ def read_catalogue(
             digest = next(iter(signers.values())).digest
             entries[collection.name] = Entry(collection.table(), digest)
     return entries
+
+
+def read_policies(
+    documents: Iterable[Signed], trusted: Mapping[str, PublicIdentity]
+) -> dict[Member, Policy]:
+    """Return the policy of each dataset as its trusted node published it."""
+    policies: dict[Member, Policy] = {}
+    for signed in documents:
+        signer = trusted.get(signed.signer)
+        if signed.kind == POLICY_KIND and signer is not None and _holds(signed, signer):
+            body = json.loads(signed.body)
+            member = Member(signed.signer, body["dataset"])
+            policies[member] = parse_policy(body["policy"], body["dataset"])
+    return policies
 
 
 def _holds(signed: Signed, signer: PublicIdentity) -> bool:

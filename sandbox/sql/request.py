@@ -1,0 +1,41 @@
+"""What a plan asks of one dataset, as its provider's policy sees it."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from decimal import Decimal
+
+from sandbox.catalog import DatasetCard
+from sandbox.privacy.policy import Request
+from sandbox.sql.algebra import Plan
+
+
+def request(
+    plan: Plan,
+    card: DatasetCard,
+    researcher: str,
+    purpose: str,
+    epsilon: Decimal,
+    delta: Decimal,
+    now: datetime,
+) -> Request:
+    """Return the request; `card` is the dataset's own, `researcher` a fingerprint."""
+    read = set(plan.fragment.columns_read)
+    return Request(
+        researcher=researcher,
+        purpose=purpose,
+        operations=plan.operations,
+        columns=tuple((c.name, c.grade) for c in card.columns if c.name in read),
+        epsilon=epsilon,
+        delta=delta,
+        dataset_grade=card.grade,
+        cells=plan.cells,
+        statement_digest=statement_digest(plan.statement),
+        now=now,
+    )
+
+
+def statement_digest(statement: str) -> str:
+    """Return the digest by which an owner lists a statement as approved (hex SHA-256)."""
+    return hashlib.sha256(statement.strip().encode()).hexdigest()
