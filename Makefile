@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PROTOS := $(wildcard proto/sandbox/v1/*.proto)
 PROTOC := $(RUN) -m grpc_tools.protoc -I sandbox/rpc=proto/sandbox/v1
 
-.PHONY: setup demo test lint format types imports stubs stubs-check docker-lint ci clean
+.PHONY: setup demo test breaks lint format types imports stubs stubs-check docker-lint ci clean
 
 setup: $(READY)
 
@@ -33,6 +33,10 @@ demo: setup
 
 test: setup
 	$(RUN) -m pytest -n 2
+
+# Each attack test must fail once the defence it is about is removed.
+breaks: setup
+	$(RUN) tests/attacks/run_breaks.py
 
 lint: setup
 	$(VENV)/bin/ruff format --check .

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from nodes.budgets import Budgets
@@ -15,13 +15,14 @@ from nodes.vault import Vault
 from nodes.witnessing import Witnessing
 from nodes.workers import Limits, Workers
 from sandbox.config import load_node
+from sandbox.crypto.certificates import PeerName
 from sandbox.crypto.identity import Identity, Role, canonical
 from sandbox.errors import SandboxError, TrustError
 from sandbox.privacy.noise import OpenDPSampler, Sampler
 from sandbox.rpc import common_pb2, node_pb2, node_pb2_grpc
-from sandbox.rpc.channels import chunks, gather_chunks, new_server, server_credentials
+from sandbox.rpc.channels import chunks, gather_parts, new_server, server_credentials
 from sandbox.rpc.documents import from_message, to_message
-from sandbox.rpc.guard import Context, Guard, peer_of
+from sandbox.rpc.guard import Context, Guard
 from sandbox.rpc.problems import problem_of
 from sandbox.rpc.stopping import stop_requested
 from sandbox.version import __version__
@@ -74,17 +75,13 @@ class NodeService(node_pb2_grpc.NodeServicer):
     async def PutContext(  # noqa: N802
         self, request: AsyncIterator[node_pb2.ContextPart], context: Context
     ) -> common_pb2.Empty:
-        first = await anext(aiter(request))
-        joined = first.chunk + await gather_chunks(
-            (part.chunk async for part in request), CONTEXT_LIMIT_BYTES
-        )
+        first, joined = await gather_parts(request, CONTEXT_LIMIT_BYTES)
         await self._tasks.keep_context(first.digest, first.ring, joined)
         return common_pb2.Empty()
 
     async def Offer(  # noqa: N802
         self, request: node_pb2.OfferRequest, context: Context
     ) -> node_pb2.OfferReply:
-        self._from_own_coordinator(context)
         try:
             answer = self._tasks.offer(from_message(request.job), request.attempt)
         except SandboxError as error:
@@ -146,10 +143,17 @@ class NodeService(node_pb2_grpc.NodeServicer):
         self._tasks.cancel(from_message(request))
         return common_pb2.Empty()
 
-    def _from_own_coordinator(self, context: Context) -> None:
-        """Refuse a coordinator other than the configured one, whatever authority signed it."""
-        if peer_of(context).fingerprint != self._tasks.coordinator:
-            raise TrustError("SB-3119")
+
+def _own_coordinator(fingerprint: str, vault: Vault) -> Callable[[PeerName], None]:
+    """Return the check that a caller is the owner's chosen coordinator, and not revoked since."""
+
+    def recognise(peer: PeerName) -> None:
+        if peer.fingerprint != fingerprint:
+            raise TrustError("SB-3251", fingerprint=peer.fingerprint)
+        if vault.is_revoked(fingerprint):
+            raise TrustError("SB-3112", name=peer.name)
+
+    return recognise
 
 
 def serve(profile: Path) -> int:
@@ -169,7 +173,12 @@ async def _serve(profile: Path, sampler: Sampler) -> int:
     vault = Vault.open(profile, identity)
     async with Workers(profile, Limits.of(config)) as workers:
         tasks = Tasks(identity, config, vault, workers, sampler)
-        guard = Guard(config.name, ALLOWED, DEADLINES_S, vault.is_revoked)
+        guard = Guard(
+            config.name,
+            ALLOWED,
+            DEADLINES_S,
+            _own_coordinator(config.coordinator_fingerprint, vault),
+        )
         server = new_server((guard,))
         node_pb2_grpc.add_NodeServicer_to_server(
             NodeService(config.name, tasks, Witnessing(identity, vault), Budgets(identity, vault)),

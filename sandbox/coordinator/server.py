@@ -17,10 +17,11 @@ from sandbox.coordinator.phases import TERMINAL
 from sandbox.coordinator.registry import Registry
 from sandbox.coordinator.store import Store, StoredJob
 from sandbox.crypto import he
+from sandbox.crypto.certificates import PeerName
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, verify
 from sandbox.crypto.rings import ring_named
 from sandbox.crypto.trust import Trust
-from sandbox.errors import InputError, SandboxError, TrustError
+from sandbox.errors import InputError, ProtocolError, SandboxError, TrustError
 from sandbox.jobs import (
     BUDGET_REQUEST_KIND,
     CANCEL_KIND,
@@ -30,7 +31,7 @@ from sandbox.jobs import (
     read_job,
 )
 from sandbox.rpc import common_pb2, coordinator_pb2, coordinator_pb2_grpc
-from sandbox.rpc.channels import chunks, gather_chunks, new_server, server_credentials
+from sandbox.rpc.channels import chunks, gather_parts, new_server, server_credentials
 from sandbox.rpc.documents import from_message, to_message
 from sandbox.rpc.guard import Context, Guard, peer_of
 from sandbox.rpc.problems import problem_of
@@ -84,6 +85,14 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         await self.registry.close()
         self._store.close()
 
+    def recognise(self, peer: PeerName) -> None:
+        """Raise TrustError unless the caller was enrolled here in this role and not revoked since."""
+        if self._trust.is_revoked(peer.fingerprint):
+            raise TrustError("SB-3112", name=peer.name)
+        known = self._trust.identities().get(peer.fingerprint)
+        if known is None or (known.role, known.name) != (peer.role, peer.name):
+            raise TrustError("SB-3113", fingerprint=peer.fingerprint)
+
     async def Status(  # noqa: N802
         self, request: common_pb2.Empty, context: Context
     ) -> coordinator_pb2.StatusReply:
@@ -95,6 +104,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
                 reachable=view.reachable,
                 last_seen=view.last_seen,
                 clock_skew_ms=view.clock_skew_ms,
+                confirmed=view.confirmed,
             )
             for view in self.registry.nodes.values()
         ]
@@ -102,6 +112,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             identity=canonical(self._identity.public.to_document()),
             version=__version__,
             nodes=nodes,
+            time=int(time.time() * 1000),
         )
 
     async def Catalogue(  # noqa: N802
@@ -118,12 +129,9 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
     async def PutContext(  # noqa: N802
         self, request: AsyncIterator[coordinator_pb2.UploadPart], context: Context
     ) -> common_pb2.Empty:
-        first = await anext(aiter(request))
-        joined = first.chunk + await gather_chunks(
-            (part.chunk async for part in request), CONTEXT_LIMIT_BYTES
-        )
+        first, joined = await gather_parts(request, CONTEXT_LIMIT_BYTES)
         ring = ring_named(first.ring)
-        if he.check_context(joined, ring) != first.digest:
+        if await asyncio.to_thread(he.check_context, joined, ring) != first.digest:
             raise TrustError("SB-3120")
         self._store.add_context(first.digest, first.ring, peer_of(context).fingerprint, joined)
         return common_pb2.Empty()
@@ -138,7 +146,12 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         if self._store.context(spec.context) is None:
             raise InputError("SB-3122")
         document = json.dumps(signed.to_document()).encode()
-        if self._store.add_job(spec.job, signed.digest, spec.researcher, document):
+        try:
+            new = self._store.add_job(spec.job, signed.digest, spec.researcher, document)
+        except ProtocolError as error:
+            log.warning("job %s: %s for %s", spec.job, error.code, signed.digest)
+            raise
+        if new:
             self._drive(spec.job)
         return self._state(self._owned(spec.job, context))
 
@@ -272,8 +285,8 @@ def serve(profile: Path) -> int:
 async def _serve(profile: Path) -> int:
     config = load_coordinator(profile)
     service = CoordinatorService(profile)
-    trust = Trust(profile)
-    server = new_server((Guard("coordinator", ALLOWED, DEADLINES_S, trust.is_revoked),))
+    guard = Guard("coordinator", ALLOWED, DEADLINES_S, service.recognise)
+    server = new_server((guard,))
     coordinator_pb2_grpc.add_CoordinatorServicer_to_server(service, server)
     port = server.add_secure_port(config.listen, server_credentials(profile))
     enrolment = enrolment_server(profile, config.enrol_listen)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from sandbox.coordinator.phases import TERMINAL, Phase
-from sandbox.errors import StateError
+from sandbox.errors import ProtocolError, StateError
 
 SCHEMA_VERSION = 1
 
@@ -122,7 +122,7 @@ class Store:
             known = connection.execute(sa.select(_jobs.c.digest).where(_jobs.c.job == job)).scalar()
             if known is not None:
                 if known != digest:
-                    raise StateError("SB-6102", job=job)
+                    raise ProtocolError("SB-4005", job=job)
                 return False
             connection.execute(
                 _jobs.insert().values(

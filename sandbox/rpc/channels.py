@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import grpc
 import grpc.aio
+
+from sandbox.errors import InputError
 
 MESSAGE_LIMIT_BYTES = 4 << 20
 CHUNK_BYTES = 1 << 20
@@ -62,14 +64,28 @@ def chunks(payload: bytes) -> Iterator[bytes]:
         yield payload[start : start + CHUNK_BYTES]
 
 
-async def gather_chunks(parts: AsyncIterator[bytes], limit_bytes: int) -> bytes:
-    """Return the pieces joined; raises ValueError as soon as they exceed `limit_bytes`."""
+class Part(Protocol):
+    """A message that carries a piece of a long byte string."""
+
+    @property
+    def chunk(self) -> bytes: ...
+
+
+P = TypeVar("P", bound=Part)
+
+
+async def gather_parts(parts: AsyncIterator[P], limit_bytes: int) -> tuple[P, bytes]:
+    """Return the first part and all pieces joined; raises InputError SB-3250 for none or too much."""
+    first: P | None = None
     joined = bytearray()
     async for part in parts:
-        joined += part
+        first = first or part
+        joined += part.chunk
         if len(joined) > limit_bytes:
-            raise ValueError("stream longer than allowed")
-    return bytes(joined)
+            raise InputError("SB-3250", limit=limit_bytes)
+    if first is None:
+        raise InputError("SB-3252")
+    return first, bytes(joined)
 
 
 def _credentials(profile: Path) -> grpc.ChannelCredentials:

@@ -36,7 +36,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Admits a caller by role, imposes a deadline that really stops the handler, closes errors.
 
     `allowed` maps a method's short name to the roles that may call it; a method that is not listed is
-    refused. `revoked` is asked on each call, so that a revocation acts at once.
+    refused. `recognise` is asked on each call, so that a revocation acts at once: it raises TrustError
+    for a caller that this party does not know by now, whatever authority signed its certificate.
     """
 
     def __init__(
@@ -44,12 +45,12 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         party: str,
         allowed: Mapping[str, frozenset[Role]],
         deadlines_s: Mapping[str, float],
-        revoked: Callable[[str], bool],
+        recognise: Callable[[PeerName], None],
     ) -> None:
         self._party = party
         self._allowed = allowed
         self._deadlines_s = deadlines_s
-        self._revoked = revoked
+        self._recognise = recognise
 
     async def intercept_service(
         self,
@@ -84,10 +85,23 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
     def _admit(self, method: str, context: Context) -> None:
         peer = peer_of(context)
+        try:
+            self._check_role(method, peer)
+            self._recognise(peer)
+        except TrustError as error:
+            log.warning(
+                "%s refused to %s %s (%s): %s",
+                method,
+                peer.role,
+                peer.name,
+                peer.fingerprint,
+                error.code,
+            )
+            raise
+
+    def _check_role(self, method: str, peer: PeerName) -> None:
         if peer.role not in self._allowed.get(method, frozenset()):
             raise TrustError("SB-3111", role=peer.role.value, method=method)
-        if self._revoked(peer.fingerprint):
-            raise TrustError("SB-3112", name=peer.name)
 
     def _time_left_s(self, method: str, context: Context) -> float:
         limit = self._deadlines_s.get(method, DEFAULT_DEADLINE_S)

@@ -19,6 +19,13 @@ _STATUS: dict[type[SandboxError], grpc.StatusCode] = {
     Unavailable: grpc.StatusCode.UNAVAILABLE,
 }
 
+# Where a status says more than the kind of the error does.
+_STATUS_OF_CODE = {
+    "SB-3250": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "SB-4005": grpc.StatusCode.ALREADY_EXISTS,
+    "SB-6010": grpc.StatusCode.ALREADY_EXISTS,
+}
+
 
 def problem_of(error: SandboxError, party: str) -> common_pb2.Problem:
     """Return `error` as a message; `party` says who speaks."""
@@ -41,7 +48,8 @@ async def abort(
     context: grpc.aio.ServicerContext[object, object], error: SandboxError, party: str
 ) -> NoReturn:
     """End the call with `error`."""
-    status = _STATUS.get(type(error), grpc.StatusCode.FAILED_PRECONDITION)
+    by_kind = _STATUS.get(type(error), grpc.StatusCode.FAILED_PRECONDITION)
+    status = _STATUS_OF_CODE.get(error.code, by_kind)
     metadata = ((METADATA_KEY, problem_of(error, party).SerializeToString()),)
     await context.abort(status, error.code, metadata)
     raise AssertionError("abort returned")

@@ -18,8 +18,9 @@ from sandbox import local
 from sandbox.catalog import Collection, Column, ColumnType, DatasetCard, Member
 from sandbox.client import Session
 from sandbox.crypto.identity import Identity
-from sandbox.processes import Processes
+from sandbox.processes import Processes, Program
 from sandbox.tables import COLLECTION_KIND
+from tests.attacks import broken
 
 NODES = ("a", "b", "c")
 ROWS = 400
@@ -95,17 +96,22 @@ def make(folder: Path) -> None:
 @contextmanager
 def running(folder: Path, *, plain: bool = False) -> Iterator[Processes]:
     """Run the deployment's processes; `plain`: with noiseless nodes."""
-    programs = local.programs(folder)
-    if plain:
-        programs = [
-            replace(program, command=(sys.executable, str(PLAIN_NODE), str(program.folder)))
-            if program.role == "node"
-            else program
-            for program in programs
-        ]
+    programs = [
+        replace(program, command=_command(program, plain=plain))
+        for program in local.programs(folder)
+    ]
     with Processes(folder, programs) as processes:
         processes.start()
         yield processes
+
+
+def _command(program: Program, *, plain: bool) -> tuple[str, ...]:
+    role = "plain" if plain and program.role == "node" else program.role
+    if broken.active():
+        return broken.command(role, program.folder)
+    if role == "plain":
+        return (sys.executable, str(PLAIN_NODE), str(program.folder))
+    return program.command
 
 
 @contextmanager
