@@ -22,7 +22,9 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -39,7 +41,11 @@ KEY_FILE = "identity.key"
 PUBLIC_FILE = "identity.json"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _KIND = re.compile(r"[a-z0-9-]{1,40}")
-_PEM_END = b"-----END PRIVATE KEY-----\n"
+_PEM_END = re.compile(
+    rb"(?<=-----END PRIVATE KEY-----\n)|(?<=-----END ENCRYPTED PRIVATE KEY-----\n)"
+)
+PASSPHRASE_MIN = 12
+"""Characters of the shortest passphrase that a new key is encrypted under."""
 
 
 class Role(StrEnum):
@@ -49,6 +55,7 @@ class Role(StrEnum):
     NODE = "node"
     RESEARCHER = "researcher"
     SUPERVISOR = "supervisor"
+    OWNER = "owner"
 
 
 def canonical(document: object) -> bytes:
@@ -183,11 +190,21 @@ class Identity:
         """Sign the canonical text `body` of a document of `kind`."""
         return Signed(kind, body, self.public.fingerprint, self._signing.sign(_message(kind, body)))
 
-    def save(self, directory: Path) -> None:
-        """Write identity.json and identity.key (0600); raises StateError where a key exists."""
+    def save(self, directory: Path, passphrase: str | None = None) -> None:
+        """Write identity.json and identity.key (0600); raises StateError where a key exists.
+
+        passphrase: encrypts the key; InputError SB-3256 if it is shorter than PASSPHRASE_MIN.
+        """
+        if passphrase is not None and len(passphrase) < PASSPHRASE_MIN:
+            raise InputError("SB-3256", least=PASSPHRASE_MIN)
         directory.mkdir(parents=True, exist_ok=True)
+        encryption = (
+            NoEncryption()
+            if passphrase is None
+            else BestAvailableEncryption(_stretched(passphrase, self.public))
+        )
         pem = b"".join(
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
             for key in (self._signing, self.agreement)
         )
         write_secret(directory / KEY_FILE, pem)
@@ -195,15 +212,24 @@ class Identity:
         (directory / PUBLIC_FILE).write_text(text, encoding="utf-8")
 
     @classmethod
-    def load(cls, directory: Path) -> Identity:
-        """Read what `save` wrote; raises StateError if damaged, TrustError if others can read."""
+    def load(cls, directory: Path, passphrase: str | None = None) -> Identity:
+        """Read what `save` wrote; raises StateError if damaged, TrustError if others can read.
+
+        A key that is encrypted opens with its passphrase alone, one that is not with none alone:
+        TrustError SB-3257 otherwise.
+        """
         public = load_public(directory)
         pem = read_secret(directory / KEY_FILE)
-        first, end, second = pem.partition(_PEM_END)
+        if (b"ENCRYPTED" in pem) != (passphrase is not None):
+            raise TrustError("SB-3257", path=str(directory / KEY_FILE))
+        password = None if passphrase is None else _stretched(passphrase, public)
         try:
-            signing = load_pem_private_key(first + end, None)
-            agreement = load_pem_private_key(second, None)
+            first, second, _ = _PEM_END.split(pem)
+            signing = load_pem_private_key(first, password)
+            agreement = load_pem_private_key(second, password)
         except (ValueError, TypeError) as error:
+            if passphrase is not None:
+                raise TrustError("SB-3257", path=str(directory / KEY_FILE)) from None
             raise StateError("SB-3006", path=str(directory / KEY_FILE)) from error
         if not isinstance(signing, Ed25519PrivateKey) or not isinstance(
             agreement, X25519PrivateKey
@@ -213,6 +239,14 @@ class Identity:
         if identity.public != public:
             raise StateError("SB-3007", path=str(directory))
         return identity
+
+
+def _stretched(passphrase: str, public: PublicIdentity) -> bytes:
+    """Return the password of a key's PKCS#8 file: PKCS#8 here hashes 2,048 times only, so scrypt
+    (RFC 7914; 32 MiB, 0.1 s) comes first, salted with the identity's fingerprint."""
+    salt = DOMAIN + b"key-file\0" + public.fingerprint.encode()
+    key = Scrypt(salt=salt, length=32, n=1 << 15, r=8, p=1).derive(passphrase.encode("utf-8"))
+    return key.hex().encode()
 
 
 def load_public(directory: Path) -> PublicIdentity:

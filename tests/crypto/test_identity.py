@@ -194,3 +194,32 @@ def test_no_private_key_shows_in_a_repr(alice: Identity) -> None:
     secret = alice.agreement.private_bytes_raw()
     assert repr(secret) not in repr(alice)
     assert "PrivateKey" not in repr(alice)
+
+
+def test_a_key_under_a_passphrase_opens_with_that_passphrase_alone(
+    alice: Identity, tmp_path: Path
+) -> None:
+    alice.save(tmp_path, "correct horse battery")
+    assert Identity.load(tmp_path, "correct horse battery") == alice
+    for wrong in ("correct horse batterx", "", None):
+        with pytest.raises(TrustError, match="SB-3257"):
+            Identity.load(tmp_path, wrong)
+    pem = (tmp_path / KEY_FILE).read_bytes()
+    assert pem.count(b"ENCRYPTED") == 4
+    assert alice._signing.private_bytes_raw() not in pem
+
+
+def test_a_key_without_a_passphrase_is_never_opened_with_one(
+    alice: Identity, tmp_path: Path
+) -> None:
+    alice.save(tmp_path)
+    with pytest.raises(TrustError, match="SB-3257"):
+        Identity.load(tmp_path, "any passphrase at all")
+
+
+def test_a_short_passphrase_is_refused_before_anything_is_written(
+    alice: Identity, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="SB-3256"):
+        alice.save(tmp_path / "new", "elevenchars")
+    assert not (tmp_path / "new").exists()
