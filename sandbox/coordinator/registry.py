@@ -22,16 +22,19 @@ from sandbox.errors import SandboxError
 from sandbox.rpc.documents import from_message
 
 ATTEND_EVERY_S = 1.0
+HURRY_S = 0.2
+"""Between looks while some node is not there yet or not confirmed: a start should not wait a second."""
 
 log = logging.getLogger("sandbox.coordinator")
 
 
 @dataclass
 class NodeView:
-    """What the coordinator last saw of one node."""
+    """What the coordinator last saw of one node. `confirmed`: a witness knows its newest head."""
 
     link: NodeLink
     reachable: bool = False
+    confirmed: bool = False
     version: str = ""
     last_seen: int = 0
     clock_skew_ms: int = 0
@@ -59,7 +62,8 @@ class Registry:
         while True:
             self._refresh()
             await asyncio.gather(*(self._look_at(view) for view in self.nodes.values()))
-            await asyncio.sleep(ATTEND_EVERY_S)
+            settled = all(view.reachable and view.confirmed for view in self.nodes.values())
+            await asyncio.sleep(ATTEND_EVERY_S if settled else HURRY_S)
 
     async def close(self) -> None:
         """Close all channels."""
@@ -96,19 +100,22 @@ class Registry:
         view.datasets = tuple(from_message(signed) for signed in description.datasets)
         view.collections = tuple(from_message(signed) for signed in description.collections)
         view.policies = tuple(from_message(signed) for signed in description.policies)
-        if description.awaiting_witness:
-            await self._confirm_head(view, description.awaiting_witness)
+        view.confirmed = not description.awaiting_witness or await self._confirm_head(
+            view, description.awaiting_witness
+        )
 
-    async def _confirm_head(self, view: NodeView, nonce: bytes) -> None:
-        """Carry the witnesses' answers to a node that was restarted."""
+    async def _confirm_head(self, view: NodeView, nonce: bytes) -> bool:
+        """Carry the witnesses' answers to a node that was restarted; tell whether they suffice."""
         log_name = view.link.identity.fingerprint
         others = [other.link for name, other in self.nodes.items() if name != log_name]
         answers = await asyncio.gather(
             *(other.last_head(log_name, nonce) for other in others), return_exceptions=True
         )
         heard = [answer for answer in answers if not isinstance(answer, BaseException)]
-        if heard:
-            try:
-                await view.link.confirm_head(heard)
-            except SandboxError as error:
-                log.warning("%s: %s", view.link.identity.name, error.code)
+        if not heard:
+            return False
+        try:
+            return await view.link.confirm_head(heard)
+        except SandboxError as error:
+            log.warning("%s: %s", view.link.identity.name, error.code)
+            return False

@@ -41,7 +41,7 @@ from sandbox.version import __version__
 CONTEXT_LIMIT_BYTES = 2 << 20
 GRACE_S = 5.0
 
-_ANYONE = frozenset(Role)
+_ANYONE = frozenset(Role) - {Role.OWNER}
 _RESEARCHER = frozenset({Role.RESEARCHER})
 _READERS = frozenset({Role.RESEARCHER, Role.SUPERVISOR})
 ALLOWED = {

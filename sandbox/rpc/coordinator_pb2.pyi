@@ -8,30 +8,34 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class NodeStatus(_message.Message):
-    __slots__ = ("identity", "version", "address", "reachable", "last_seen", "clock_skew_ms")
+    __slots__ = ("identity", "version", "address", "reachable", "last_seen", "clock_skew_ms", "confirmed")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     REACHABLE_FIELD_NUMBER: _ClassVar[int]
     LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
     CLOCK_SKEW_MS_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMED_FIELD_NUMBER: _ClassVar[int]
     identity: bytes
     version: str
     address: str
     reachable: bool
     last_seen: int
     clock_skew_ms: int
-    def __init__(self, identity: _Optional[bytes] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., reachable: _Optional[bool] = ..., last_seen: _Optional[int] = ..., clock_skew_ms: _Optional[int] = ...) -> None: ...
+    confirmed: bool
+    def __init__(self, identity: _Optional[bytes] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., reachable: _Optional[bool] = ..., last_seen: _Optional[int] = ..., clock_skew_ms: _Optional[int] = ..., confirmed: _Optional[bool] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("identity", "version", "nodes")
+    __slots__ = ("identity", "version", "nodes", "time")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
     identity: bytes
     version: str
     nodes: _containers.RepeatedCompositeFieldContainer[NodeStatus]
-    def __init__(self, identity: _Optional[bytes] = ..., version: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ...) -> None: ...
+    time: int
+    def __init__(self, identity: _Optional[bytes] = ..., version: _Optional[str] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., time: _Optional[int] = ...) -> None: ...
 
 class CatalogueReply(_message.Message):
     __slots__ = ("identities", "datasets", "collections", "policies")
