@@ -243,7 +243,8 @@ def _left_state(folder: Path) -> dict[str, object]:
 def _command_of(pid: int) -> str:
     """Return a process's command line, so that a reused id is never taken for ours."""
     asked = subprocess.run(
-        ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607
+        # Twice w: however narrow the terminal is said to be, the folder stands at the end.
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)],  # noqa: S607
         capture_output=True,
         text=True,
         check=False,
