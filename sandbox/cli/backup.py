@@ -34,9 +34,9 @@ def write_backup(profile: Path, file: Path) -> list[str]:
 
 
 def read_backup(file: Path, profile: Path) -> list[str]:
-    """Put the keys in `file` into `profile`; raises InputError SB-1345, SB-1360 and writes nothing."""
+    """Put the keys in `file` into `profile`; raises InputError SB-1380, SB-1381 and writes nothing."""
     if (profile / "identity.key").exists():
-        raise InputError("SB-1361", folder=str(profile))
+        raise InputError("SB-1381", folder=str(profile))
     contents = _contents(file)
     for name, content in contents.items():
         target = profile / name
@@ -53,13 +53,13 @@ def _contents(file: Path) -> dict[str, bytes]:
             for member in tar:
                 allowed = member.name in KEPT or _in_kept_folder(member.name)
                 if not (member.isfile() and allowed and member.size <= LIMIT_BYTES):
-                    raise InputError("SB-1360", file=str(file))
+                    raise InputError("SB-1380", file=str(file))
                 opened = tar.extractfile(member)
                 contents[member.name] = opened.read() if opened else b""
     except (OSError, tarfile.TarError):
-        raise InputError("SB-1360", file=str(file)) from None
+        raise InputError("SB-1380", file=str(file)) from None
     if "identity.key" not in contents:
-        raise InputError("SB-1360", file=str(file))
+        raise InputError("SB-1380", file=str(file))
     return contents
 
 

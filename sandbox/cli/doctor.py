@@ -32,7 +32,7 @@ def doctor(
     rows = [
         {
             "check": text(f"check.{each.name}"),
-            "state": text(f"doctor.{each.state.value}"),
+            "state": text(f"doctor.state.{each.state.value}"),
             "found": each.found,
             "what_to_do": each.cure,
         }
