@@ -67,7 +67,7 @@ def answer(
     `noised`: the vector of plan.length integers. `noise`: per measure, the laws its nodes drew from
     (none for exact sums). `level`: of the intervals, in (0, 1).
     """
-    cells = _cells(plan, noised)
+    cells = cells_of(plan, noised)
     keys = list(product(*(group.values for group in plan.groups)))
     formulas = {o.formula: estimates(o.formula, cells, noise, level)
                 for o in plan.outputs if o.formula is not None}  # fmt: skip
@@ -75,7 +75,7 @@ def answer(
         f: estimates(f, cells, [()] * len(plan.measures), level) for f in _compared(plan.having)
     }
     kept, withheld = [], 0
-    counts = _row_counts(plan, cells)
+    counts = row_counts(plan, cells)
     for place, key in enumerate(keys):
         if plan.having is not None and not _holds(plan.having, place, values):
             continue
@@ -100,7 +100,8 @@ def answer(
     )
 
 
-def _cells(plan: Plan, noised: Sequence[int]) -> list[Cell]:
+def cells_of(plan: Plan, noised: Sequence[int]) -> list[Cell]:
+    """Return the measures of each cell by index, bins as a sequence."""
     cells: list[Cell] = [{} for _ in range(plan.cells)]
     offset = 0
     for index, measure in enumerate(plan.measures):
@@ -112,7 +113,7 @@ def _cells(plan: Plan, noised: Sequence[int]) -> list[Cell]:
     return cells
 
 
-def _row_counts(plan: Plan, cells: Sequence[Cell]) -> list[int]:
+def row_counts(plan: Plan, cells: Sequence[Cell]) -> list[int]:
     """Return each cell's noised number of rows: the largest of its counting measures."""
     counting = [i for i, m in enumerate(plan.measures) if m.kind is not MeasureKind.SUM]
     return [max((_count(cell[i]) for i in counting), default=0) for cell in cells]

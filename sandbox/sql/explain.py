@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from html import escape
 from typing import Any
 
 from sandbox.crypto.rings import Ring, choose_ring
@@ -70,6 +71,8 @@ class Explanation:
     quantisation: tuple[str, ...]
     rows_sql: str
     collusion: int
+    missing: str
+    """What happens when a provider is not there: fail, wait or present."""
 
     def cost(self) -> str:
         """Return what it costs, in one line."""
@@ -78,17 +81,23 @@ class Explanation:
             members=self.members,
         )  # fmt: skip
 
+    def errors(self) -> list[str]:
+        """Return a line for each output's expected error."""
+        return [
+            text(
+                "explain.output", name=o.name, error=_number(o.error), relative=_percent(o.relative)
+            )
+            for o in self.outputs
+        ]
+
     def who_learns_what(self) -> dict[str, str]:
         """Return a sentence for each kind of party."""
         return {party: text(f"explain.learns.{party}", h=self.collusion) for party in PARTIES}
 
     def __str__(self) -> str:
-        lines = [self.cost(), text("explain.groups", cells=self.cells)]
-        lines += [
-            text("explain.output", name=o.name, error=_number(o.error), relative=_percent(o.relative))
-            for o in self.outputs
-        ]
+        lines = [self.cost(), text("explain.groups", cells=self.cells), *self.errors()]
         lines += [text("explain.quantised", what=what) for what in self.quantisation]
+        lines.append(text(f"explain.missing.{self.missing}"))
         lines.append(
             text(
                 "explain.traffic",
@@ -104,6 +113,9 @@ class Explanation:
         ]
         lines += [text("explain.node_runs"), f"  {self.rows_sql}"]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -132,11 +144,15 @@ class Explanation:
             "seconds": self.seconds,
             "who_learns_what": self.who_learns_what(),
             "node_runs": self.rows_sql,
+            "missing": self.missing,
         }
 
 
-def explain(plan: Plan, noise: NoisePlan, collusion: int = 1) -> Explanation:
-    """Return the explanation of a plan under a noise plan; collusion: h of the job."""
+def explain(plan: Plan, noise: NoisePlan, collusion: int = 1, missing: str = "fail") -> Explanation:
+    """Return the explanation of a plan under a noise plan.
+
+    collusion: h of the job. missing: its rule for providers that are not there.
+    """
     members = len(plan.table.members)
     sigmas = noise.total_sigmas(members, collusion)
     ring = choose_ring(capacity(plan, noise))
@@ -160,6 +176,7 @@ def explain(plan: Plan, noise: NoisePlan, collusion: int = 1) -> Explanation:
         quantisation=tuple(f"{q.what}: {q.step}" for q in plan.quantisation),
         rows_sql=plan.fragment.rows_sql,
         collusion=collusion,
+        missing=missing,
     )
 
 

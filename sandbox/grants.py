@@ -1,0 +1,147 @@
+"""What each provider would have to change for a statement to pass: the smallest changes, by name.
+
+Card changes come first, since without a declared bound or domain there is no plan to hold against
+a policy; they are found by planning again as if each missing declaration were there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from sandbox.catalog import Column, ColumnType, Member, Table
+from sandbox.errors import Refusal
+from sandbox.messages import text
+from sandbox.privacy.policy import Change, Policy, smallest_change
+from sandbox.sql.algebra import Plan
+from sandbox.sql.plan import plan
+from sandbox.sql.request import request
+
+NO_BOUNDS, NO_DOMAIN = "SB-1051", "SB-1052"
+_ASSUMED_DOMAIN: dict[ColumnType, tuple[str | int | bool, ...]] = {
+    ColumnType.TEXT: ("",),
+    ColumnType.INTEGER: (0,),
+}
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One change at one provider. `document`: "card" or "policy"; `rule`: the key in that file."""
+
+    provider: str
+    dataset: str
+    document: str
+    rule: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return text(
+            f"grants.{self.document}",
+            provider=self.provider,
+            dataset=self.dataset,
+            rule=self.rule,
+            before=self.before,
+            after=self.after,
+        )
+
+    def to_document(self) -> dict[str, str]:
+        """Return it as JSON values."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who asks, and what for. epsilon, delta: None where nothing is stated yet."""
+
+    researcher: str
+    purpose: str
+    epsilon: Decimal | None
+    delta: Decimal | None
+
+
+def grants(
+    statement: str,
+    tables: Mapping[str, Table],
+    policies: Mapping[Member, Policy],
+    names: Mapping[str, str],
+    asked: Asked,
+) -> list[Grant]:
+    """Return every change that is needed; empty if the statement would pass.
+
+    `names`: providers by fingerprint. Raises what planning raises for anything but a missing bound
+    or domain.
+    """
+    planned, missing = _plan_as_if_declared(statement, tables)
+    found = [
+        Grant(names[member.node], member.dataset, "card", change.rule, change.before, change.after)
+        for change in missing
+        for member in planned.table.members
+    ]
+    for member in planned.table.members:
+        policy = policies.get(member)
+        if policy is not None:
+            found += [
+                Grant(names[member.node], member.dataset, "policy", c.rule, c.before, c.after)
+                for c in _policy_changes(planned, policy, asked)
+            ]
+    return found
+
+
+def _policy_changes(planned: Plan, policy: Policy, asked: Asked) -> list[Change]:
+    epsilon = policy.epsilon_max if asked.epsilon is None else asked.epsilon
+    delta = policy.delta_max if asked.delta is None else asked.delta
+    return smallest_change(
+        policy,
+        request(
+            planned,
+            planned.table.card,
+            asked.researcher,
+            asked.purpose,
+            epsilon,
+            delta,
+            datetime.now(UTC),
+        ),
+    )
+
+
+def _plan_as_if_declared(statement: str, tables: Mapping[str, Table]) -> tuple[Plan, list[Change]]:
+    """Return the plan over cards completed as it needs, and what was completed."""
+    known = dict(tables)
+    changes: list[Change] = []
+    while True:
+        try:
+            return plan(statement, known), changes
+        except Refusal as refusal:
+            completed = list(_completions(refusal, known))
+            if not completed:
+                raise
+            changes.append(completed[0][1])
+            known.update(table for table, _ in completed)
+
+
+def _completions(
+    refusal: Refusal, tables: Mapping[str, Table]
+) -> Iterator[tuple[tuple[str, Table], Change]]:
+    """Yield each table that has the column a refusal names, with the declaration it lacks."""
+    wanted = str(refusal.facts.get("name" if refusal.code == NO_BOUNDS else "expression", ""))
+    for name, table in tables.items():
+        for column in table.card.columns:
+            if column.name.lower() != wanted.strip('"').lower():
+                continue
+            declared, change = _declared(refusal.code, column)
+            if declared is not None and declared != column:
+                columns = tuple(declared if c is column else c for c in table.card.columns)
+                yield (name, replace(table, card=replace(table.card, columns=columns))), change
+
+
+def _declared(code: str, column: Column) -> tuple[Column | None, Change]:
+    none, some = text("grants.undeclared"), text("grants.declared")
+    if code == NO_BOUNDS:
+        bounded = replace(column, lower=Decimal(0), upper=Decimal(1))
+        return bounded, Change(f"columns.{column.name}.lower, upper", none, some)
+    change = Change(f"columns.{column.name}.domain", none, some)
+    domain = _ASSUMED_DOMAIN.get(column.type) if code == NO_DOMAIN else None
+    return None if domain is None else replace(column, domain=domain), change

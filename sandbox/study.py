@@ -1,0 +1,142 @@
+"""A study: many statements planned at once, epsilon split among them, nothing spent.
+
+A study file is SQL, statements ending with ";". A comment line "-- error: 2%" inside a statement's
+text states the error wanted of it (see targets.py); statements without one share what is left.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import sqlglot
+from sqlglot.errors import SqlglotError
+from sqlglot.tokens import TokenType
+
+from sandbox.errors import InputError
+from sandbox.messages import text
+from sandbox.privacy.allocate import split_study
+from sandbox.sql.algebra import Plan
+from sandbox.sql.explain import Explanation, explain
+from sandbox.sql.noise import job_noise
+from sandbox.targets import release_of, wanted_errors
+
+_ERROR_LINE = re.compile(r"^\s*--\s*error:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a study; `error`: the error wanted, as written, or None."""
+
+    sql: str
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Left:
+    """What one provider's budget would at least allow after the study."""
+
+    provider: str
+    dataset: str
+    before: Decimal
+    after: Decimal
+    renews: str
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study's statements with the epsilon each gets. Nothing has been spent."""
+
+    explanations: tuple[Explanation, ...]
+    epsilon: Decimal
+    left: tuple[Left, ...]
+
+    @property
+    def needed(self) -> Decimal:
+        """Epsilon of all statements together."""
+        return sum((each.epsilon for each in self.explanations), Decimal(0))
+
+    def __str__(self) -> str:
+        lines = [
+            text("study.title", statements=len(self.explanations), epsilon=self.epsilon),
+        ]
+        for number, each in enumerate(self.explanations, start=1):
+            statement = " ".join(each.statement.split())
+            lines.append(text("study.statement", n=number, epsilon=each.epsilon, sql=statement))
+            lines += [f"   {line}" for line in each.errors()]
+        lines.append(text("study.remains", epsilon=self.epsilon - self.needed))
+        lines += [
+            text(
+                "study.left",
+                provider=one.provider,
+                dataset=one.dataset,
+                before=one.before,
+                after=one.after,
+                renews=one.renews,
+            )
+            for one in self.left
+        ]
+        return "\n".join(lines)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "epsilon": str(self.epsilon),
+            "needed": str(self.needed),
+            "remaining": str(self.epsilon - self.needed),
+            "statements": [each.to_document() for each in self.explanations],
+            "budgets": [
+                {**vars(one), "before": str(one.before), "after": str(one.after)}
+                for one in self.left
+            ],
+        }
+
+
+def read_study(written: str) -> list[Statement]:
+    """Return the statements of a study file; raises InputError SB-3134 if there are none."""
+    try:
+        tokens = sqlglot.tokenize(written, dialect="duckdb")
+    except SqlglotError:
+        raise InputError("SB-3134") from None
+    ends = [token.start for token in tokens if token.token_type is TokenType.SEMICOLON]
+    statements, start = [], 0
+    for end in [*ends, len(written)]:
+        sql = written[start:end].strip()
+        start = end + 1
+        if any(line.strip() and not line.strip().startswith("--") for line in sql.splitlines()):
+            error = _ERROR_LINE.search(sql)
+            statements.append(Statement(_ERROR_LINE.sub("", sql).strip(), error and error[1]))
+    if not statements:
+        raise InputError("SB-3134")
+    return statements
+
+
+def plan_study(
+    statements: Sequence[tuple[Plan, str | None]],
+    epsilon: Decimal,
+    delta: Decimal,
+    least: Decimal,
+    collusion: int,
+    left: Sequence[Left],
+) -> StudyPlan:
+    """Split `epsilon` over planned statements with their wanted errors; reads no rows.
+
+    `least`: what one statement must at least ask for. Raises Refusal SB-2213, SB-2215 where the
+    wanted errors need more than `epsilon`.
+    """
+    none: Mapping[str, Fraction] = {}
+    releases = [release_of(plan, delta, none, collusion) for plan, _ in statements]
+    wanted = [
+        wanted_errors(plan, error, none) if error else [None] * len(release.workload.targets)
+        for (plan, error), release in zip(statements, releases, strict=True)
+    ]
+    parts = split_study(releases, wanted, epsilon, least)
+    explanations = tuple(
+        explain(plan, job_noise(plan, part, delta, none), collusion)
+        for (plan, _), part in zip(statements, parts, strict=True)
+    )
+    return StudyPlan(explanations, epsilon, tuple(left))
