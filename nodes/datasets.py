@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 
 from nodes import sources
-from nodes.inspection import check_rows, open_source
+from nodes.inspection import Progress, check_rows, open_source, where
 from nodes.registry import Dataset, Registry
 from nodes.sources import Source, ViewSource
+from nodes.views import read_view, rebuilt
 from sandbox.catalog import DatasetCard
 from sandbox.errors import InputError
 
@@ -17,55 +18,91 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 def register(
-    registry: Registry, name: str, path: Path, card: DatasetCard, table: str | None = None
+    registry: Registry,
+    name: str,
+    path: Path,
+    card: DatasetCard,
+    table: str | None = None,
+    progress: Progress | None = None,
 ) -> Dataset:
-    """Check all rows of a file or folder against `card` and offer them as `name`.
+    """Check all rows of a file, folder or view (.sql) against `card` and offer them as `name`.
 
-    Raises InputError SB-14xx naming file, line, column and cure; nothing is registered then.
+    table: which one of a DuckDB file. A view spends the budgets of what it reads. Raises InputError
+    SB-14xx naming file, line, column and cure; nothing is registered then.
     """
-    source = open_source(path, table)
-    _check(source, name, card)
-    return registry.add(name, card, source, data_digest(source))
+    if not NAME.fullmatch(name):
+        raise InputError("SB-1444", name=name)
+    source = _open(registry, name, path, table)
+    check_rows(source, card, name, progress)
+    return registry.add(name, card, source, data_digest(source, name))
 
 
-def register_view(registry: Registry, name: str, sql: str, card: DatasetCard) -> Dataset:
-    """Offer the owner's own SQL over his other datasets as `name`; it spends their budgets."""
-    inputs = tuple(
-        (dataset.name, dataset.source)
-        for dataset in registry.datasets()
-        if re.search(rf"\b{dataset.name}\b", sql)
-    )
-    if not inputs:
-        raise InputError("SB-1443", name=name)
-    source = ViewSource(sql, inputs)
-    _check(source, name, card)
-    return registry.add(name, card, source, data_digest(source))
+def replace_data(
+    registry: Registry,
+    name: str,
+    path: Path,
+    table: str | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Put new rows under a dataset's name; card, policy and budget groups stay.
 
-
-def replace_data(registry: Registry, name: str, path: Path, table: str | None = None) -> Dataset:
-    """Put a new file under a dataset's name; card, policy and budget groups stay."""
-    source = open_source(path, table)
-    _check(source, name, registry.dataset(name).card)
-    return registry.replace(name, source, data_digest(source))
+    Views over it read the new rows, which must fit their cards too, or nothing is replaced.
+    """
+    cards = {dataset.name: dataset.card for dataset in registry.datasets()}
+    registry.dataset(name)
+    changed = {name: _open(registry, name, path, table)}
+    changed |= _views_over(registry, changed)
+    for each, source in changed.items():
+        check_rows(source, cards[each], each, progress)
+    registry.replace({each: (s, data_digest(s, each)) for each, s in changed.items()})
+    return registry.dataset(name)
 
 
 def remove_dataset(registry: Registry, name: str) -> None:
-    """Offer a dataset no longer; what it has lost stays counted."""
+    """Offer a dataset no longer; what it has lost stays counted. Raises InputError SB-1414."""
+    for dataset in registry.datasets():
+        if isinstance(dataset.source, ViewSource) and name in dict(dataset.source.inputs):
+            raise InputError("SB-1414", dataset=name, view=dataset.name)
     registry.remove(name)
 
 
-def data_digest(source: Source) -> str:
-    """Return SHA-256 over the content of all files of a source, and a view's text."""
+def data_digest(source: Source, name: str) -> str:
+    """Return SHA-256 over the content of all files of a source, and a view's text.
+
+    Raises InputError SB-1465 if a file has changed since `source` described it.
+    """
     total = hashlib.sha256()
     if isinstance(source, ViewSource):
         total.update(source.sql.encode() + b"\0")
     for file in sources.files(source):
         with Path(file.path).open("rb") as content:
             total.update(hashlib.file_digest(content, "sha256").digest())
+    if not sources.unchanged(source):
+        raise InputError("SB-1465", path=where(source, name))
     return total.hexdigest()
 
 
-def _check(source: Source, name: str, card: DatasetCard) -> None:
-    if not NAME.fullmatch(name):
-        raise InputError("SB-1444", name=name)
-    check_rows(source, card, name)
+def _open(registry: Registry, name: str, path: Path, table: str | None) -> Source:
+    if path.suffix.lower() != ".sql":
+        return open_source(path, table)
+    try:
+        written = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError("SB-1400", path=str(path), reason=error.strerror or "") from None
+    except UnicodeDecodeError:
+        raise InputError("SB-1461", path=str(path), line=1) from None
+    return read_view(written, {d.name: d.source for d in registry.datasets()}, name)
+
+
+def _views_over(registry: Registry, changed: dict[str, Source]) -> dict[str, Source]:
+    """Return every view that reads what changed, directly or below, over the new sources."""
+    current = {dataset.name: dataset.source for dataset in registry.datasets()} | changed
+    views: dict[str, Source] = {}
+    # A view reads what was registered before it, so as many rounds as views reach every one.
+    for _ in current:
+        for name, source in current.items():
+            if isinstance(source, ViewSource) and name not in changed:
+                fresh = rebuilt(source, current)
+                if fresh != source:
+                    current[name] = views[name] = fresh
+    return views

@@ -1,21 +1,21 @@
 """The owner's look at his own data, before anything is registered.
 
-Finds out what a file is, checks every row against a card in one streaming pass of bounded memory,
-and drafts a card. A draft says what the file's format says (names, types) and leaves to the owner
-what would leak if it were read off the rows: bounds, domains, how many rows there may be.
+Finds out what a file is and checks every row against a card in one streaming pass of bounded
+memory. What it finds is said to the owner alone.
 """
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nodes import dialect
 from nodes.sources import (
     RELATION,
     CsvSource,
@@ -28,6 +28,7 @@ from nodes.sources import (
     open_locked,
     parquet_files,
     quoted,
+    write_ahead_log,
 )
 from sandbox.catalog import Column, ColumnType, DatasetCard
 from sandbox.errors import InputError
@@ -38,9 +39,10 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY_LIMIT = "1GB"
-SNIFFED_ROWS = 20_480
-OWNER = "# OWNER:"
-"""Marks what the owner has to decide in a drafted card."""
+TELL_S = 0.2
+
+Progress = Callable[[float], None]
+"""Told the share of the rows that was read, from 0 to 1, a few times a second."""
 
 CASTS = {
     ColumnType.INTEGER: "DOUBLE",
@@ -55,46 +57,34 @@ CASTS = {
 def open_source(path: Path, table: str | None = None) -> Source:
     """Return the CSV, Parquet or DuckDB source at `path` as it is now.
 
-    Raises InputError SB-1400 (unreadable), SB-1401 (unknown kind), SB-1402, SB-1417 (no such table).
+    Raises InputError SB-1400 (unreadable), SB-1401 (unknown kind), SB-1402, SB-1417 (no such
+    table), SB-1461..SB-1464.
     """
-    if not path.exists():
-        raise InputError("SB-1400", path=str(path), reason="not found")
-    if path.is_dir() or path.suffix == ".parquet":
-        return ParquetSource(parquet_files(path))
-    if path.suffix in (".csv", ".tsv", ".txt"):
-        return _csv_source(path)
-    if path.suffix in (".duckdb", ".db", ".ddb"):
-        return _duckdb_source(path, table)
+    kind = path.suffix.lower()
+    try:
+        if path.is_dir() or kind == ".parquet":
+            return ParquetSource(parquet_files(path))
+        if kind in (".csv", ".tsv", ".txt"):
+            with _session() as connection:
+                return dialect.csv_source(path, connection)
+        if kind in (".duckdb", ".db", ".ddb"):
+            SourceFile.of(path)
+            return _duckdb_source(path, table)
+    except OSError as error:
+        raise InputError("SB-1400", path=str(path), reason=error.strerror or "") from None
     raise InputError("SB-1401", path=str(path))
 
 
-def _csv_source(path: Path) -> CsvSource:
-    with _session() as connection, _reading(path, "CSV"):
-        row = connection.execute(
-            "SELECT Delimiter, Quote, Escape, Columns FROM sniff_csv(?, header=true, "
-            f"all_varchar=true, sample_size={SNIFFED_ROWS})",
-            [str(path.absolute())],
-        ).fetchone()
-    if row is None:
-        raise InputError("SB-1419", path=str(path), kind="CSV", reason="empty")
-    delimiter, quote, escape, columns = row
-    names = tuple(column["name"] for column in columns)
-    return CsvSource(SourceFile.of(path), names, delimiter, _mark(quote), _mark(escape))
-
-
-def _mark(sniffed: str) -> str:
-    """DuckDB says (empty) or NUL where a file shows no quote or escape."""
-    return sniffed if len(sniffed) == 1 and sniffed != "\0" else '"'
-
-
 def _duckdb_source(path: Path, table: str | None) -> DuckDBSource:
+    if write_ahead_log(path).exists():
+        raise InputError("SB-1464", path=str(path))
     with _session() as connection, _reading(path, "DuckDB"):
         connection.execute(f"ATTACH {literal(str(path.absolute()))} AS file (READ_ONLY)")
         found = [
             name
             for (name,) in connection.execute(
                 "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'file'"
-                " ORDER BY table_name"
+                " AND table_schema = 'main' ORDER BY table_name"
             ).fetchall()
         ]
     chosen = found[0] if table is None and len(found) == 1 else table
@@ -105,10 +95,21 @@ def _duckdb_source(path: Path, table: str | None) -> DuckDBSource:
 
 def columns_of(source: Source, name: str) -> dict[str, str]:
     """Return the source's columns and their DuckDB types. name: the dataset's, for errors."""
-    with _session() as connection, _reading(where(source, name), _kind(source)):
-        open_locked(connection, source, None, _settings())
+    with _opened(source, name, None) as connection:
         described = connection.execute(f"DESCRIBE {RELATION}").fetchall()
     return {column: kind for column, kind, *_ in described}
+
+
+def sniffed_columns(source: CsvSource) -> dict[str, str]:
+    """Return the columns of a CSV file and the DuckDB types that its first rows read as."""
+    with _session() as connection, _reading(source.file.path, "CSV"):
+        row = connection.execute(
+            "SELECT Columns FROM sniff_csv(?, delim=?, quote=?, escape=?, header=true, "
+            f"sample_size={dialect.SNIFFED_ROWS})",
+            [source.file.path, source.delimiter, source.quote, source.escape],
+        ).fetchone()
+    kinds = [column["type"] for column in (row[0] if row else [])]
+    return dict(zip(source.columns, kinds, strict=True))
 
 
 # Checking rows against a card
@@ -123,18 +124,21 @@ class _Rule:
     condition: str
 
 
-def check_rows(source: Source, card: DatasetCard, name: str) -> int:
+def check_rows(
+    source: Source, card: DatasetCard, name: str, progress: Progress | None = None
+) -> int:
     """Check every row of a source against the card of dataset `name`; returns the number of rows.
 
-    Raises InputError SB-1403..SB-1408, SB-1415, SB-1425, SB-1426 with file, line and cure.
+    Raises InputError SB-1403..SB-1408, SB-1415, SB-1418, SB-1425, SB-1426, SB-1461 with file, line
+    and cure.
     """
     _check_columns(source, card, name)
     rules = _rules(source, card)
     counts = ", ".join(f"count(*) FILTER (WHERE {rule.condition})" for rule in rules)
     place = where(source, name)
-    with _session() as connection, _reading(place, _kind(source)):
-        open_locked(connection, source, [c.name for c in card.columns], _settings())
-        found = connection.execute(f"SELECT count(*), {counts} FROM {RELATION}").fetchone()
+    with _opened(source, name, [c.name for c in card.columns]) as connection:
+        with _told(connection, progress):
+            found = connection.execute(f"SELECT count(*), {counts} FROM {RELATION}").fetchone()
         rows, *violations = found or (0,)
         for rule, count in zip(rules, violations, strict=True):
             if count:
@@ -148,6 +152,8 @@ def check_rows(source: Source, card: DatasetCard, name: str) -> int:
                     count=int(count),
                     dataset=name,
                 )
+    if not rows:
+        raise InputError("SB-1418", path=str(place), dataset=name)
     if rows > card.row_bound:
         raise InputError(
             "SB-1406", path=str(place), found=int(rows), row_bound=card.row_bound, dataset=name
@@ -164,13 +170,8 @@ def _check_columns(source: Source, card: DatasetCard, name: str) -> None:
     for column in card.columns:
         kind = present.get(column.name.lower())
         if kind is None:
-            raise InputError(
-                "SB-1403",
-                path=place,
-                column=column.name,
-                dataset=name,
-                found=", ".join(found),
-            )
+            there = ", ".join(found)
+            raise InputError("SB-1403", path=place, column=column.name, dataset=name, found=there)
         if not _castable(kind, CASTS[column.type]):
             raise InputError(
                 "SB-1425", path=place, column=column.name, found=kind, type=column.type.value
@@ -191,25 +192,38 @@ def _castable(kind: str, target: str) -> bool:
 def _rules(source: Source, card: DatasetCard) -> list[_Rule]:
     rules: list[_Rule] = []
     for column in card.columns:
-        raw = quoted(column.name)
-        empty = f"{raw} IS NULL"
-        if isinstance(source, CsvSource) and column.type is not ColumnType.TEXT:
-            empty = f"nullif(trim({raw}), '') IS NULL"
-        if column.name == card.privacy_unit:
+        is_unit = column.name == card.privacy_unit
+        empty = _empty(source, column)
+        if is_unit:
             rules.append(_Rule("SB-1405", column, empty))
         elif not column.nullable:
             rules.append(_Rule("SB-1407", column, empty))
-        rules.append(_Rule("SB-1404", column, f"NOT ({empty}) AND {_mistyped(column)}"))
+        rules.append(_Rule("SB-1404", column, f"NOT ({empty}) AND {_mistyped(column, is_unit)}"))
         if column.domain and not column.nullable:
             rules.append(_Rule("SB-1426", column, f"NOT ({empty}) AND {_outside(column)}"))
     return rules
 
 
-def _mistyped(column: Column) -> str:
+def _empty(source: Source, column: Column) -> str:
+    """Return the condition that a value is missing; NaN is how many programs write that."""
+    raw = quoted(column.name)
+    if isinstance(source, CsvSource) and column.type is not ColumnType.TEXT:
+        raw = f"nullif(trim({raw}), '')"
+    if column.type in (ColumnType.INTEGER, ColumnType.DECIMAL):
+        return f"({raw} IS NULL OR coalesce(isnan(TRY_CAST({raw} AS DOUBLE)), false))"
+    return f"{raw} IS NULL"
+
+
+def _mistyped(column: Column, is_unit: bool) -> str:
     value = f"TRY_CAST({quoted(column.name)} AS {CASTS[column.type]})"
     wrong = f"{value} IS NULL"
     if column.type is ColumnType.INTEGER:
-        return f"({wrong} OR NOT isfinite({value}) OR {value} <> floor({value}))"
+        wrong += f" OR NOT isfinite({value}) OR {value} <> floor({value})"
+        if is_unit:
+            # Units are told apart as 64-bit integers (sandbox/sql/plan.py).
+            wrong += f" OR TRY_CAST({quoted(column.name)} AS BIGINT) IS NULL"
+    elif column.type is ColumnType.DECIMAL:
+        wrong += f" OR NOT isfinite({value})"
     return f"({wrong})"
 
 
@@ -229,142 +243,10 @@ def _first_line(connection: duckdb.DuckDBPyConnection, source: Source, rule: _Ru
         f" WHERE {rule.condition}"
     ).fetchone()
     row = int(found[0]) if found else 0
-    return _line_of_row(source, row) if isinstance(source, CsvSource) else row
-
-
-def _line_of_row(source: CsvSource, row: int) -> int:
-    """Return the last line of data row `row` (from 1): quoted fields may span lines."""
-    with open(source.file.path, newline="", encoding="utf-8", errors="replace") as file:
-        reader = csv.reader(file, delimiter=source.delimiter, quotechar=source.quote)
-        filled = 0
-        for fields in reader:
-            filled += bool(fields)
-            if filled == row + 1:
-                break
-        return reader.line_num
-
-
-# Drafting a card
-
-
-def draft_card(
-    source: Source,
-    name: str,
-    unit: str | None = None,
-    bounds: Mapping[str, tuple[Decimal, Decimal]] | None = None,
-) -> str:
-    """Return a draft of a card (TOML): what the format tells, and OWNER lines for the rest.
-
-    unit: the privacy unit. bounds: lower and upper by column, as the owner gave them. Raises
-    InputError SB-1403 where these name a column that is not there.
-    """
-    bounds = bounds or {}
-    found = _typed_columns(source, name)
-    for column in (*bounds, *([unit] if unit else [])):
-        if column not in found:
-            raise InputError(
-                "SB-1403",
-                path=str(where(source, name)),
-                column=column,
-                dataset=name,
-                found=", ".join(found),
-            )
-    lines = [
-        f"name = {_toml(name)}",
-        f"privacy_unit = {_toml(unit)}"
-        if unit
-        else f'privacy_unit = ""  {OWNER} the column that names whom a row is about',
-        f"row_bound = 0  {OWNER} the most rows this dataset may ever have",
-        f"contribution_cap = 1  {OWNER} the most rows of one {unit or 'privacy unit'} that count",
-        f'unit_domain = ""  {OWNER} the same word in every dataset about the same units',
-        'grade = "L2"',
-        "",
-        "[description]",
-        'en = ""',
-        'zh = ""',
-    ]
-    for column, kind in found.items():
-        lines += ["", *_draft_column(column, kind, column == unit, bounds.get(column))]
-    return "\n".join(lines) + "\n"
-
-
-def _draft_column(
-    name: str, kind: ColumnType, is_unit: bool, bounds: tuple[Decimal, Decimal] | None
-) -> Sequence[str]:
-    lines = [
-        "[[columns]]",
-        f"name = {_toml(name)}",
-        f'type = "{kind.value}"',
-        'grade = "L2"',
-        f"nullable = {'false' if is_unit else 'true'}",
-    ]
-    if bounds is not None:
-        lower, upper = (_bound(value, kind) for value in bounds)
-        lines += [f"lower = {lower}", f"upper = {upper}"]
-    elif kind in (ColumnType.INTEGER, ColumnType.DECIMAL) and not is_unit:
-        lines.append(f"{OWNER} lower = and upper =, from what the value means, not from the rows")
-    elif kind in (ColumnType.DATE, ColumnType.TIMESTAMP):
-        lines.append(f"{OWNER} lower = and upper =, the first and last day that count")
-    if kind is ColumnType.DECIMAL:
-        lines.append(f"scale = 2  {OWNER} decimal digits that matter")
-    if kind is ColumnType.TEXT and not is_unit:
-        lines.append(f'{OWNER} domain = ["...", "..."], if it is to be grouped by')
-    if kind in (ColumnType.INTEGER, ColumnType.DECIMAL) and not is_unit:
-        lines.append('unit = ""')
-    return lines
-
-
-def _bound(value: Decimal, kind: ColumnType) -> str:
-    return f"{value:f}" if kind in (ColumnType.INTEGER, ColumnType.DECIMAL) else _toml(str(value))
-
-
-def parse_bounds(given: Sequence[str]) -> dict[str, tuple[Decimal, Decimal]]:
-    """Read `column=lower:upper` options; raises InputError SB-1416."""
-    bounds: dict[str, tuple[Decimal, Decimal]] = {}
-    for text in given:
-        match = re.fullmatch(r"(.+)=(-?[0-9.]+):(-?[0-9.]+)", text)
-        try:
-            column, lower, upper = match.groups() if match else ("", "", "")
-            bounds[column] = Decimal(lower), Decimal(upper)
-        except ArithmeticError:
-            raise InputError("SB-1416", bounds=text) from None
-        if bounds[column][0] > bounds[column][1]:
-            raise InputError("SB-1416", bounds=text)
-    return bounds
-
-
-def _typed_columns(source: Source, name: str) -> dict[str, ColumnType]:
-    """Return declared types; a CSV's are those that its first rows read as."""
-    if not isinstance(source, CsvSource):
-        return {column: _declared(kind) for column, kind in columns_of(source, name).items()}
-    with _session() as connection, _reading(where(source, name), "CSV"):
-        row = connection.execute(
-            f"SELECT Columns FROM sniff_csv(?, header=true, sample_size={SNIFFED_ROWS})",
-            [source.file.path],
-        ).fetchone()
-    sniffed = row[0] if row else []
-    return {column["name"]: _declared(column["type"]) for column in sniffed}
-
-
-def _declared(kind: str) -> ColumnType:
-    if kind.endswith("INT") or kind in ("INTEGER", "UINTEGER"):
-        return ColumnType.INTEGER
-    if kind.startswith("DECIMAL") or kind in ("DOUBLE", "FLOAT", "REAL"):
-        return ColumnType.DECIMAL
-    if kind.startswith("TIMESTAMP"):
-        return ColumnType.TIMESTAMP
-    return {"BOOLEAN": ColumnType.BOOLEAN, "DATE": ColumnType.DATE}.get(kind, ColumnType.TEXT)
-
-
-def _toml(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return dialect.line_of_row(source, row) if isinstance(source, CsvSource) else row
 
 
 # Sessions
-
-
-def _settings() -> dict[str, str | int]:
-    return {"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": "true"}
 
 
 @contextmanager
@@ -376,8 +258,49 @@ def _session() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
+def _opened(
+    source: Source, name: str, columns: list[str] | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a locked session over a source; only a view's joins and sorts ever spill."""
+    with (
+        tempfile.TemporaryDirectory(prefix="fedsandbox-") as temp,
+        _session() as connection,
+        _reading(where(source, name), _kind(source)),
+    ):
+        settings: dict[str, str | int] = {
+            "memory_limit": MEMORY_LIMIT,
+            "preserve_insertion_order": "true",
+            "temp_directory": temp,
+            "enable_progress_bar": "true",
+            "enable_progress_bar_print": "false",
+        }
+        open_locked(connection, source, columns, settings)
+        yield connection
+
+
+@contextmanager
+def _told(connection: duckdb.DuckDBPyConnection, progress: Progress | None) -> Iterator[None]:
+    if progress is None:
+        yield
+        return
+    done = threading.Event()
+
+    def tell() -> None:
+        while not done.wait(TELL_S):
+            progress(max(0.0, connection.query_progress()) / 100)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
+
+
+@contextmanager
 def _reading(place: Path | str, kind: str) -> Iterator[None]:
-    """Turn DuckDB's errors, which print values, into InputError SB-1408 or SB-1419."""
+    """Turn DuckDB's errors, which print values, into InputError SB-1408, SB-1419 or SB-1461."""
     import duckdb
 
     try:
@@ -385,7 +308,8 @@ def _reading(place: Path | str, kind: str) -> Iterator[None]:
     except duckdb.Error as error:
         line = re.search(r"CSV Error on Line: (\d+)", str(error))
         if line:
-            raise InputError("SB-1408", path=str(place), line=int(line[1])) from None
+            code = "SB-1461" if "Invalid unicode" in str(error) else "SB-1408"
+            raise InputError(code, path=str(place), line=int(line[1])) from None
         reason = type(error).__name__
         raise InputError("SB-1419", path=str(place), kind=kind, reason=reason) from None
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 import sqlalchemy as sa
 
 from nodes import sources
-from nodes.journal import EntryKind
 from nodes.sources import Source, ViewSource
 from nodes.vault import Vault
+from sandbox.audit.journal import EntryKind
 from sandbox.catalog import DatasetCard, card_from_document, card_to_document
 from sandbox.crypto.identity import Signed, canonical, parse
 from sandbox.errors import InputError
@@ -87,17 +87,20 @@ class Registry:
                 )
         return self.dataset(name)
 
-    def replace(self, name: str, source: Source, version: str) -> Dataset:
-        """Put other rows under a dataset's name; its budget groups stay, and may only grow."""
-        card = self.dataset(name).card
+    def replace(self, changed: Mapping[str, tuple[Source, str]]) -> None:
+        """Put other rows, and their digest, under datasets' names, all at once.
+
+        Their budget groups stay, and may only grow.
+        """
+        cards = {name: self.dataset(name).card for name in changed}
         with self._vault.database.write("replace_data") as connection:
-            self._store(connection, name, card, source, version)
-            for group in self._groups(connection, name, card, source, version):
-                connection.execute(
-                    sa.text("INSERT OR IGNORE INTO budget_groups VALUES (:name, :group)"),
-                    {"name": name, "group": group},
-                )
-        return self.dataset(name)
+            for name, (source, version) in changed.items():
+                self._store(connection, name, cards[name], source, version)
+                for group in self._groups(connection, name, cards[name], source, version):
+                    connection.execute(
+                        sa.text("INSERT OR IGNORE INTO budget_groups VALUES (:name, :group)"),
+                        {"name": name, "group": group},
+                    )
 
     def remove(self, name: str) -> None:
         """Offer a dataset no longer; what it has lost stays counted."""

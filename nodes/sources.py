@@ -17,8 +17,9 @@ from sandbox.errors import InputError
 if TYPE_CHECKING:
     import duckdb
 
-RELATION = "task.base"
-"""What a session calls the declared columns of the source it was opened for."""
+RELATION = "task._base"
+"""What a session calls the declared columns of the source it was opened for: no dataset's name
+begins with an underscore, so no view can mean it."""
 
 LOCKED = {
     "TimeZone": "UTC",
@@ -28,6 +29,8 @@ LOCKED = {
     "autoinstall_known_extensions": "false",
     "allow_community_extensions": "false",
     "allow_persistent_secrets": "false",
+    # What a killed process spilled must be no rows to whoever finds it.
+    "temp_file_encryption": "true",
 }
 
 
@@ -134,7 +137,13 @@ def files(source: Source) -> Iterator[SourceFile]:
 
 def unchanged(source: Source) -> bool:
     """Tell whether every file is still as it was registered."""
-    return all(file.unchanged() for file in files(source))
+    logs = (write_ahead_log(Path(database)) for database in _databases(source))
+    return all(file.unchanged() for file in files(source)) and not any(log.exists() for log in logs)
+
+
+def write_ahead_log(database: Path) -> Path:
+    """Return where DuckDB keeps changes that have not reached the file yet."""
+    return database.with_name(database.name + ".wal")
 
 
 def quoted(identifier: str) -> str:
@@ -159,7 +168,7 @@ def open_locked(
 ) -> None:
     """Give the session the relation RELATION with `columns` and lock everything else.
 
-    columns: None for all. settings: DuckDB options set before the lock, such as memory_limit and threads.
+    columns: None for all. settings: DuckDB options set before the lock, such as memory_limit.
     """
     for name, value in {**LOCKED, **settings}.items():
         connection.execute(f"SET {name} = {literal(str(value))}")
@@ -168,11 +177,11 @@ def open_locked(
     paths = [file.path for file in files(source)]
     connection.execute(f"SET allowed_paths = {_texts(paths)}")
     connection.execute("SET enable_external_access = false")
-    # Datasets that a view reads are in `main`, where no name of theirs can meet RELATION.
     connection.execute("CREATE SCHEMA task")
     _create_inputs(connection, source)
     declared = "*" if columns is None else ", ".join(quoted(name) for name in columns)
-    connection.execute(f"CREATE VIEW {RELATION} AS SELECT {declared} FROM ({select(source)})")
+    # The line break ends a comment in which an owner's SQL may end.
+    connection.execute(f"CREATE VIEW {RELATION} AS SELECT {declared} FROM ({select(source)}\n)")
     connection.execute("SET lock_configuration = true")
 
 
@@ -216,8 +225,11 @@ def select(source: Source) -> str:
 
 
 def parquet_files(path: Path) -> tuple[SourceFile, ...]:
-    """Return the Parquet files at `path`, a file or a folder; InputError SB-1402 if none."""
-    found = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    """Return the Parquet files at `path`, a file or a folder with all below it.
+
+    Raises InputError SB-1402 if there are none.
+    """
+    found = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
     if not found:
         raise InputError("SB-1402", path=str(path))
     return tuple(SourceFile.of(file) for file in found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +22,8 @@ from sandbox.catalog import Column, ColumnType, DatasetCard, Grade
 from sandbox.config import line_of
 from sandbox.errors import InputError
 
-NUMERIC = (ColumnType.INTEGER, ColumnType.DECIMAL)
+OWNER = "OWNER"
+"""The mark in a drafted card where the owner has to decide; no card that holds one is accepted."""
 MOST_DIGITS = 9
 EPOCH = date(1970, 1, 1)
 
@@ -76,6 +78,9 @@ def parse_card(written: str, file: str) -> DatasetCard:
     """Return the card that `written` is; `file` names it in errors. Raises InputError SB-1201.."""
     try:
         content = tomllib.loads(written, parse_float=Decimal)
+        for path in _marked(content):
+            line = line_of(written, path)
+            raise InputError("SB-1460", file=file, line=line, key=str(path[-1]))
         found = _CardFile.model_validate(content)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line (\d+)", str(error))
@@ -180,6 +185,18 @@ def _is_of(kind: ColumnType, value: object) -> bool:
     if kind is ColumnType.BOOLEAN:
         return isinstance(value, bool)
     return kind is ColumnType.INTEGER and isinstance(value, int) and not isinstance(value, bool)
+
+
+def _marked(content: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the paths of values that are still the mark OWNER."""
+    if content == OWNER:
+        yield path
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            yield from _marked(value, (*path, key))
+    elif isinstance(content, list):
+        for place, value in enumerate(content):
+            yield from _marked(value, (*path, place))
 
 
 def _first_problem(file: str, written: str, error: ValidationError) -> InputError:

@@ -24,6 +24,7 @@ app.add_typer(policy)
 
 NodeFolder = Annotated[Path, typer.Argument(metavar="DIR", help=text("option.node_folder"))]
 Source = Annotated[Path, typer.Argument(metavar="FILE", help=text("option.source"))]
+SourceTable = Annotated[str | None, typer.Option("--table", help=text("option.source_table"))]
 Dataset = Annotated[str, typer.Argument(metavar="NAME", help=text("option.dataset"))]
 
 
@@ -80,11 +81,12 @@ def inspect(
         list[str] | None, typer.Option("--bounds", help=text("option.bounds"))
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help=text("option.dataset"))] = None,
+    table: SourceTable = None,
 ) -> None:
     """Draft a dataset card; what leaks if read off the data is left for the owner to fill in."""
     from sandbox.cli.owner import draft_card
 
-    typer.echo(draft_card(file, name, unit, bounds or []))
+    typer.echo(draft_card(file, table, name, unit, bounds or []))
 
 
 @app.command(
@@ -96,11 +98,12 @@ def add_dataset(
     folder: NodeFolder,
     file: Source,
     card: Annotated[Path, typer.Option("--card", help=text("option.card"))],
+    table: SourceTable = None,
 ) -> None:
     """Register a dataset under its card."""
     from sandbox.cli.owner import add
 
-    say("node.added", name=add(party_folder(folder), file, card))
+    say("node.added", name=add(party_folder(folder), file, card, table))
 
 
 @app.command(
@@ -108,11 +111,13 @@ def add_dataset(
     help=text("help.node.replace_data"),
     epilog=examples("sandbox node replace-data plant/nodes/a meters meters-2027.csv"),
 )
-def replace_data(folder: NodeFolder, name: Dataset, file: Source) -> None:
+def replace_data(
+    folder: NodeFolder, name: Dataset, file: Source, table: SourceTable = None
+) -> None:
     """Put new rows under an old card; the budget group stays the same."""
     from sandbox.cli.owner import replace
 
-    replace(party_folder(folder), name, file)
+    replace(party_folder(folder), name, file, table)
     say("node.replaced", name=name)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nodes.vault import Vault
 from sandbox.crypto.identity import Identity, PublicIdentity, Role
 from sandbox.errors import InputError
+from sandbox.messages import text
 
 if TYPE_CHECKING:
     from nodes.registry import Registry
@@ -104,42 +105,44 @@ def _known_to_coordinator(folder: Path) -> list[PublicIdentity]:
 # Datasets
 
 
-def draft_card(file: Path, name: str | None, unit: str | None, bounds: list[str]) -> str:
-    """Return the draft of a card for a file."""
-    from nodes import inspection
+def draft_card(
+    file: Path, table: str | None, name: str | None, unit: str | None, bounds: list[str]
+) -> str:
+    """Return the draft of a card for a file. table: which one of a DuckDB file."""
+    from nodes import drafting
+    from nodes.inspection import open_source
 
-    source = inspection.open_source(file)
-    return inspection.draft_card(
-        source, name or _dataset_name(file), unit, inspection.parse_bounds(bounds)
-    )
+    given = drafting.parse_bounds(bounds)
+    return drafting.draft_card(open_source(file, table), name or _dataset_name(file), unit, given)
 
 
-def add(folder: Path, file: Path, card: Path) -> str:
+def add(folder: Path, file: Path, card: Path, table: str | None) -> str:
     """Register a file (or, with .sql, a view) under a card; return the dataset's name."""
-    from nodes.datasets import register, register_view
+    from nodes.datasets import register
     from sandbox.cards import read_card
+    from sandbox.cli.terminal import shown_progress
 
     written = read_card(card)
-    with registry(folder) as known:
-        if file.suffix == ".sql":
-            register_view(known, written.name, file.read_text(encoding="utf-8"), written)
-        else:
-            register(known, written.name, file, written)
+    with registry(folder) as known, shown_progress(text("node.checking")) as progress:
+        register(known, written.name, file, written, table, progress)
     return written.name
 
 
-def replace(folder: Path, name: str, file: Path) -> None:
+def replace(folder: Path, name: str, file: Path, table: str | None) -> None:
     """Put new rows under a dataset's name."""
     from nodes.datasets import replace_data
+    from sandbox.cli.terminal import shown_progress
 
-    with registry(folder) as known:
-        replace_data(known, name, file)
+    with registry(folder) as known, shown_progress(text("node.checking")) as progress:
+        replace_data(known, name, file, table, progress)
 
 
 def remove(folder: Path, name: str) -> None:
     """Withdraw a dataset."""
+    from nodes.datasets import remove_dataset
+
     with registry(folder) as known:
-        known.remove(name)
+        remove_dataset(known, name)
 
 
 def registered(folder: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 SCHEMA_VERSION = 1
+QUIET_S = 1.0
+"""Seconds before a progress bar appears."""
 FILE_WIDTH = 240
 """Columns of a table that no terminal bounds, so that fingerprints stay whole."""
 
@@ -142,6 +145,29 @@ def waiting(key: str, **facts: object) -> Iterator[Status | None]:
         return
     with console(to_stderr=True).status(text(key, **facts)) as status:
         yield status
+
+
+@contextmanager
+def shown_progress(label: str) -> Iterator[Callable[[float], None] | None]:
+    """Yield what to tell a share of the work from 0 to 1; a terminal shows it after a second."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import Progress
+
+    bar = Progress(console=console(to_stderr=True), transient=True)
+    task = bar.add_task(label, total=1.0)
+    begun_s = time.monotonic()
+
+    def tell(share: float) -> None:
+        if time.monotonic() - begun_s > QUIET_S:
+            bar.start()
+        bar.update(task, completed=share)
+
+    try:
+        yield tell
+    finally:
+        bar.stop()
 
 
 def _cells(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[list[str]]:
