@@ -12,21 +12,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 
 from sandbox.audit.receipt import Receipt
-from sandbox.catalog import Table
-from sandbox.config import load_researcher
+from sandbox.catalog import Member, Table
+from sandbox.config import ResearcherConfig, load_researcher
 from sandbox.crypto.he import ResultKey
 from sandbox.crypto.identity import Identity, PublicIdentity, verify
 from sandbox.crypto.rings import ring_named
 from sandbox.crypto.trust import Trust
 from sandbox.errors import InputError, SandboxError, Unavailable
+from sandbox.grants import Asked, Grant, grants
 from sandbox.jobfolder import JobFolder
 from sandbox.jobs import (
     BUDGET_REQUEST_KIND,
@@ -34,10 +34,11 @@ from sandbox.jobs import (
     BudgetRequest,
     Cancellation,
     JobSpec,
-    Missing,
     read_document,
     sign_job,
 )
+from sandbox.privacy.policy import Policy
+from sandbox.query import Query
 from sandbox.result import Result
 from sandbox.rpc import common_pb2, coordinator_pb2, coordinator_pb2_grpc
 from sandbox.rpc.channels import chunks, open_blocking_channel
@@ -46,16 +47,15 @@ from sandbox.rpc.problems import error_of, error_of_call
 from sandbox.sql.algebra import Plan
 from sandbox.sql.names import table_names
 from sandbox.sql.parse import nearest
-from sandbox.sql.plan import plan
-from sandbox.submission import Terms, draft_job, noise_of, open_job
-from sandbox.tables import Entry, read_catalogue
-
-if TYPE_CHECKING:
-    from sandbox.sql.explain import Explanation
+from sandbox.study import Study, read_study
+from sandbox.submission import Terms, draft_job, open_job
+from sandbox.tables import Entry, read_catalogue, read_policies
 
 CALL_S = 10.0
 WATCH_S = 7 * 24 * 3600.0
 RESULT_KEY = "result-key"
+FRESH_S = 1.0
+"""How long a catalogue that was read is used again."""
 
 Progress = Callable[["JobView"], None]
 
@@ -89,6 +89,28 @@ class JobView:
         return self.phase in ("done", "failed", "cancelled")
 
 
+@dataclass(frozen=True)
+class Published:
+    """What nodes published, as it was read at `at` (monotonic seconds)."""
+
+    at: float
+    tables: dict[str, Entry]
+    policies: dict[Member, Policy]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What providers allow one job."""
+
+    epsilon_min: Decimal
+    epsilon_max: Decimal
+    delta_max: Decimal
+
+
+WIDEST = Limits(Decimal("0.01"), Decimal(10), Decimal("0.00001"))
+"""Bounds of a search where no policy is published; a node decides all the same."""
+
+
 class Session:
     """One researcher at one coordinator. Use `sandbox.connect(profile)`."""
 
@@ -102,7 +124,7 @@ class Session:
             profile, self._config.coordinator, f"coordinator-{self._coordinator.name}"
         )
         self._stub = coordinator_pb2_grpc.CoordinatorStub(self._channel)
-        self._read: tuple[float, dict[str, Entry]] | None = None
+        self._read: Published | None = None
 
     @classmethod
     def open(cls, profile: Path) -> Session:
@@ -135,20 +157,53 @@ class Session:
 
     def catalogue(self) -> dict[str, Entry]:
         """Return the signed catalogue as nodes vouch for it now; asked at most once a second."""
-        if self._read is None or time.monotonic() - self._read[0] > 1.0:
+        return self._published().tables
+
+    def _published(self) -> Published:
+        if self._read is None or time.monotonic() - self._read.at > FRESH_S:
             reply = self._call(self._stub.Catalogue, common_pb2.Empty())
             documents = [from_message(signed) for signed in (*reply.datasets, *reply.collections)]
-            self._read = time.monotonic(), read_catalogue(documents, self.identities())
-        return self._read[1]
+            policies = [from_message(signed) for signed in reply.policies]
+            known = self.identities()
+            self._read = Published(
+                time.monotonic(), read_catalogue(documents, known), read_policies(policies, known)
+            )
+        return self._read
 
     def identities(self) -> Mapping[str, PublicIdentity]:
         """Return the identities this researcher trusts, and his own."""
         own = self._identity.public
         return {**self._trust.identities(), own.fingerprint: own}
 
+    def policies(self) -> dict[Member, Policy]:
+        """Return each dataset's policy as its node publishes it."""
+        return self._published().policies
+
     def sql(self, statement: str) -> Query:
         """Return a query: lazy and free until it is run."""
         return Query(self, statement)
+
+    def study(self, written: str) -> Study:
+        """Return a study: the statements of a text, to be planned together."""
+        return Study(self, read_study(written))
+
+    def grants(
+        self,
+        statement: str,
+        epsilon: Decimal | float | str | None = None,
+        delta: Decimal | float | str | None = None,
+        purpose: str | None = None,
+    ) -> list[Grant]:
+        """Return the smallest changes at each provider that would let `statement` pass."""
+        asked = Asked(
+            self._identity.public.fingerprint,
+            self._config.purpose if purpose is None else purpose,
+            self._config.epsilon if epsilon is None else Decimal(str(epsilon)),
+            self._config.delta if delta is None else Decimal(str(delta)),
+        )
+        tables = {name: entry.table for name, entry in self.catalogue().items()}
+        names = {who: identity.name for who, identity in self.identities().items()}
+        return grants(statement, tables, self.policies(), names, asked)
 
     # Jobs
 
@@ -199,7 +254,7 @@ class Session:
             self.identities(),
         )
         path = self._notes.keep_receipt(job, opened.receipt)
-        return Result(spec, opened.answer, path, view.left_out)
+        return Result(spec, opened.answer, path, view.left_out, opened.noised)
 
     # Budgets and status
 
@@ -225,7 +280,8 @@ class Session:
 
     def status(self) -> coordinator_pb2.StatusReply:
         """Return what the coordinator says of itself and of its nodes."""
-        return self._call(self._stub.Status, common_pb2.Empty())
+        reply: coordinator_pb2.StatusReply = self._call(self._stub.Status, common_pb2.Empty())
+        return reply
 
     # What queries need
 
@@ -235,29 +291,19 @@ class Session:
         directory = self._profile / RESULT_KEY
         return ResultKey.load(directory) if directory.exists() else ResultKey.generate(directory)
 
-    def terms(
-        self,
-        epsilon: Decimal | float | str | None,
-        delta: Decimal | float | str | None,
-        purpose: str | None,
-        on_missing: str,
-        minimum_members: int | None,
-        collusion: int,
-        magnitudes: Mapping[str, float | str] | None,
-    ) -> Terms:
-        """Return complete terms; raises InputError SB-1360 where no epsilon or delta is known."""
-        chosen = _decimal(epsilon, self._config.epsilon)
-        at = _decimal(delta, self._config.delta)
-        if chosen is None or at is None:
-            raise InputError("SB-1360", missing="epsilon" if chosen is None else "delta")
-        return Terms(
-            epsilon=chosen,
-            delta=at,
-            purpose=self._config.purpose if purpose is None else purpose,
-            magnitudes={name: Fraction(str(value)) for name, value in (magnitudes or {}).items()},
-            missing=Missing(on_missing),
-            minimum_members=minimum_members,
-            collusion=collusion,
+    @property
+    def defaults(self) -> ResearcherConfig:
+        """What the profile states where a query does not."""
+        return self._config
+
+    def limits(self, table: Table) -> Limits:
+        """Return what all providers of `table` allow one job; the widest where none is known."""
+        policies = self.policies()
+        known = [policies[member] for member in table.members if member in policies]
+        return Limits(
+            max((p.epsilon_min for p in known), default=WIDEST.epsilon_min),
+            min((p.epsilon_max for p in known), default=WIDEST.epsilon_max),
+            min((p.delta_max for p in known), default=WIDEST.delta_max),
         )
 
     def submit(self, planned: Plan, terms: Terms) -> str:
@@ -331,61 +377,6 @@ class Session:
             raise error_of_call(error, "coordinator") from None
 
 
-class Query:
-    """A statement and its plan. Planning reads the catalogue only; nothing is spent before `run`."""
-
-    def __init__(self, session: Session, statement: str) -> None:
-        self._session = session
-        self.statement = statement
-
-    @cached_property
-    def plan(self) -> Plan:
-        """The plan; raises InputError or Refusal with the position in the text."""
-        catalogue = self._session.catalogue()
-        return plan(self.statement, {name: entry.table for name, entry in catalogue.items()})
-
-    def explain(
-        self,
-        epsilon: Decimal | float | str | None = None,
-        delta: Decimal | float | str | None = None,
-        error: str | None = None,
-        collusion: int = 1,
-        magnitudes: Mapping[str, float | str] | None = None,
-    ) -> Explanation:
-        """Say what it costs, how precise it will be, and who learns what; reads no rows."""
-        from sandbox.sql.explain import explain
-
-        terms = self._session.terms(epsilon, delta, None, "fail", None, collusion, magnitudes)
-        return explain(self.plan, noise_of(self.plan, terms), terms.collusion)
-
-    def run(
-        self,
-        epsilon: Decimal | float | str | None = None,
-        delta: Decimal | float | str | None = None,
-        error: str | None = None,
-        purpose: str | None = None,
-        on_missing: str = "fail",
-        minimum_members: int | None = None,
-        collusion: int = 1,
-        magnitudes: Mapping[str, float | str] | None = None,
-        progress: Progress | None = None,
-    ) -> Result:
-        """Spend: submit, wait, open. Interrupted, the job goes on; see `Session.result`."""
-        terms = self._session.terms(
-            epsilon, delta, purpose, on_missing, minimum_members, collusion, magnitudes
-        )
-        job = self._session.submit(self.plan, terms)
-        view = self._session.wait(job, progress)
-        if view.problem is not None:
-            raise view.problem
-        return self._session.result(job)
-
-
-def connect(profile: Path) -> Session:
-    """Open a session with the identity in `profile`."""
-    return Session.open(profile)
-
-
 def _view(state: coordinator_pb2.JobState) -> JobView:
     return JobView(
         job=state.job,
@@ -398,7 +389,3 @@ def _view(state: coordinator_pb2.JobState) -> JobView:
         left_out=tuple(state.left_out),
         problem=error_of(state.problem) if state.HasField("problem") else None,
     )
-
-
-def _decimal(given: Decimal | float | str | None, default: Decimal | None) -> Decimal | None:
-    return default if given is None else Decimal(str(given))

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """An opened job. `left_out`: members that did not take part."""
+    """An opened job. `left_out`: members that did not take part. `noised`: the released integers,
+    from which anyone with the plan can compute the answer again."""
 
     spec: JobSpec
     answer: Answer
     receipt: Path
     left_out: tuple[str, ...]
+    noised: tuple[int, ...]
 
     @property
     def job_id(self) -> str:

@@ -7,23 +7,27 @@ text states the error wanted of it (see targets.py); statements without one shar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlglot
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import TokenType
 
+from sandbox.catalog import Member
 from sandbox.errors import InputError
 from sandbox.messages import text
 from sandbox.privacy.allocate import split_study
+from sandbox.query import Wishes
 from sandbox.sql.algebra import Plan
 from sandbox.sql.explain import Explanation, explain
 from sandbox.sql.noise import job_noise
 from sandbox.targets import release_of, wanted_errors
+
+if TYPE_CHECKING:
+    from sandbox.client import Session
 
 _ERROR_LINE = re.compile(r"^\s*--\s*error:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE)
 
@@ -102,7 +106,7 @@ def read_study(written: str) -> list[Statement]:
         tokens = sqlglot.tokenize(written, dialect="duckdb")
     except SqlglotError:
         raise InputError("SB-3134") from None
-    ends = [token.start for token in tokens if token.token_type is TokenType.SEMICOLON]
+    ends = [token.start for token in tokens if token.token_type is sqlglot.TokenType.SEMICOLON]
     statements, start = [], 0
     for end in [*ends, len(written)]:
         sql = written[start:end].strip()
@@ -113,6 +117,48 @@ def read_study(written: str) -> list[Statement]:
     if not statements:
         raise InputError("SB-3134")
     return statements
+
+
+class Study:
+    """The statements of a study at one coordinator; use `Session.study`."""
+
+    def __init__(self, session: Session, statements: Sequence[Statement]) -> None:
+        self._session = session
+        self.statements = tuple(statements)
+
+    def explain(
+        self,
+        epsilon: Decimal | float | str | None = None,
+        delta: Decimal | float | str | None = None,
+        collusion: int = 1,
+    ) -> StudyPlan:
+        """Split epsilon over the statements; reads no rows and spends nothing."""
+        queries = [self._session.sql(statement.sql) for statement in self.statements]
+        terms = queries[0].terms(Wishes(epsilon=epsilon, delta=delta, collusion=collusion))
+        limits = [self._session.limits(query.plan.table) for query in queries]
+        return plan_study(
+            [(q.plan, s.error) for q, s in zip(queries, self.statements, strict=True)],
+            terms.epsilon,
+            terms.delta,
+            max(limit.epsilon_min for limit in limits),
+            collusion,
+            self._left({m for q in queries for m in q.plan.table.members}, terms.epsilon),
+        )
+
+    def _left(self, members: Collection[Member], epsilon: Decimal) -> list[Left]:
+        names = self._session.identities()
+        asked = {(names[member.node].name, member.dataset) for member in members}
+        return [
+            Left(
+                line["node"],
+                line["dataset"],
+                Decimal(line["epsilon_remaining"]),
+                max(Decimal(line["epsilon_remaining"]) - epsilon, Decimal(0)),
+                line["renews"],
+            )
+            for line in self._session.budget()
+            if (line["node"], line["dataset"]) in asked
+        ]
 
 
 def plan_study(

@@ -107,7 +107,7 @@ def _decide(id: str, profile: Path | None, reason: str, *, approved: bool) -> No
 
 
 def _session(profile: Path | None) -> Any:
-    from sandbox.client import connect
+    from sandbox import connect
 
     return connect(researcher_folder(profile))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from sandbox.cli.terminal import (
     Format,
     FormatOption,
     ResultFormat,
+    console,
     examples,
     remark,
     say,
@@ -24,7 +25,11 @@ from sandbox.errors import InputError
 from sandbox.messages import text
 
 if TYPE_CHECKING:
-    from sandbox.client import Query, Result, Session
+    from sandbox.client import Session
+    from sandbox.query import Query, Wishes
+    from sandbox.result import Result
+    from sandbox.sql.explain import Explanation
+    from sandbox.study import StudyPlan
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -33,6 +38,13 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help=text("option.table"))]
 Epsilon = Annotated[str | None, typer.Option("--epsilon", help=text("option.epsilon"))]
 Delta = Annotated[str | None, typer.Option("--delta", help=text("option.delta"))]
 Error = Annotated[str | None, typer.Option("--error", help=text("option.error"))]
+Purpose = Annotated[str | None, typer.Option("--purpose", help=text("option.purpose"))]
+OnMissing = Annotated[str, typer.Option("--on-missing", help=text("option.on_missing"))]
+MinimumMembers = Annotated[
+    int | None, typer.Option("--minimum-members", min=1, help=text("option.minimum_members"))
+]
+Collusion = Annotated[int, typer.Option("--collusion", min=1, help=text("option.collusion"))]
+Magnitude = Annotated[list[str] | None, typer.Option("--magnitude", help=text("option.magnitude"))]
 
 
 @app.command(
@@ -48,10 +60,12 @@ def query(
     epsilon: Epsilon = None,
     delta: Delta = None,
     error: Error = None,
-    purpose: Annotated[str | None, typer.Option("--purpose", help=text("option.purpose"))] = None,
-    on_missing: Annotated[
-        str, typer.Option("--on-missing", help=text("option.on_missing"))
-    ] = "fail",
+    purpose: Purpose = None,
+    on_missing: OnMissing = "fail",
+    minimum_members: MinimumMembers = None,
+    collusion: Collusion = 1,
+    magnitude: Magnitude = None,
+    pilot: Annotated[bool, typer.Option("--pilot", help=text("option.pilot"))] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help=text("option.yes"))] = False,
     profile: ProfileOption = None,
     format: Annotated[
@@ -61,14 +75,16 @@ def query(
     """Run a query: the cost first, then the answer."""
     session = _session(profile)
     asked = session.sql(sql)
-    spending = {"epsilon": _number("--epsilon", epsilon), "delta": _number("--delta", delta)}
-    explanation = asked.explain(**spending, error=error)
+    wishes = _wishes(
+        epsilon, delta, error, purpose, on_missing, minimum_members, collusion, magnitude
+    )
+    explanation = asked.explained(wishes)
     if format is ResultFormat.TABLE or sys.stdin.isatty():
         typer.echo(explanation.cost(), err=format is not ResultFormat.TABLE)
     if not yes and sys.stdin.isatty() and not typer.confirm(text("query.confirm"), err=True):
         raise typer.Exit(1)
     try:
-        answered = _run(asked, spending, error, purpose, on_missing)
+        answered = _run(asked, wishes, pilot)
     except KeyboardInterrupt:
         remark("query.left_running")
         raise
@@ -89,6 +105,10 @@ def explain(
     epsilon: Epsilon = None,
     delta: Delta = None,
     error: Error = None,
+    on_missing: OnMissing = "fail",
+    minimum_members: MinimumMembers = None,
+    collusion: Collusion = 1,
+    magnitude: Magnitude = None,
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -96,11 +116,12 @@ def explain(
     if (sql is None) == (file is None):
         raise InputError("SB-1350")
     session = _session(profile)
-    spending = {"epsilon": _number("--epsilon", epsilon), "delta": _number("--delta", delta)}
+    wishes = _wishes(epsilon, delta, error, None, on_missing, minimum_members, collusion, magnitude)
+    planned: StudyPlan | Explanation
     if file is not None:
-        planned: Any = session.study(_read(file)).explain(**spending)
+        planned = session.study(_read(file)).explain(wishes.epsilon, wishes.delta, collusion)
     else:
-        planned = session.sql(sql or "").explain(**spending, error=error)
+        planned = session.sql(sql or "").explained(wishes)
     if format is Format.JSON:
         show_json(**planned.to_document())
     else:
@@ -196,9 +217,18 @@ def mock(
     help=text("help.grants"),
     epilog=examples('sandbox grants "SELECT AVG(kwh) FROM readings"'),
 )
-def grants(sql: Sql, profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
+def grants(
+    sql: Sql,
+    epsilon: Epsilon = None,
+    delta: Delta = None,
+    purpose: Purpose = None,
+    profile: ProfileOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
     """Say what each provider would have to change."""
-    found = _session(profile).grants(sql)
+    found = _session(profile).grants(
+        sql, _number("--epsilon", epsilon), _number("--delta", delta), purpose
+    )
     if format is Format.JSON:
         show_json(grants=[grant.to_document() for grant in found])
         return
@@ -209,7 +239,7 @@ def grants(sql: Sql, profile: ProfileOption = None, format: FormatOption = Forma
 
 
 def _session(profile: Path | None) -> Session:
-    from sandbox.client import connect
+    from sandbox import connect
 
     return connect(researcher_folder(profile))
 
@@ -236,20 +266,43 @@ def _language() -> str:
     return language()
 
 
-def _run(
-    asked: Query, spending: dict[str, Any], error: str | None, purpose: str | None, on_missing: str
-) -> Result:
-    from sandbox.cli.terminal import waiting
+def _wishes(
+    epsilon: str | None,
+    delta: str | None,
+    error: str | None,
+    purpose: str | None,
+    on_missing: str,
+    minimum_members: int | None,
+    collusion: int,
+    magnitude: list[str] | None,
+) -> Wishes:
+    from sandbox.query import Wishes
 
-    with waiting("query.running") as status:
+    sizes = dict(_magnitude(written) for written in magnitude or ())
+    return Wishes(
+        epsilon=_number("--epsilon", epsilon),
+        delta=_number("--delta", delta),
+        error=error,
+        purpose=purpose,
+        on_missing=on_missing,
+        minimum_members=minimum_members,
+        collusion=collusion,
+        magnitudes=sizes,
+    )
 
-        def tell(state: Any) -> None:
-            if status is not None:
-                status.update(text("query.phase", phase=state.phase))
 
-        return asked.run(
-            **spending, error=error, purpose=purpose, on_missing=on_missing, progress=tell
-        )
+def _magnitude(written: str) -> tuple[str, Decimal]:
+    name, _, size = written.rpartition("=")
+    return name, _number("--magnitude", size) or Decimal(0)
+
+
+def _run(asked: Query, wishes: Wishes, pilot: bool) -> Result:
+    if not sys.stderr.isatty():
+        return asked.answered(wishes, pilot=pilot)
+    from sandbox.progress import bar
+
+    with bar(console(to_stderr=True)) as move:
+        return asked.answered(wishes, move, pilot=pilot)
 
 
 def _show_result(answered: Result, format: ResultFormat) -> None:

@@ -1,0 +1,62 @@
+"""Progress of a job where people look: a bar on a terminal or in a notebook, nothing elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sandbox.messages import text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sandbox.client import JobView
+
+PHASES = ("submitted", "offering", "roster", "computing", "adding", "witnessing", "done")
+
+
+@contextmanager
+def bar(console: Console) -> Iterator[Callable[[JobView], None]]:
+    """Show a bar on `console`; what is yielded moves it. It is gone afterwards."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as shown:
+        task = shown.add_task("", total=len(PHASES) - 1)
+
+        def move(view: JobView) -> None:
+            done = PHASES.index(view.phase) if view.phase in PHASES else len(PHASES) - 1
+            shown.update(task, completed=done, description=_description(view))
+
+        yield move
+
+
+@contextmanager
+def notebook_progress(
+    given: Callable[[JobView], None] | None,
+) -> Iterator[Callable[[JobView], None] | None]:
+    """Yield `given`, or in a notebook a bar, or None."""
+    if given is not None or not in_notebook():
+        yield given
+        return
+    from rich.console import Console
+
+    with bar(Console(force_jupyter=True)) as move:
+        yield move
+
+
+def in_notebook() -> bool:
+    """Tell whether this code runs in a Jupyter kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def _description(view: JobView) -> str:
+    phase = text("progress.phase", phase=text(f"phase.{view.phase}"))
+    if not view.waiting:
+        return phase
+    parties = ", ".join(waiting.party for waiting in view.waiting)
+    return f"{phase}; {text('progress.waiting', parties=parties)}"

@@ -1,0 +1,229 @@
+"""A statement as its researcher sees it: planned for free, explained, then run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING
+
+from sandbox.errors import InputError
+from sandbox.jobs import Missing
+from sandbox.privacy.allocate import solve_epsilon
+from sandbox.progress import notebook_progress
+from sandbox.sql.algebra import Plan
+from sandbox.sql.plan import plan
+from sandbox.submission import Terms, noise_of
+from sandbox.targets import Pilot, release_of, typical_sizes, wanted_errors
+
+if TYPE_CHECKING:
+    from sandbox.client import JobView, Session
+    from sandbox.result import Result
+    from sandbox.sql.explain import Explanation
+
+Number = Decimal | float | str
+Progress = Callable[["JobView"], None]
+
+PILOT_SHARE = 20
+"""A pilot costs this part of the largest epsilon that the providers allow a job."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a researcher asks beside the statement.
+
+    epsilon, delta: exact; the profile's if None. error: the error wanted instead of an epsilon (see
+    targets.py). magnitudes: typical sizes of outputs by name. on_missing: "fail", "wait" or
+    "present", with minimum_members providers at least. collusion: h, how many providers may collude
+    with the researcher.
+    """
+
+    epsilon: Number | None = None
+    delta: Number | None = None
+    error: str | None = None
+    purpose: str | None = None
+    on_missing: str = "fail"
+    minimum_members: int | None = None
+    collusion: int = 1
+    magnitudes: Mapping[str, Number] = field(default_factory=dict)
+
+
+class Query:
+    """A statement and its plan. Planning reads the catalogue only; nothing is spent before `run`."""
+
+    def __init__(self, session: Session, statement: str) -> None:
+        self._session = session
+        self.statement = statement
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan; raises InputError or Refusal with the position in the text."""
+        catalogue = self._session.catalogue()
+        return plan(self.statement, {name: entry.table for name, entry in catalogue.items()})
+
+    def explain(
+        self,
+        epsilon: Number | None = None,
+        delta: Number | None = None,
+        error: str | None = None,
+        *,
+        on_missing: str = "fail",
+        minimum_members: int | None = None,
+        collusion: int = 1,
+        magnitudes: Mapping[str, Number] | None = None,
+    ) -> Explanation:
+        """Say what it costs, how precise it will be, and who learns what; reads no rows."""
+        wishes = Wishes(
+            epsilon,
+            delta,
+            error,
+            None,
+            on_missing,
+            minimum_members,
+            collusion,
+            magnitudes or {},
+        )
+        return self.explained(wishes)
+
+    def explained(self, wishes: Wishes) -> Explanation:
+        """Return the explanation under `wishes`."""
+        from sandbox.sql.explain import explain
+
+        terms = self.terms(wishes)
+        return explain(self.plan, noise_of(self.plan, terms), terms.collusion, terms.missing)
+
+    def run(
+        self,
+        epsilon: Number | None = None,
+        delta: Number | None = None,
+        error: str | None = None,
+        *,
+        pilot: bool = False,
+        purpose: str | None = None,
+        on_missing: str = "fail",
+        minimum_members: int | None = None,
+        collusion: int = 1,
+        magnitudes: Mapping[str, Number] | None = None,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Spend: submit, wait, open. Interrupted, the job goes on; see `Session.result`.
+
+        pilot: first pay for a small release, and plan the wanted error from what it shows. Raises
+        InputError SB-3130 where epsilon or delta is neither given nor in the profile, naming the
+        range that the providers allow.
+        """
+        wishes = Wishes(
+            epsilon,
+            delta,
+            error,
+            purpose,
+            on_missing,
+            minimum_members,
+            collusion,
+            magnitudes or {},
+        )
+        with notebook_progress(progress) as tell:
+            return self.answered(wishes, tell, pilot=pilot)
+
+    def answered(
+        self, wishes: Wishes, progress: Progress | None = None, *, pilot: bool = False
+    ) -> Result:
+        """Return the result of a run under `wishes`."""
+        seen = self._pilot(wishes, progress) if pilot else None
+        return self._spend(self.terms(wishes, seen), progress)
+
+    def _spend(self, terms: Terms, progress: Progress | None) -> Result:
+        job = self._session.submit(self.plan, terms)
+        view = self._session.wait(job, progress)
+        if view.problem is not None:
+            raise view.problem
+        return self._session.result(job)
+
+    def terms(self, wishes: Wishes, pilot: Pilot | None = None) -> Terms:
+        """Return complete terms. Raises InputError SB-3130, SB-3135; Refusal SB-2213."""
+        defaults = self._session.defaults
+        magnitudes = {name: Fraction(str(size)) for name, size in wishes.magnitudes.items()}
+        if pilot is not None:
+            magnitudes = {**pilot.magnitudes, **magnitudes}
+        delta = _decimal(wishes.delta, defaults.delta)
+        epsilon = _decimal(wishes.epsilon, None if wishes.error else defaults.epsilon)
+        if wishes.error and epsilon is not None:
+            raise InputError("SB-3135")
+        if delta is None or (epsilon is None and not wishes.error):
+            raise self._nothing_stated("delta" if delta is None else "epsilon")
+        if epsilon is None:
+            epsilon = self._solved(wishes, delta, magnitudes, pilot)
+        return Terms(
+            epsilon=epsilon,
+            delta=delta,
+            purpose=defaults.purpose if wishes.purpose is None else wishes.purpose,
+            magnitudes=magnitudes,
+            missing=_missing(wishes.on_missing),
+            minimum_members=wishes.minimum_members,
+            collusion=wishes.collusion,
+        )
+
+    def _solved(
+        self,
+        wishes: Wishes,
+        delta: Decimal,
+        magnitudes: Mapping[str, Fraction],
+        pilot: Pilot | None,
+    ) -> Decimal:
+        limits = self._session.limits(self.plan.table)
+        wanted = wanted_errors(self.plan, wishes.error or "", magnitudes)
+        release = release_of(self.plan, delta, magnitudes, wishes.collusion, pilot)
+        return solve_epsilon(release, wanted, limits.epsilon_min, limits.epsilon_max)
+
+    def _pilot(self, wishes: Wishes, progress: Progress | None) -> Pilot:
+        if not wishes.error:
+            raise InputError("SB-3136")
+        limits = self._session.limits(self.plan.table)
+        epsilon = max(limits.epsilon_min, limits.epsilon_max / PILOT_SHARE)
+        small = Wishes(
+            epsilon=epsilon,
+            delta=wishes.delta,
+            purpose=wishes.purpose,
+            on_missing=wishes.on_missing,
+            minimum_members=wishes.minimum_members,
+            collusion=wishes.collusion,
+            magnitudes=wishes.magnitudes,
+        )
+        first = self._spend(self.terms(small), progress)
+        outputs = [i for i, output in enumerate(self.plan.outputs) if output.formula is not None]
+        columns = [
+            [row.estimates[i].value for row in first.answer.rows if row.estimates[i] is not None]  # type: ignore[union-attr]
+            for i in outputs
+        ]
+        names = [self.plan.outputs[i].name for i in outputs]
+        return Pilot(first.noised, typical_sizes(names, columns))
+
+    def _nothing_stated(self, missing: str) -> InputError:
+        table = self.plan.table
+        limits = self._session.limits(table)
+        return InputError(
+            "SB-3130",
+            missing=missing,
+            table=table.name,
+            least=str(limits.epsilon_min),
+            most=str(limits.epsilon_max),
+            delta=str(limits.delta_max),
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.statement)}</pre>"
+
+
+def _missing(written: str) -> Missing:
+    try:
+        return Missing(written)
+    except ValueError:
+        known = ", ".join(Missing)
+        raise InputError("SB-3137", written=written[:40], known=known) from None
+
+
+def _decimal(given: Number | None, default: Decimal | None) -> Decimal | None:
+    return default if given is None else Decimal(str(given))
