@@ -13,13 +13,23 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
-from sandbox.catalog import Column, ColumnType
+from sandbox.catalog import Column, ColumnType, DatasetCard
 from sandbox.sql.scalar import Clock, Moment, Number, Scalar, Text, Truth, integer, quoted
 
 WIDEST_COLUMN = 2**52
 """Largest magnitude of a column in units of its scale: doubles hold it exactly."""
 DAYS = (date.min - date(1970, 1, 1)).days, (date.max - date(1970, 1, 1)).days
 """What dates without bounds are clamped to: the years 1 to 9999."""
+
+
+_UNIT_TYPES = {
+    ColumnType.INTEGER: "BIGINT",
+    ColumnType.DECIMAL: "DOUBLE",
+    ColumnType.TEXT: "VARCHAR",
+    ColumnType.BOOLEAN: "BOOLEAN",
+    ColumnType.DATE: "DATE",
+    ColumnType.TIMESTAMP: "TIMESTAMP",
+}
 
 
 def identifier(name: str) -> str:
@@ -86,6 +96,16 @@ def reading(column: Column) -> str:
         return value
     values = ", ".join(integer(int(v)) for v in column.domain)
     return f"CASE WHEN ({value}) IN ({values}) THEN ({value}) END"
+
+
+def unit(card: DatasetCard) -> str:
+    """Return the DuckDB text that reads the privacy unit, neither clamped nor rounded.
+
+    As its declared type: " 7" and "7" in a CSV file are one unit of an integer column, and every
+    kind of source tells the same units apart.
+    """
+    (column,) = (c for c in card.columns if c.name == card.privacy_unit)
+    return f"TRY_CAST({identifier(column.name)} AS {_UNIT_TYPES[column.type]})"
 
 
 def day(days: int) -> str:

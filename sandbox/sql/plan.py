@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from sandbox.catalog import Table
 from sandbox.privacy.statistics import Formula
-from sandbox.sql import scalar
+from sandbox.sql import arithmetic, scalar
 from sandbox.sql.aggregates import Aggregates
 from sandbox.sql.algebra import (
     Comparison,
@@ -29,7 +29,7 @@ from sandbox.sql.algebra import (
     Plan,
 )
 from sandbox.sql.bind import Relation, Sources, column_name, no_keys
-from sandbox.sql.columns import identifier, reading
+from sandbox.sql.columns import reading, unit
 from sandbox.sql.functions import bucket, whole
 from sandbox.sql.groups import MOST_CELLS, positions
 from sandbox.sql.magnitude import magnitude
@@ -309,8 +309,10 @@ def _buckets(value: Number, count: int) -> Number:
             scalar.constant(Fraction(count)),
         ]
     )
-    from_zero = scalar.subtract(place, scalar.constant(Fraction(1)))
-    return scalar.add(scalar.multiply(from_zero, scalar.constant(width)), scalar.constant(low))
+    from_zero = arithmetic.subtract(place, scalar.constant(Fraction(1)))
+    return arithmetic.add(
+        arithmetic.multiply(from_zero, scalar.constant(width)), scalar.constant(low)
+    )
 
 
 def _fragment(relation: Relation, groups: list[_Group], measures: Measures) -> Fragment:
@@ -323,9 +325,8 @@ def _fragment(relation: Relation, groups: list[_Group], measures: Measures) -> F
     kept = [f"{column_name(card, c)} IS NOT NULL" for c in used if not c.nullable]
     kept += [t.sql for t in relation.conditions]
     columns = "".join(f", {c.sql} AS {c.name}" for c in measures.columns)
-    rows_sql = (
-        f"SELECT unit{columns} FROM (SELECT {identifier(card.privacy_unit)} AS unit{read} "
-        f"FROM base)" + (f" WHERE {' AND '.join(kept)}" if kept else "")
+    rows_sql = f"SELECT unit{columns} FROM (SELECT {unit(card)} AS unit{read} FROM base)" + (
+        f" WHERE {' AND '.join(kept)}" if kept else ""
     )
     return Fragment(
         rows_sql, tuple(c.name for c in used), card.contribution_cap, tuple(measures.columns)
