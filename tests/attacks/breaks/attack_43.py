@@ -1,0 +1,9 @@
+"""Without looking into a vector, TenSEAL parses whatever shape a peer sends."""
+
+from __future__ import annotations
+
+from sandbox.crypto import envelope
+
+
+def apply() -> None:
+    envelope._check_vector = lambda *_: None
