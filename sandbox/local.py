@@ -25,11 +25,11 @@ from sandbox.crypto.certificates import (
     issue,
     new_tls_key_and_csr,
 )
-from sandbox.crypto.identity import Identity, PublicIdentity, Role
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, load_public
 from sandbox.crypto.trust import Trust
-from sandbox.errors import InputError
+from sandbox.errors import InputError, Unavailable
 from sandbox.privacy.policy import default_policy
-from sandbox.processes import Program, port_is_free, serve_command
+from sandbox.processes import HealthCheck, Program, port_is_free, serve_command
 
 CERTIFICATE_LIFETIME = timedelta(days=825)
 HOST = "127.0.0.1"
@@ -93,11 +93,30 @@ def programs(folder: Path) -> list[Program]:
         raise InputError("SB-1321", folder=str(folder))
     coordinator = load_coordinator(folder / "coordinator")
     found = [_program("coordinator", coordinator.name, folder / "coordinator", coordinator.listen)]
-    for node_folder in sorted((folder / "nodes").iterdir()):
-        if (node_folder / CONFIG_FILE).is_file():
-            node = load_node(node_folder)
-            found.append(_program("node", node.name, node_folder, node.listen))
+    for node_folder in _node_folders(folder):
+        node = load_node(node_folder)
+        found.append(_program("node", node.name, node_folder, node.listen))
     return found
+
+
+def health_check(folder: Path) -> HealthCheck:
+    """Return the check of the deployment in `folder`: its coordinator reaches every one of its nodes,
+    has read its catalogue, and a witness has confirmed its log."""
+    from sandbox.health import ask, lacking
+
+    profile = folder / "coordinator"
+    listen = load_coordinator(profile).listen
+    coordinator = load_public(profile)
+    nodes = [load_public(node) for node in _node_folders(folder)]
+    expected = {node.fingerprint: node.name for node in nodes}
+
+    def check() -> Unavailable | None:
+        try:
+            return lacking(ask(profile, listen, coordinator), expected)
+        except Unavailable as error:
+            return error
+
+    return check
 
 
 def free_ports(count: int, base_port: int | None = None) -> list[int]:
@@ -216,6 +235,10 @@ def _write_config(folder: Path, content: dict[str, object]) -> None:
     import tomlkit
 
     (folder / CONFIG_FILE).write_text(tomlkit.dumps(content), encoding="utf-8")
+
+
+def _node_folders(folder: Path) -> list[Path]:
+    return sorted(file.parent for file in (folder / "nodes").glob(f"*/{CONFIG_FILE}"))
 
 
 def _program(role: str, name: str, folder: Path, listen: str) -> Program:

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,9 @@ POLL_S = 0.05
 LOG_TAIL_LINES = 8
 # -P: a file in the working folder must not stand in for a library.
 SANDBOX = (sys.executable, "-P", "-m", "sandbox")
+
+HealthCheck = Callable[[], Unavailable | None]
+"""Says what ready processes still lack to serve together; None when they lack nothing."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +77,24 @@ class Processes:
     _running: list[_Running] = field(default_factory=list)
     _lock: IO[str] | None = None
 
-    def start(self, timeout_s: float = 30.0) -> None:
-        """Start all and return when each has said it is ready.
+    def start(self, timeout_s: float = 30.0, health: HealthCheck | None = None) -> None:
+        """Start all and return when each has said it is ready and `health` finds nothing lacking.
 
-        Raises Unavailable: SB-5001 it runs already, SB-5002 a port is taken, SB-5003 one died
-        (with its last lines), SB-5004 one was not ready in time. Nothing is left running then.
+        What a killed run left behind is stopped first. Raises Unavailable: SB-5001 it runs already,
+        SB-5002 a port is taken, SB-5003 one died (with its last lines), SB-5004 one was not ready in
+        time, or what `health` last found lacking. Nothing is left running then.
         """
         self._lock = _take_lock(self.folder)
         try:
+            _stop_orphans(self.folder)
             for program in self.programs:
                 _refuse_taken_port(program)
             self._running = [_spawn(program) for program in self.programs]
             self._write_state(ready=False)
-            self._await_ready(time.monotonic() + timeout_s, timeout_s)
+            end = time.monotonic() + timeout_s
+            self._await_ready(end, timeout_s)
+            if health is not None:
+                self._await_health(end, health)
             self._write_state(ready=True)
         except BaseException:
             self.stop()
@@ -137,20 +145,31 @@ class Processes:
         while missing := [each for each in self._running if not each.ready]:
             for each in missing:
                 each.ready = _says_ready(each)
-                status = each.process.poll()
-                if status is not None:
-                    raise Unavailable(
-                        "SB-5003",
-                        party=each.program.party,
-                        status=status,
-                        lines=last_lines(each.program, since=each.log_start),
-                    )
+            self._raise_if_dead()
             if time.monotonic() > end:
                 late = missing[0].program
                 raise Unavailable(
                     "SB-5004", party=late.party, seconds=int(timeout_s), log=str(late.log)
                 )
             time.sleep(POLL_S)
+
+    def _await_health(self, end: float, health: HealthCheck) -> None:
+        while lacking := health():
+            self._raise_if_dead()
+            if time.monotonic() > end:
+                raise lacking
+            time.sleep(POLL_S)
+
+    def _raise_if_dead(self) -> None:
+        for each in self._running:
+            status = each.process.poll()
+            if status is not None:
+                raise Unavailable(
+                    "SB-5003",
+                    party=each.program.party,
+                    status=status,
+                    lines=last_lines(each.program, since=each.log_start),
+                )
 
     def _write_state(self, ready: bool) -> None:
         processes = [
@@ -205,10 +224,9 @@ def stop_running(folder: Path, timeout_s: float = 20.0) -> bool:
 
     Raises Unavailable SB-5005 if it is still there after `timeout_s`.
     """
-    state = _left_state(folder)
     if not is_up(folder):
-        return _stop_orphans(folder, state)
-    supervisor = state.get("pid")
+        return _stop_orphans(folder)
+    supervisor = _left_state(folder).get("pid")
     if isinstance(supervisor, int):
         os.kill(supervisor, signal.SIGTERM)
     end = time.monotonic() + timeout_s
@@ -219,15 +237,22 @@ def stop_running(folder: Path, timeout_s: float = 20.0) -> bool:
     return True
 
 
-def _stop_orphans(folder: Path, state: dict[str, object]) -> bool:
-    processes = state.get("processes")
-    orphans = [
-        int(each["pid"])
-        for each in (processes if isinstance(processes, list) else [])
+def _stop_orphans(folder: Path, grace_s: float = 10.0) -> bool:
+    """Stop what a killed `up` left running; False if it left nothing."""
+    listed = _left_state(folder).get("processes")
+    orphans = {
+        int(each["pid"]): str(each["folder"])
+        for each in (listed if isinstance(listed, list) else [])
         if str(each["folder"]) in _command_of(int(each["pid"]))
-    ]
+    }
     for pid in orphans:
         os.kill(pid, signal.SIGTERM)
+    end = time.monotonic() + grace_s
+    for pid, own in orphans.items():
+        while own in _command_of(pid):
+            if time.monotonic() > end:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(POLL_S)
     (folder / STATE_FILE).unlink(missing_ok=True)
     return bool(orphans)
 

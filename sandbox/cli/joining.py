@@ -50,7 +50,7 @@ def join(token: str, profile: Path, listen: str = "", address: str = "") -> Publ
         raise TrustError("SB-1346")
     (profile / CA_CERTIFICATE).write_text(invited.authority, encoding="ascii")
     _write_config(profile, invited, listen)
-    Trust(profile).accept(coordinator)
+    _accept(profile, identity, coordinator)
     # Last: it marks the joining as done.
     (profile / "tls.crt").write_bytes(reply.certificate)
     return identity.public
@@ -65,6 +65,20 @@ def _own_identity(profile: Path, invited: Token) -> Identity:
     if (identity.public.role, identity.public.name) != (invited.role, invited.name):
         raise InputError("SB-1347", role=invited.role.value, name=invited.name)
     return identity
+
+
+def _accept(profile: Path, identity: Identity, coordinator: PublicIdentity) -> None:
+    """Keep the coordinator's identity where this role keeps whom it knows: a node, in its vault."""
+    if identity.public.role is not Role.NODE:
+        Trust(profile).accept(coordinator)
+        return
+    from nodes.vault import Vault
+
+    vault = Vault.open(profile, identity)
+    try:
+        vault.pin(coordinator)
+    finally:
+        vault.close()
 
 
 def _enrol(invited: Token, request: CertificateRequest, address: str) -> coordinator_pb2.EnrolReply:

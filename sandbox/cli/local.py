@@ -23,6 +23,7 @@ from sandbox.cli.terminal import (
     say,
     show_json,
     show_rows,
+    waiting,
 )
 from sandbox.errors import InputError, Unavailable
 from sandbox.messages import text
@@ -80,7 +81,7 @@ def up(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Run a deployment."""
-    from sandbox.local import programs
+    from sandbox.local import health_check, programs
     from sandbox.processes import Processes
 
     served = programs(folder)
@@ -89,9 +90,12 @@ def up(
         return
     with _stopped_by_signals(), Processes(folder, served) as processes:
         try:
-            processes.start(timeout_s)
+            with waiting("local.starting"):
+                processes.start(timeout_s, health_check(folder))
+            if _is_live(format):
+                _watch_live(processes)
             _show_processes(format, folder)
-            _watch(processes, format)
+            _watch(processes)
         except _Stop:
             remark("local.stopping")
             processes.stop()
@@ -210,15 +214,18 @@ def _show_processes(format: Format, folder: Path) -> None:
         say("local.nothing_runs")
         return
     show_rows(format, "processes", state["processes"], ("role", "name", "pid", "port"))
-    say("local.started" if state["ready"] else "local.starting", folder=folder)
+    say("local.started" if state["ready"] else "local.starting")
+    if sum(process["role"] == "node" for process in state["processes"]) == 1:
+        say("local.alone")
     sys.stdout.flush()
 
 
-def _watch(processes: Processes, format: Format) -> None:
-    """Show the state until a signal stops it, or until no process is left."""
-    if sys.stdout.isatty() and format is Format.TABLE:
-        _watch_live(processes)
-        return
+def _is_live(format: Format) -> bool:
+    return sys.stdout.isatty() and format is Format.TABLE
+
+
+def _watch(processes: Processes) -> None:
+    """Tell of deaths until a signal stops it, or until no process is left."""
     told: set[str] = set()
     while len(told) < len(processes.programs):
         for program, code in processes.deaths():
@@ -230,8 +237,10 @@ def _watch(processes: Processes, format: Format) -> None:
 
 
 def _watch_live(processes: Processes) -> None:
+    """Show the state in one view until a signal stops it, or until no process is left."""
     from rich.live import Live
 
+    say("local.started")
     with Live(_table(processes), console=console(), auto_refresh=False, transient=True) as live:
         told: set[str] = set()
         while len(told) < len(processes.programs):

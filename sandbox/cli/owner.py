@@ -84,22 +84,30 @@ def _identity_of(folder: Path, fingerprint: str) -> PublicIdentity:
 def _known_to_coordinator(folder: Path) -> list[PublicIdentity]:
     import grpc
 
-    from sandbox.config import load_node
     from sandbox.rpc import common_pb2, coordinator_pb2_grpc
     from sandbox.rpc.channels import open_blocking_channel
     from sandbox.rpc.problems import error_of_call
 
-    config = load_node(folder)
-    with opened(folder) as vault:
-        coordinator = vault.pins().get(config.coordinator_fingerprint)
-    name = coordinator.name if coordinator else "coordinator"
-    with open_blocking_channel(folder, config.coordinator, f"coordinator-{name}") as channel:
+    address, coordinator = coordinator_of(folder)
+    with open_blocking_channel(folder, address, f"coordinator-{coordinator.name}") as channel:
         stub = coordinator_pb2_grpc.CoordinatorStub(channel)
         try:
             known: Any = stub.Catalogue(common_pb2.Empty(), timeout=5.0)
         except grpc.RpcError as error:
-            raise error_of_call(error, "coordinator") from None
+            raise error_of_call(error, f"coordinator {address}") from None
     return [PublicIdentity.from_document(json.loads(each)) for each in known.identities]
+
+
+def coordinator_of(folder: Path) -> tuple[str, PublicIdentity]:
+    """Return address and identity of a node's coordinator; raises InputError SB-3113 if unpinned."""
+    from sandbox.config import load_node
+
+    config = load_node(folder)
+    with opened(folder) as vault:
+        coordinator = vault.pins().get(config.coordinator_fingerprint)
+    if coordinator is None:
+        raise InputError("SB-3113", fingerprint=config.coordinator_fingerprint)
+    return config.coordinator, coordinator
 
 
 # Datasets
