@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sandbox.cli.profile import coordinator_of
 from sandbox.errors import SandboxError
 from sandbox.messages import text
 
 if TYPE_CHECKING:
     from sandbox.crypto.identity import PublicIdentity
+    from sandbox.health import NodeHealth
 
 PEER_TIMEOUT_S = 5.0
 EXPIRES_SOON = timedelta(days=30)
@@ -39,9 +41,10 @@ PACKAGES = (
 
 
 class State(StrEnum):
-    """How a check ended."""
+    """How a check ended. ATTENTION: it works, and will not for ever."""
 
     OK = "ok"
+    ATTENTION = "attention"
     FAILED = "failed"
     SKIPPED = "skipped"
 
@@ -117,17 +120,17 @@ def _party(folder: Path) -> Iterator[Check]:
         from sandbox.config import load_coordinator
 
         yield _served(folder, load_coordinator(folder).listen)
-    elif role == "node":
+        return
+    if role == "node":
         from sandbox.config import load_node
 
-        node = load_node(folder)
-        yield _served(folder, node.listen)
-        yield from _peers(folder, node.coordinator, node.coordinator_fingerprint)
-    else:
-        from sandbox.config import load_researcher
-
-        client = load_researcher(folder)
-        yield from _peers(folder, client.coordinator, client.coordinator_fingerprint)
+        yield _served(folder, load_node(folder).listen)
+    try:
+        address, coordinator = coordinator_of(folder)
+    except SandboxError as error:
+        yield Check("peer", State.FAILED, error.sentence, error.cure)
+        return
+    yield from _peers(folder, address, coordinator)
 
 
 def _certificate(folder: Path) -> Check:
@@ -143,7 +146,7 @@ def _certificate(folder: Path) -> Check:
         return Check("certificate", State.FAILED, str(error), text("doctor.cure_certificate"))
     found = text("doctor.certificate", name=peer.name, date=peer.not_after.date())
     if peer.not_after - datetime.now(UTC) < EXPIRES_SOON:
-        return Check("certificate", State.FAILED, found, text("doctor.cure_certificate"))
+        return Check("certificate", State.ATTENTION, found, text("doctor.cure_certificate"))
     return Check("certificate", State.OK, found)
 
 
@@ -192,52 +195,47 @@ def _who_answers(folder: Path, listen: str) -> tuple[str, bool]:
     return found, peer.fingerprint == load_public(folder).fingerprint
 
 
-def _peers(folder: Path, address: str, fingerprint: str) -> Iterator[Check]:
+def _peers(folder: Path, address: str, coordinator: PublicIdentity) -> Iterator[Check]:
     """Ask the coordinator, and by it every node: reachable, which version, how far the clocks are."""
+    import time
+
+    from sandbox.health import ask
+
+    party = f"coordinator {coordinator.name} {address}"
+    began = time.time()
     try:
-        status = _status(folder, address, fingerprint)
+        health = ask(folder, address, coordinator)
     except SandboxError as error:
-        yield Check("peer", State.FAILED, error.sentence, error.cure)
+        cure = text("doctor.cure_unreachable", party=party)
+        yield Check("peer", State.FAILED, error.sentence, cure)
         return
-    yield _version(f"coordinator {address}", status.version)
-    for node in status.nodes:
-        yield from _node(node)
+    yield _version(party, health.version)
+    here_ms = (began + time.time()) / 2 * 1000
+    skew_ms = round(health.time_ms - here_ms)
+    yield _clock(text("doctor.own_skew", ms=skew_ms), skew_ms)
+    for node in health.nodes:
+        yield from _node(node, alone=len(health.nodes) == 1)
 
 
-def _status(folder: Path, address: str, fingerprint: str) -> Any:
-    import grpc
-
-    from sandbox.crypto.trust import Trust
-    from sandbox.errors import TrustError
-    from sandbox.rpc import common_pb2, coordinator_pb2_grpc
-    from sandbox.rpc.channels import open_blocking_channel
-    from sandbox.rpc.problems import error_of_call
-
-    coordinator = Trust(folder).identities().get(fingerprint)
-    name = coordinator.name if coordinator else "coordinator"
-    with open_blocking_channel(folder, address, f"coordinator-{name}") as channel:
-        stub = coordinator_pb2_grpc.CoordinatorStub(channel)
-        try:
-            status = stub.Status(common_pb2.Empty(), timeout=PEER_TIMEOUT_S, wait_for_ready=False)
-        except grpc.RpcError as error:
-            raise error_of_call(error, f"coordinator {address}") from None
-    if _fingerprint(status.identity) != fingerprint:
-        raise TrustError("SB-1346")
-    return status
-
-
-def _node(node: Any) -> Iterator[Check]:
-    name = f"node {_name(node.identity)} {node.address}"
+def _node(node: NodeHealth, *, alone: bool) -> Iterator[Check]:
+    name = f"node {node.identity.name} {node.address}"
     if not node.reachable:
         found = text("doctor.unreachable", party=name)
         yield Check("peer", State.FAILED, found, text("doctor.cure_unreachable", party=name))
         return
-    yield _version(name, node.version)
-    skew = text("doctor.skew", party=name, ms=node.clock_skew_ms)
-    if abs(node.clock_skew_ms) > SKEW_ALLOWED_MS:
-        yield Check("clock", State.FAILED, skew, text("doctor.cure_clock"))
+    if node.confirmed or alone:
+        yield Check("peer", State.OK, text("doctor.confirmed", party=name))
     else:
-        yield Check("clock", State.OK, skew)
+        found = text("doctor.unconfirmed", party=name)
+        yield Check("peer", State.FAILED, found, text("doctor.cure_unconfirmed"))
+    yield _version(name, node.version)
+    yield _clock(text("doctor.skew", party=name, ms=node.skew_ms), node.skew_ms)
+
+
+def _clock(found: str, skew_ms: int) -> Check:
+    if abs(skew_ms) > SKEW_ALLOWED_MS:
+        return Check("clock", State.FAILED, found, text("doctor.cure_clock"))
+    return Check("clock", State.OK, found)
 
 
 def _version(party: str, version: str) -> Check:
@@ -247,20 +245,4 @@ def _version(party: str, version: str) -> Check:
     if version == __version__:
         return Check("version", State.OK, found)
     cure = text("doctor.cure_version", party=party, version=__version__)
-    return Check("version", State.FAILED, found, cure)
-
-
-def _fingerprint(identity: bytes) -> str:
-    return _public(identity).fingerprint
-
-
-def _name(identity: bytes) -> str:
-    return _public(identity).name
-
-
-def _public(identity: bytes) -> PublicIdentity:
-    import json
-
-    from sandbox.crypto.identity import PublicIdentity
-
-    return PublicIdentity.from_document(json.loads(identity))
+    return Check("version", State.ATTENTION, found, cure)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nodes.vault import Vault
+from sandbox.cli.profile import coordinator_of
 from sandbox.crypto.identity import Identity, PublicIdentity, Role
 from sandbox.errors import InputError
 from sandbox.messages import text
@@ -96,18 +97,6 @@ def _known_to_coordinator(folder: Path) -> list[PublicIdentity]:
         except grpc.RpcError as error:
             raise error_of_call(error, f"coordinator {address}") from None
     return [PublicIdentity.from_document(json.loads(each)) for each in known.identities]
-
-
-def coordinator_of(folder: Path) -> tuple[str, PublicIdentity]:
-    """Return address and identity of a node's coordinator; raises InputError SB-3113 if unpinned."""
-    from sandbox.config import load_node
-
-    config = load_node(folder)
-    with opened(folder) as vault:
-        coordinator = vault.pins().get(config.coordinator_fingerprint)
-    if coordinator is None:
-        raise InputError("SB-3113", fingerprint=config.coordinator_fingerprint)
-    return config.coordinator, coordinator
 
 
 # Datasets

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sandbox.errors import InputError
 from sandbox.messages import text
+
+if TYPE_CHECKING:
+    from sandbox.crypto.identity import PublicIdentity
 
 ProfileOption = Annotated[
     Path | None,
@@ -34,6 +37,31 @@ def coordinator_folder(profile: Path | None) -> Path:
 def party_folder(profile: Path | None) -> Path:
     """Return the folder of exactly one party; raises InputError SB-1310, SB-1311."""
     return _folder(profile, "")
+
+
+def coordinator_of(folder: Path) -> tuple[str, PublicIdentity]:
+    """Return address and identity of the coordinator of a node, a researcher or a supervisor.
+
+    Raises InputError SB-3113 if the party does not accept the identity that its configuration names.
+    """
+    from sandbox.config import load_node, load_researcher
+    from sandbox.crypto.identity import Role, load_public
+    from sandbox.crypto.trust import Trust
+
+    if load_public(folder).role is Role.NODE:
+        from sandbox.cli.owner import opened
+
+        node = load_node(folder)
+        with opened(folder) as vault:
+            known = vault.pins().get(node.coordinator_fingerprint)
+        address, fingerprint = node.coordinator, node.coordinator_fingerprint
+    else:
+        client = load_researcher(folder)
+        known = Trust(folder).identities().get(client.coordinator_fingerprint)
+        address, fingerprint = client.coordinator, client.coordinator_fingerprint
+    if known is None:
+        raise InputError("SB-3113", fingerprint=fingerprint)
+    return address, known
 
 
 def _folder(profile: Path | None, part: str) -> Path:
