@@ -1,0 +1,88 @@
+"""The smallest changes that would let a statement pass: each makes it pass, none is idle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from sandbox.catalog import Table
+from sandbox.errors import InputError
+from sandbox.grants import Asked, Grant, grants
+from sandbox.privacy.policy import Policy, check
+from sandbox.sql.plan import plan
+from sandbox.sql.request import request
+from tests.client.tables import MACHINES_TABLE, MEMBERS, NAMES, TABLES
+
+WHO = "fs1-researcher"
+OPEN = Policy(researchers=(WHO,))
+COUNT = "SELECT COUNT(*) FROM machines"
+
+
+def asked(epsilon: str | None = None) -> Asked:
+    return Asked(WHO, "maintenance", None if epsilon is None else Decimal(epsilon), None)
+
+
+def needed(statement: str, *policies: Policy, table: Table = MACHINES_TABLE) -> list[Grant]:
+    by_member = dict(zip(MEMBERS, policies, strict=False))
+    return grants(statement, {"machines": table}, by_member, NAMES, asked())
+
+
+def test_what_passes_needs_no_grant() -> None:
+    assert needed(COUNT, OPEN, OPEN, OPEN) == []
+
+
+def test_each_provider_is_told_its_own_change() -> None:
+    closed = replace(OPEN, researchers=())
+    wrong_purpose = replace(OPEN, purposes=("billing",))
+    found = needed(COUNT, OPEN, closed, wrong_purpose)
+    assert [(g.provider, g.document, g.rule) for g in found] == [
+        ("b", "policy", "researchers"),
+        ("c", "policy", "purposes"),
+    ]
+
+
+def test_following_the_policy_grants_makes_it_pass() -> None:
+    policy = Policy(operations=("sum",), allowed_columns=("torque_nm",))
+    found = needed("SELECT AVG(torque_nm) FROM machines", policy)
+    assert {g.rule for g in found} == {"researchers", "operations"}
+    followed = replace(policy, researchers=(WHO,), operations=("sum", "avg"))
+    planned = plan("SELECT AVG(torque_nm) FROM machines", TABLES)
+    now = datetime.now(UTC)
+    card = MACHINES_TABLE.card
+    check(followed, request(planned, card, WHO, "", Decimal(1), Decimal(0), now), "a")
+
+
+def test_a_missing_bound_is_a_change_of_the_card_at_every_provider() -> None:
+    columns = tuple(
+        replace(c, lower=None, upper=None) if c.name == "torque_nm" else c
+        for c in MACHINES_TABLE.card.columns
+    )
+    bare = replace(MACHINES_TABLE, card=replace(MACHINES_TABLE.card, columns=columns))
+    found = needed("SELECT SUM(torque_nm) FROM machines", OPEN, OPEN, OPEN, table=bare)
+    assert [(g.provider, g.document, g.rule) for g in found] == [
+        (name, "card", "columns.torque_nm.lower, upper") for name in "abc"
+    ]
+
+
+def test_a_missing_domain_is_a_change_of_the_card() -> None:
+    columns = tuple(
+        replace(c, domain=()) if c.name == "product_type" else c
+        for c in MACHINES_TABLE.card.columns
+    )
+    bare = replace(MACHINES_TABLE, card=replace(MACHINES_TABLE.card, columns=columns))
+    statement = "SELECT product_type, COUNT(*) FROM machines GROUP BY product_type"
+    found = needed(statement, OPEN, table=bare)
+    assert {g.rule for g in found} == {"columns.product_type.domain"}
+
+
+def test_an_unknown_column_is_no_grant_but_an_error() -> None:
+    with pytest.raises(InputError, match="SB-1005"):
+        needed("SELECT SUM(torq) FROM machines", OPEN)
+
+
+def test_a_stated_epsilon_is_held_against_the_policy() -> None:
+    found = grants(COUNT, TABLES, {MEMBERS[0]: OPEN}, NAMES, asked("5"))
+    assert [(g.rule, g.after) for g in found] == [("job.epsilon_max", "5")]

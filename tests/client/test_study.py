@@ -1,0 +1,53 @@
+"""Studies: statements from a file, epsilon split over them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from sandbox.errors import InputError, Refusal
+from sandbox.sql.plan import plan
+from sandbox.study import plan_study, read_study
+from tests.client.tables import TABLES
+
+DELTA = Decimal("0.000001")
+COUNT = plan("SELECT COUNT(*) AS n FROM machines", TABLES)
+MEAN = plan("SELECT AVG(torque_nm) AS torque FROM machines", TABLES)
+
+
+def test_a_study_is_split_at_semicolons_outside_of_texts_and_comments() -> None:
+    found = read_study("-- error: 2%\nSELECT 1;\n-- a; comment\nSELECT ';' ;\n\n-- the end\n")
+    assert [(s.sql, s.error) for s in found] == [
+        ("SELECT 1", "2%"),
+        ("-- a; comment\nSELECT ';'", None),
+    ]
+
+
+@pytest.mark.parametrize("written", ["", " ; ;\n", "-- nothing", "SELECT 'unclosed"])
+def test_a_study_without_statements_is_refused(written: str) -> None:
+    with pytest.raises(InputError, match="SB-3134"):
+        read_study(written)
+
+
+def test_a_wanted_error_is_paid_first_and_the_rest_is_shared() -> None:
+    study = plan_study(
+        [(COUNT, "n=30"), (MEAN, None), (MEAN, None)], Decimal(2), DELTA, Decimal("0.01"), 1, []
+    )
+    first, second, third = study.explanations
+    assert first.outputs[0].error <= 30
+    assert second.epsilon == third.epsilon > first.epsilon
+    assert study.needed <= 2
+
+
+def test_errors_that_need_more_than_the_study_has_are_refused() -> None:
+    with pytest.raises(Refusal, match=r"SB-2213|SB-2215"):
+        plan_study([(COUNT, "n=5"), (COUNT, "n=5")], Decimal(1), DELTA, Decimal("0.01"), 1, [])
+
+
+def test_a_study_is_a_document_and_a_text() -> None:
+    study = plan_study([(COUNT, "n=30"), (MEAN, None)], Decimal(1), DELTA, Decimal("0.01"), 1, [])
+    document = study.to_document()
+    assert Decimal(document["needed"]) + Decimal(document["remaining"]) == 1
+    assert [s["statement"] for s in document["statements"]] == [COUNT.statement, MEAN.statement]
+    assert COUNT.statement in str(study)
