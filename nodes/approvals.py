@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from nodes.journal import EntryKind
 from nodes.vault import Task, TaskState, Vault
+from sandbox.audit.journal import EntryKind
 from sandbox.errors import InputError, Refusal
 
 

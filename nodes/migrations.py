@@ -1,16 +1,11 @@
-"""The vault's schema as numbered steps; each runs once, in one transaction.
-
-A step that has been released is never edited: a change is a new step. A file of a newer version is
-refused, since an older program would not know what it must keep.
-"""
+"""The vault's schema, step by step (sandbox/database.py)."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from sandbox.audit.journal import LOG_TABLES
+from sandbox.database import Step
 
-from sandbox.errors import StateError
-
-STEPS: tuple[tuple[str, ...], ...] = (
+STEPS: tuple[Step, ...] = (
     (
         """CREATE TABLE pins (
             fingerprint TEXT PRIMARY KEY,
@@ -94,44 +89,6 @@ STEPS: tuple[tuple[str, ...], ...] = (
             state TEXT NOT NULL,
             link BLOB NOT NULL,
             UNIQUE (budget_group, researcher, job))""",
-        """CREATE TABLE entries (
-            sequence INTEGER PRIMARY KEY,
-            kind TEXT NOT NULL,
-            time INTEGER NOT NULL,
-            nonce BLOB NOT NULL,
-            digest TEXT NOT NULL,
-            leaf BLOB NOT NULL,
-            job TEXT,
-            body BLOB NOT NULL)""",
-        "CREATE INDEX entries_by_job ON entries(job)",
-        "CREATE TABLE heads (size INTEGER PRIMARY KEY, document BLOB NOT NULL)",
-        # The newest head of each log that this node witnesses.
-        "CREATE TABLE peer_heads (log TEXT PRIMARY KEY, document BLOB NOT NULL)",
-        # What each witness has acknowledged of this log.
-        """CREATE TABLE witnesses (
-            witness TEXT PRIMARY KEY,
-            size INTEGER NOT NULL,
-            document BLOB NOT NULL)""",
-        """CREATE TABLE starts (
-            start INTEGER PRIMARY KEY,
-            began INTEGER NOT NULL,
-            confirmed TEXT)""",
+        *LOG_TABLES,
     ),
 )
-
-
-def migrate(connection: Connection) -> None:
-    """Bring the schema to the newest version; runs inside the caller's transaction.
-
-    Raises StateError SB-6001 for a file of a newer version.
-    """
-    connection.exec_driver_sql(
-        "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"
-    )
-    version = connection.exec_driver_sql("SELECT MAX(version) FROM schema_version").scalar() or 0
-    if version > len(STEPS):
-        raise StateError("SB-6001", found=version, newest=len(STEPS))
-    for number, step in enumerate(STEPS[version:], start=version + 1):
-        for statement in step:
-            connection.exec_driver_sql(statement)
-        connection.exec_driver_sql("INSERT INTO schema_version VALUES (?)", (number,))

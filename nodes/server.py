@@ -172,6 +172,7 @@ async def _serve(profile: Path, sampler: Sampler) -> int:
     identity = Identity.load(profile)
     vault = Vault.open(profile, identity)
     async with Workers(profile, Limits.of(config)) as workers:
+        witnessing = Witnessing(identity, vault, config.coordinator_fingerprint)
         tasks = Tasks(identity, config, vault, workers, sampler)
         guard = Guard(
             config.name,
@@ -181,8 +182,7 @@ async def _serve(profile: Path, sampler: Sampler) -> int:
         )
         server = new_server((guard,))
         node_pb2_grpc.add_NodeServicer_to_server(
-            NodeService(config.name, tasks, Witnessing(identity, vault), Budgets(identity, vault)),
-            server,
+            NodeService(config.name, tasks, witnessing, Budgets(identity, vault)), server
         )
         port = server.add_secure_port(config.listen, server_credentials(profile))
         await server.start()

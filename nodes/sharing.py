@@ -14,7 +14,7 @@ from nodes.ledger import exact_loss
 from nodes.registry import Dataset, Registry
 from nodes.sources import Source, ViewSource, quoted
 from nodes.workers import FragmentRequest, Workers
-from sandbox.audit.receipt import Release
+from sandbox.audit.statements import Release
 from sandbox.crypto.identity import Identity, Signed
 from sandbox.crypto.masks import add_modulo, pairwise_masks
 from sandbox.crypto.rings import Ring, Slots, frame, ring_named

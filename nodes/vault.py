@@ -20,10 +20,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from nodes import ledger
-from nodes.database import Database
-from nodes.journal import EntryKind, Journal
 from nodes.ledger import Demand, exact_loss
+from nodes.migrations import STEPS
+from sandbox.audit.journal import EntryKind, Journal, Ledger
 from sandbox.crypto.identity import Identity, PublicIdentity, Signed, canonical, parse
+from sandbox.database import Database
 from sandbox.errors import InputError, ProtocolError, SandboxError, TrustError
 from sandbox.privacy.accounting import Charge
 from sandbox.privacy.budget import Spent
@@ -86,9 +87,10 @@ class Vault:
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         crash_at: Callable[[str], None] | None = None,
     ) -> None:
-        self.database = Database(file, crash_at) if crash_at else Database(file)
+        self.database = Database(file, STEPS, crash_at) if crash_at else Database(file, STEPS)
         self.clock = clock
-        self.log = Journal(self.database, identity, clock)
+        spends = Ledger(ledger.ledger_digest, ledger.check_ledger)
+        self.log = Journal(self.database, identity, clock, spends)
 
     @classmethod
     def open(cls, profile: Path, identity: Identity) -> Vault:

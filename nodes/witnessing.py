@@ -1,4 +1,4 @@
-"""A node as prover of its own log and witness of its peers' logs.
+"""A node as prover of its own log and witness of others' logs.
 
 Heads are cosigned only if they extend what was seen before. A node that starts releases nothing until
 a pinned witness has told it, over a fresh nonce, the newest head it knows: a restored backup would
@@ -7,57 +7,49 @@ otherwise draw noise a second time for what it has already released.
 
 from __future__ import annotations
 
-import json
-import secrets
+import logging
 from collections.abc import Sequence
 
 from nodes.vault import Vault
 from sandbox.audit.log import Head
-from sandbox.audit.receipt import HEAD, Witness
-from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, verify
-from sandbox.errors import TrustError
-from sandbox.jobs import Fingerprint, Hex16, SignedBody, read_document
+from sandbox.audit.statements import LAST_HEAD, LastHead, Witness
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, parse
+from sandbox.errors import StateError, TrustError
 from sandbox.rpc import node_pb2
 from sandbox.rpc.documents import from_message, to_message
 
-LAST_HEAD_KIND = "last-head"
-
-
-class LastHead(SignedBody):
-    """A witness's answer: the newest head it holds of `log` (a signed document), or None."""
-
-    log: Fingerprint
-    nonce: Hex16
-    head: dict[str, str] | None
+log = logging.getLogger("sandbox.node")
 
 
 class Witnessing:
-    """Proofs of this node's log, and what it knows of others'."""
+    """Proofs of this node's log, and what it knows of others'. Begins a run of the node.
 
-    def __init__(self, identity: Identity, vault: Vault) -> None:
+    coordinator: the identity of this node's coordinator, whose log it witnesses too.
+    """
+
+    def __init__(self, identity: Identity, vault: Vault, coordinator: str) -> None:
         self._identity = identity
         self._log = vault.log
         self._vault = vault
-        self._nonce = secrets.token_bytes(16)
+        self._coordinator = coordinator
+        self._log.check()
         self._log.start()
 
     @property
     def nonce(self) -> bytes | None:
         """The nonce over which witnesses must answer; None once this run is confirmed."""
-        return None if self._log.confirmed() else self._nonce
+        return None if self._log.confirmed() else self._log.nonce
 
     def evidence(self, digest: str, since: Sequence[int]) -> node_pb2.EvidenceReply:
         """Return a job's entries, proved against the newest head, and growth since earlier sizes."""
-        entries = self._log.entries(self._vault.task(digest).job)
-        signed = self._log.head()
-        size = _head(signed).size
-        reply = node_pb2.EvidenceReply(head=to_message(signed))
-        for logged in entries:
-            proof = self._log.inclusion(logged.entry.sequence, size)
+        evidence = self._log.evidence(self._vault.task(digest).job)
+        size = _head(evidence.head).size
+        reply = node_pb2.EvidenceReply(head=to_message(evidence.head))
+        for logged in evidence.entries:
             reply.entries.add(
                 entry=canonical(logged.entry.to_document()),
                 body=canonical(logged.body),
-                inclusion=node_pb2.Proof(hashes=proof),
+                inclusion=node_pb2.Proof(hashes=logged.proof),
             )
         for first in since:
             if first <= size:
@@ -65,9 +57,17 @@ class Witnessing:
         return reply
 
     def witness(self, request: node_pb2.WitnessRequest) -> node_pb2.WitnessReply:
-        """Cosign a pinned peer's head if it extends the one seen last; else say which size that was."""
+        """Cosign a head if it extends the one seen last; else say which size that was.
+
+        Its owner is a node that this node's owner pinned, or the node's own coordinator.
+        """
         signed = from_message(request.head)
-        peer = self._peer(signed.signer)
+        if signed.signer == self._coordinator:
+            peer = PublicIdentity.from_document(parse(request.identity))
+            if peer.fingerprint != self._coordinator:
+                raise TrustError("SB-3119")
+        else:
+            peer = self._peer(signed.signer)
         known = self._log.peer_head(peer.fingerprint)
         size = 0 if known is None else _head(known).size
         if size != request.since:
@@ -77,38 +77,27 @@ class Witnessing:
         return node_pb2.WitnessReply(cosignature=to_message(statement.sign(self._identity)))
 
     def last_head(self, log: str, nonce: bytes) -> Signed:
-        """Tell a restarted peer what this node last saw of its log."""
+        """Tell a restarted party what this node last saw of its log."""
         known = self._log.peer_head(log)
         head = None if known is None else known.to_document()
-        body = LastHead(log=log, nonce=nonce.hex(), head=head)
-        return self._identity.sign(LAST_HEAD_KIND, body.body())
+        return LastHead(log=log, nonce=nonce.hex(), head=head).sign(self._identity)
 
     def confirm(self, answers: Sequence[Signed]) -> bool:
         """Take cosignatures of this log and, after a start, what witnesses know of it.
 
         Returns whether shares may leave now. Raises StateError SB-6022 if this log is an old copy.
         """
-        for signed in answers:
-            witness = self._peer(signed.signer)
-            if signed.kind == LAST_HEAD_KIND:
-                self._take_last_head(signed, witness)
-            else:
-                statement = Witness.read(signed, witness)
-                if statement.log == self._identity.public.fingerprint:
-                    self._log.acknowledged(witness.fingerprint, statement.size, signed)
+        pairs = [(signed, self._peer(signed.signer)) for signed in answers]
+        last_heads = [pair for pair in pairs if pair[0].kind == LAST_HEAD]
+        try:
+            self._log.take_last_heads(last_heads)
+        except StateError as error:
+            log.error("%s %s", error.code, error.sentence)
+            raise
+        for signed, witness in pairs:
+            if signed.kind != LAST_HEAD:
+                self._log.acknowledge(signed, witness)
         return self._log.confirmed()
-
-    def _take_last_head(self, signed: Signed, witness: PublicIdentity) -> None:
-        body = verify(signed, witness, LAST_HEAD_KIND)
-        answer = read_document(LastHead, signed, body)
-        own = self._identity.public
-        if answer.nonce != self._nonce.hex() or answer.log != own.fingerprint:
-            raise TrustError("SB-3240", name=witness.name)
-        known: Head | None = None
-        if answer.head is not None:
-            head = Signed.from_document(answer.head)
-            known = Head.from_document(verify(head, own, HEAD))
-        self._log.own_head_confirmed(witness.fingerprint, known)
 
     def _peer(self, fingerprint: str) -> PublicIdentity:
         peer = self._vault.pins().get(fingerprint)
@@ -118,4 +107,4 @@ class Witnessing:
 
 
 def _head(signed: Signed) -> Head:
-    return Head.from_document(json.loads(signed.body))
+    return Head.from_document(parse(signed.body))

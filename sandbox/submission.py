@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
-from sandbox.audit.receipt import Opening, Receipt, Release
+from sandbox.audit.receipt import Receipt
+from sandbox.audit.statements import Opening, Release
 from sandbox.crypto.he import ResultKey
 from sandbox.crypto.identity import Identity, PublicIdentity, verify
 from sandbox.crypto.rings import SEED_BYTES, choose_ring, ring_named
@@ -56,10 +57,12 @@ class Draft:
 
 @dataclass(frozen=True)
 class Opened:
-    """An opened job: the answer, and the receipt completed by the researcher's signature."""
+    """An opened job: the answer, the receipt completed by the researcher's signature, and the
+    noised integers that both are about."""
 
     answer: Answer
     receipt: Receipt
+    noised: tuple[int, ...]
 
 
 def noise_of(plan: Plan, terms: Terms) -> NoisePlan:
@@ -145,7 +148,7 @@ def open_job(
         sum=hashlib.sha256(summed).hexdigest(),
         result=hashlib.sha256(json.dumps(values).encode()).hexdigest(),
     )
-    return Opened(result, replace(receipt, opening=opening.sign(researcher)))
+    return Opened(result, replace(receipt, opening=opening.sign(researcher)), tuple(values))
 
 
 def _roster(receipt: Receipt, trusted: Mapping[str, PublicIdentity]) -> Roster:

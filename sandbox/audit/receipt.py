@@ -1,135 +1,35 @@
 """The receipt of one job: signed evidence that anyone can check with nothing but public keys.
 
-It holds what the parties signed (job, roster, releases, sum, opening), each node's log entries of
-the job with proofs that a head of its log contains them, and the signatures of witnesses under
-that head. It shows who asked what, under which noise and for which loss, that the sum is over
-exactly the signed roster, and that every node's log has kept it. It holds no result: only its
-digest.
+It holds what the parties signed (job, roster, releases, sum, opening), the log entries of the job
+at each node and at the coordinator with proofs that a head of that log contains them, and the
+signatures of witnesses under that head. It shows who asked what, under which noise and for which
+loss, that the sum is over exactly the signed roster, and that every log has kept it. It holds no result:
+only its digest.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-
-from sandbox.audit.log import Entry, Head, verify_inclusion
-from sandbox.crypto.identity import (
-    Document,
-    Identity,
-    PublicIdentity,
-    Role,
-    Signed,
-    canonical,
-    verify,
-)
+from sandbox.audit.evidence import LogEvidence
+from sandbox.audit.log import Head
+from sandbox.audit.statements import HEAD, JOB, ROSTER, Opening, Release, Sum, Witness
+from sandbox.crypto.identity import Document, PublicIdentity, Role, Signed, verify
 from sandbox.errors import InputError, SandboxError, TrustError
 from sandbox.messages import text
 
 SCHEMA_VERSION = 1
-JOB, ROSTER, HEAD = "job", "roster", "head"
-
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Exact = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+|/[0-9]+)?$", max_length=200)]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
-
-class Statement(BaseModel):
-    """What a party signs about a job: known fields only, immutable. `KIND` is its document kind."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    version: Literal[1] = 1
-
-    def sign(self, identity: Identity) -> Signed:
-        """Return the statement signed by `identity`."""
-        return identity.sign(_KINDS[type(self)], self.model_dump(mode="json"))
-
-    @classmethod
-    def read(cls, signed: Signed, by: PublicIdentity) -> Self:
-        """Return what `by` signed; raises TrustError if it is not such a statement of his."""
-        body = verify(signed, by, _KINDS[cls])
-        try:
-            return cls.model_validate(body)
-        except ValidationError as error:
-            field = ".".join(str(part) for part in error.errors()[0]["loc"])
-            raise TrustError("SB-3220", kind=signed.kind, field=field) from None
-
-
-class Release(Statement):
-    """A node: this share left, under this noise, for this loss.
-
-    job, roster: digests of the signed documents. share: digest of the encrypted share. scales:
-    sigma (or b) of each measure in ring units, exact. loss: what the budgets were charged, exact.
-    protected: False only where the noise was not drawn from a protecting sampler.
-    """
-
-    job: Digest
-    roster: Digest
-    attempt: Annotated[int, Field(ge=1)]
-    share: Digest
-    ring: Label
-    mechanism: Label
-    scales: list[Exact]
-    loss: Exact
-    minimum_group_size: Annotated[int, Field(ge=0)]
-    protected: bool
-
-
-class Sum(Statement):
-    """The coordinator: this encrypted sum is over these shares (node -> digest of its share)."""
-
-    job: Digest
-    roster: Digest
-    shares: dict[str, Digest]
-    sum: Digest
-
-
-class Opening(Statement):
-    """The researcher: opening this sum, I read the result with this digest."""
-
-    job: Digest
-    sum: Digest
-    result: Digest
-
-
-class Witness(Statement):
-    """A party that keeps heads of others' logs: this head extends every earlier one I have seen."""
-
-    head: Digest
-    log: str
-    size: Annotated[int, Field(ge=0)]
-
-
-_KINDS: dict[type[Statement], str] = {
-    Release: "release",
-    Sum: "sum",
-    Opening: "opening",
-    Witness: "witness",
-}
-
-
-@dataclass(frozen=True)
-class LoggedEntry:
-    """An entry of a node's log, what it records, and the proof that the head's tree contains it."""
-
-    entry: Entry
-    body: Document
-    proof: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
 class NodeEvidence:
-    """What one node of the roster gave: its release, its log entries, its head and who saw it."""
+    """What one node of the roster gave: its release and what its log says of the job."""
 
     release: Signed
-    entries: tuple[LoggedEntry, ...]
-    head: Signed
-    witnesses: tuple[Signed, ...]
+    log: LogEvidence
 
 
 @dataclass(frozen=True)
@@ -140,8 +40,17 @@ class Receipt:
     roster: tuple[Signed, ...]
     nodes: tuple[NodeEvidence, ...]
     sum: Signed
+    coordinator: LogEvidence
     opening: Signed | None
     identities: tuple[PublicIdentity, ...]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The names of the job's members that are not in its roster, as the receipt has them."""
+        names = {person.fingerprint: person.name for person in self.identities}
+        members = json.loads(self.job.body).get("members", [])
+        there = {signed.signer for signed in self.roster}
+        return tuple(names.get(one, one) for one in members if one not in there)
 
     def to_json(self) -> str:
         """Return it as the text of a receipt file."""
@@ -150,8 +59,12 @@ class Receipt:
             "kind": "receipt",
             "job": self.job.to_document(),
             "roster": [signed.to_document() for signed in self.roster],
-            "nodes": [_node_document(node) for node in self.nodes],
+            "nodes": [
+                {"release": node.release.to_document(), **node.log.to_document()}
+                for node in self.nodes
+            ],
             "sum": self.sum.to_document(),
+            "coordinator": self.coordinator.to_document(),
             "opening": self.opening.to_document() if self.opening else None,
             "identities": [identity.to_document() for identity in self.identities],
         }
@@ -168,8 +81,14 @@ class Receipt:
             return cls(
                 job=Signed.from_document(document["job"]),
                 roster=tuple(Signed.from_document(signed) for signed in document["roster"]),
-                nodes=tuple(_node_evidence(node) for node in document["nodes"]),
+                nodes=tuple(
+                    NodeEvidence(
+                        Signed.from_document(node["release"]), LogEvidence.from_document(node)
+                    )
+                    for node in document["nodes"]
+                ),
                 sum=Signed.from_document(document["sum"]),
+                coordinator=LogEvidence.from_document(document["coordinator"]),
                 opening=None if opening is None else Signed.from_document(opening),
                 identities=tuple(map(PublicIdentity.from_document, document["identities"])),
             )
@@ -212,8 +131,8 @@ class Verdict:
 def verify_receipt(receipt: Receipt, pinned: Collection[str] | None) -> Verdict:
     """Check a receipt against public keys alone. `pinned`: fingerprints the reader trusts, or None.
 
-    Findings come in the order job, roster, nodes, sum, opening: the first names the first broken
-    item.
+    Findings come in the order job, roster, nodes, sum, coordinator, opening: the first names the
+    first broken item.
     """
     findings = tuple(_Check(receipt, pinned).findings())
     return Verdict(not findings, not findings and pinned is not None, findings, receipt.identities)
@@ -228,6 +147,7 @@ class _Check:
         self._people = {person.fingerprint: person for person in receipt.identities}
         self._job: Document = {}
         self._members: list[str] = []
+        self._attempt = 0
         self._shares: dict[str, str] = {}
 
     def findings(self) -> Iterator[Finding]:
@@ -239,6 +159,7 @@ class _Check:
             check = partial(self._check_node, member, given.get(member))
             yield from self._try(f"node {self._name(member)}", check)
         yield from self._try("sum", self._check_sum)
+        yield from self._try("coordinator", self._check_coordinator)
         yield from self._try("opening", self._check_opening)
 
     def _try(self, subject: str, check: Callable[[], None]) -> Iterator[Finding]:
@@ -246,6 +167,9 @@ class _Check:
             check()
         except SandboxError as error:
             yield Finding(error.code, subject, error.sentence)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            malformed = TrustError("SB-6030", part=subject)
+            yield Finding(malformed.code, subject, malformed.sentence)
 
     def _check_job(self) -> None:
         job = self._receipt.job
@@ -262,7 +186,11 @@ class _Check:
         self._members = sorted(str(member["node"]) for member in members or [])
         if self._members != sorted(one.signer for one in roster):
             raise TrustError("SB-3222")
-        if not set(self._members) <= set(self._job.get("members", [])):
+        self._attempt = bodies[0].get("attempt", 0)
+        asked = set(self._job.get("members", []))
+        present = self._job.get("missing") == "present"
+        needed = self._job["minimum_members"] if present else len(asked)
+        if not set(self._members) <= asked or len(self._members) < needed:
             raise TrustError("SB-3223")
 
     def _check_node(self, member: str, node: NodeEvidence | None) -> None:
@@ -272,54 +200,42 @@ class _Check:
         release = Release.read(node.release, person)
         _same("release", "job", release.job, self._receipt.job.digest)
         _same("release", "roster", release.roster, self._receipt.roster[0].digest)
+        _same("release", "attempt", release.attempt, self._attempt)
         _same("release", "ring", release.ring, self._job.get("ring"))
         if not release.protected:
             raise TrustError("SB-3225", name=person.name)
         self._shares[member] = release.share
-        head = Head.from_document(verify(node.head, person, HEAD))
-        _same(HEAD, "log", head.log, member)
-        self._check_entries(node, release, head)
-        self._check_witnesses(node, head)
+        self._check_node_log(node, release)
 
-    def _check_entries(self, node: NodeEvidence, release: Release, head: Head) -> None:
-        for logged in node.entries:
-            entry = logged.entry
-            if not entry.records(canonical(logged.body)):
-                raise TrustError("SB-3226", kind=entry.kind, sequence=entry.sequence)
-            leaf, index = entry.leaf_hash, entry.sequence
-            if not verify_inclusion(leaf, index, head.size, logged.proof, head.root):
-                raise TrustError("SB-3227", kind=entry.kind, sequence=index)
+    def _check_node_log(self, node: NodeEvidence, release: Release) -> None:
+        self._check_log(node.log, node.release.signer)
         job = {"job": self._job["job"]}
-        wanted = {
-            "job": {**job, "digest": release.job},
-            "reservation": {**job, "digest": release.job, "loss": release.loss},
-            "release": {
-                **job,
-                "roster": release.roster,
-                "share": release.share,
-                "release": node.release.digest,
-            },
-        }
-        for kind, facts in wanted.items():
-            bodies = [logged.body for logged in node.entries if logged.entry.kind == kind]
-            if not any(facts == {key: body.get(key) for key in facts} for body in bodies):
-                raise TrustError("SB-3228", kind=kind)
+        node.log.require("job", {**job, "digest": release.job})
+        node.log.require("roster", {**job, "roster": release.roster})
+        spend = {"digest": release.job, "loss": release.loss}
+        node.log.require("reservation", {**job, **spend})
+        share = {"roster": release.roster, "share": release.share}
+        node.log.require("release", {**job, **share, "release": node.release.digest})
 
-    def _check_witnesses(self, node: NodeEvidence, head: Head) -> None:
-        for signed in node.witnesses:
+    def _check_log(self, log: LogEvidence, owner: str) -> None:
+        """The head is the owner's, contains every entry, and an outsider has cosigned it."""
+        head = Head.from_document(verify(log.head, self._people[owner], HEAD))
+        _same(HEAD, "log", head.log, owner)
+        log.check_entries(head)
+        for signed in log.witnesses:
             person = self._people.get(signed.signer)
-            if person is None or not self._independent(person, head.log):
+            if person is None or not self._independent(person, owner):
                 continue
             witness = Witness.read(signed, person)
-            if (witness.head, witness.log, witness.size) == (node.head.digest, head.log, head.size):
+            if (witness.head, witness.log, witness.size) == (log.head.digest, head.log, head.size):
                 return
-        raise TrustError("SB-3229", name=self._name(head.log))
+        raise TrustError("SB-3229", name=self._name(owner))
 
     def _independent(self, witness: PublicIdentity, log: str) -> bool:
-        """Neither the node itself nor the coordinator, and known to the reader."""
+        """A node other than the log's owner, so never the coordinator; known to the reader."""
         mine = witness.fingerprint
         known = self._pinned is None or mine in self._pinned
-        return known and mine != log and witness.role is not Role.COORDINATOR
+        return known and mine != log and witness.role is Role.NODE
 
     def _check_sum(self) -> None:
         signed = self._receipt.sum
@@ -329,6 +245,15 @@ class _Check:
         _same("sum", "roster", statement.roster, self._receipt.roster[0].digest)
         if sorted(statement.shares) != self._members or statement.shares != self._shares:
             raise TrustError("SB-3230")
+
+    def _check_coordinator(self) -> None:
+        signed = self._receipt.sum
+        self._party(signed.signer, Role.COORDINATOR)
+        log, job = self._receipt.coordinator, {"job": self._job["job"]}
+        self._check_log(log, signed.signer)
+        log.require("job", {**job, "digest": self._receipt.job.digest})
+        log.require("roster", {**job, "roster": self._receipt.roster[0].digest})
+        log.require("sum", {**job, "sum": signed.digest})
 
     def _check_opening(self) -> None:
         signed = self._receipt.opening
@@ -356,36 +281,3 @@ class _Check:
 def _same(kind: str, field: str, found: object, expected: object) -> None:
     if found != expected:
         raise TrustError("SB-3235", kind=kind, field=field)
-
-
-def _node_document(node: NodeEvidence) -> Document:
-    return {
-        "release": node.release.to_document(),
-        "entries": [
-            {
-                "entry": logged.entry.to_document(),
-                "body": logged.body,
-                "proof": [step.hex() for step in logged.proof],
-            }
-            for logged in node.entries
-        ],
-        "head": node.head.to_document(),
-        "witnesses": [witness.to_document() for witness in node.witnesses],
-    }
-
-
-def _node_evidence(document: Mapping[str, Any]) -> NodeEvidence:
-    entries = tuple(
-        LoggedEntry(
-            Entry.from_document(logged["entry"]),
-            dict(logged["body"]),
-            tuple(bytes.fromhex(step) for step in logged["proof"]),
-        )
-        for logged in document["entries"]
-    )
-    return NodeEvidence(
-        Signed.from_document(document["release"]),
-        entries,
-        Signed.from_document(document["head"]),
-        tuple(Signed.from_document(witness) for witness in document["witnesses"]),
-    )

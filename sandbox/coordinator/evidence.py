@@ -1,105 +1,151 @@
-"""Witnesses: each node's newest head is shown to the other nodes, who cosign it.
+"""Evidence of a job from every log it is in, each newest head shown to the nodes, who cosign it.
 
-The coordinator only carries. A witness signs a head only if it extends the one it saw before, so a
-node cannot show one history to the researcher and another to its peers.
+The coordinator carries, and is one party among others: its own log is proved and witnessed in the
+same way, and it keeps every node's heads itself. A witness signs a head only if it extends the one
+it saw before, so nobody can show one history to the researcher and another to his peers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
+from sandbox.audit.evidence import LogEvidence, LoggedEntry
+from sandbox.audit.journal import Journal
+from sandbox.audit.log import Entry, Head
 from sandbox.coordinator.nodelink import NodeLink
-from sandbox.coordinator.store import Store
-from sandbox.crypto.identity import Signed, canonical
+from sandbox.crypto.identity import PublicIdentity, Signed, canonical, parse
 from sandbox.errors import SandboxError, Unavailable
 from sandbox.rpc import node_pb2
 from sandbox.rpc.documents import from_message, to_message
 
+ROUNDS = 3
+"""A second round is needed where a witness knows another size than was thought, as after a start."""
+
 
 @dataclass(frozen=True)
-class Evidence:
-    """One node's log entries of a job, proved against a head that others have cosigned."""
+class JobEvidence:
+    """What every log says of a job: of the roster's nodes by fingerprint, and the coordinator's."""
 
-    node: str
-    head: Signed
-    entries: tuple[node_pb2.LogEntry, ...]
-    cosignatures: tuple[Signed, ...]
+    nodes: dict[str, LogEvidence]
+    coordinator: LogEvidence
+
+
+@dataclass(frozen=True)
+class _Proved:
+    """A log's entries of a job under its newest head, and its growth since earlier sizes."""
+
+    evidence: LogEvidence
+    growth: dict[int, list[bytes]]
+
+
+_Prover = Callable[[Sequence[int]], Awaitable[_Proved]]
 
 
 class Witnesses:
-    """Shows heads to witnesses, one head of a node at a time so that each sees it grow."""
+    """Shows heads to witnesses, one head of a log at a time so that each sees it grow."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, identity: PublicIdentity, log: Journal) -> None:
+        self._identity = identity
+        self._log = log
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # What each witness last cosigned of each log; learnt again after a start.
+        self._seen: dict[str, dict[str, int]] = defaultdict(dict)
+        self.cosigned: dict[str, tuple[Signed, ...]] = {}
+        """The newest cosignatures of each node's log, for the node to keep."""
 
     async def gather(
         self, job: Signed, members: Sequence[NodeLink], everyone: Sequence[NodeLink]
-    ) -> list[Evidence]:
-        """Return evidence of a job from every member of its roster."""
-        rounds = [self._evidence_of(job, member, everyone) for member in members]
-        return list(await asyncio.gather(*rounds))
+    ) -> JobEvidence:
+        """Return evidence of a job from every member of its roster and from the coordinator.
 
-    async def _evidence_of(
-        self, job: Signed, member: NodeLink, everyone: Sequence[NodeLink]
-    ) -> Evidence:
-        name = member.identity.fingerprint
-        witnesses = [link for link in everyone if link.identity.fingerprint != name]
-        async with self._locks[name]:
-            sizes = self._store.witnessed_sizes(name)
-            reply = await member.evidence(job.digest, sorted(set(sizes.values())))
-            results = await asyncio.gather(
-                *(self._cosign(job, member, witness, reply, sizes) for witness in witnesses),
-                return_exceptions=True,
-            )
-        cosignatures = tuple(result for result in results if isinstance(result, Signed))
-        if witnesses and not cosignatures:
-            raise next(
-                (result for result in results if isinstance(result, SandboxError)),
-                Unavailable("SB-5116", party=member.identity.name),
-            )
-        return Evidence(name, from_message(reply.head), tuple(reply.entries), cosignatures)
+        Raises Unavailable naming the party that is away, SB-5116 where no witness cosigns, and
+        TrustError for a node whose log does not extend what was seen of it.
+        """
 
-    async def _cosign(
-        self,
-        job: Signed,
-        member: NodeLink,
-        witness: NodeLink,
-        reply: node_pb2.EvidenceReply,
-        sizes: dict[str, int],
-    ) -> Signed:
-        """Return a witness's signature under the head in `reply`."""
-        log, who = member.identity.fingerprint, witness.identity.fingerprint
-        since = sizes.get(who, 0)
-        answer = await witness.witness(_request(member, reply, since))
+        async def of_node(member: NodeLink) -> LogEvidence:
+            async def prove(since: Sequence[int]) -> _Proved:
+                return _read(await member.evidence(job.digest, since))
+
+            return await self._witnessed(member.identity, prove, everyone)
+
+        async def own(since: Sequence[int]) -> _Proved:
+            evidence = self._log.evidence(str(json.loads(job.body)["job"]))
+            size = _size(evidence.head)
+            growth = {n: self._log.consistency(n, size) for n in since if n <= size}
+            return _Proved(evidence, growth)
+
+        *of_nodes, coordinator = await asyncio.gather(
+            *(of_node(member) for member in members),
+            self._witnessed(self._identity, own, everyone),
+        )
+        names = [member.identity.fingerprint for member in members]
+        return JobEvidence(dict(zip(names, of_nodes, strict=True)), coordinator)
+
+    async def _witnessed(
+        self, owner: PublicIdentity, prove: _Prover, everyone: Sequence[NodeLink]
+    ) -> LogEvidence:
+        log = owner.fingerprint
+        witnesses = [link for link in everyone if link.identity.fingerprint != log]
+        async with self._locks[log]:
+            for _ in range(ROUNDS):
+                sizes = {self._seen[log].get(w.identity.fingerprint, 0) for w in witnesses}
+                known = self._known_size(log)
+                proved = await prove(sorted(sizes | {known}))
+                if log != self._identity.fingerprint:
+                    growth = proved.growth.get(known, [])
+                    self._log.record_peer_head(proved.evidence.head, owner, growth)
+                answers = await asyncio.gather(
+                    *(self._show(owner, proved, witness) for witness in witnesses),
+                    return_exceptions=True,
+                )
+                cosignatures = tuple(answer for answer in answers if isinstance(answer, Signed))
+                if cosignatures or not witnesses:
+                    self.cosigned[log] = cosignatures
+                    return replace(proved.evidence, witnesses=cosignatures)
+        problems = [answer for answer in answers if isinstance(answer, SandboxError)]
+        raise problems[0] if problems else Unavailable("SB-5116", party=owner.name)
+
+    async def _show(
+        self, owner: PublicIdentity, proved: _Proved, witness: NodeLink
+    ) -> Signed | None:
+        """Return a witness's signature, or None where it knows another size of this log."""
+        seen, who = self._seen[owner.fingerprint], witness.identity.fingerprint
+        since = seen.get(who, 0)
+        answer = await witness.witness(
+            node_pb2.WitnessRequest(
+                head=to_message(proved.evidence.head),
+                identity=canonical(owner.to_document()),
+                since=since,
+                consistency=node_pb2.Proof(hashes=proved.growth.get(since, [])),
+            )
+        )
         if not answer.HasField("cosignature"):
-            # The witness remembers another size than we do: prove growth from there.
-            since = answer.recorded_size
-            proof = await member.evidence(job.digest, [since])
-            reply.consistency[since].CopyFrom(proof.consistency[since])
-            answer = await witness.witness(_request(member, reply, since))
-        cosignature = from_message(answer.cosignature)
-        if not cosignature.signature:
-            raise Unavailable("SB-5116", party=witness.identity.name)
-        self._store.set_witnessed(log, who, _size(reply.head.body))
-        return cosignature
+            seen[who] = answer.recorded_size
+            return None
+        seen[who] = _size(proved.evidence.head)
+        return from_message(answer.cosignature)
+
+    def _known_size(self, log: str) -> int:
+        known = self._log.peer_head(log)
+        return 0 if known is None else _size(known)
 
 
-def _request(
-    member: NodeLink, reply: node_pb2.EvidenceReply, since: int
-) -> node_pb2.WitnessRequest:
-    return node_pb2.WitnessRequest(
-        head=to_message(from_message(reply.head)),
-        identity=canonical(member.identity.to_document()),
-        since=since,
-        consistency=reply.consistency.get(since),
+def _read(reply: node_pb2.EvidenceReply) -> _Proved:
+    entries = tuple(
+        LoggedEntry(
+            Entry.from_document(parse(entry.entry)),
+            parse(entry.body),
+            tuple(entry.inclusion.hashes),
+        )
+        for entry in reply.entries
     )
+    growth = {size: list(proof.hashes) for size, proof in reply.consistency.items()}
+    return _Proved(LogEvidence(entries, from_message(reply.head)), growth)
 
 
-def _size(head: bytes) -> int:
-    import json
-
-    return int(json.loads(head)["size"])
+def _size(head: Signed) -> int:
+    return Head.from_document(parse(head.body)).size

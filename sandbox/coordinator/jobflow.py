@@ -2,12 +2,13 @@
 
 Every step is written down before the next begins, so that a coordinator that was killed takes up
 each job where it stood. Nothing here can make a node release more than its own rules allow: all that
-the coordinator decides is when to ask.
+the coordinator decides is when to ask. Each wait has a bound, and names whom it is for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import time
@@ -15,26 +16,40 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sandbox.coordinator.evidence import Evidence, Witnesses
-from sandbox.coordinator.nodelink import NodeLink
+from sandbox.audit.journal import EntryKind
+from sandbox.audit.statements import Release
+from sandbox.coordinator.evidence import JobEvidence, Witnesses
+from sandbox.coordinator.nodelink import NodeLink, Share
 from sandbox.coordinator.phases import TERMINAL, Phase
-from sandbox.coordinator.receipts import build_receipt
-from sandbox.coordinator.store import Store, StoredJob, StoredShare
+from sandbox.coordinator.receipts import build_receipt, sign_sum
+from sandbox.coordinator.store import LogLine, Store, StoredShare, dump
 from sandbox.crypto import he
 from sandbox.crypto.identity import Identity, Signed, canonical
 from sandbox.crypto.trust import Trust
-from sandbox.errors import ProtocolError, SandboxError, Unavailable
+from sandbox.errors import ProtocolError, SandboxError, StateError, TrustError, Unavailable
 from sandbox.jobs import JobSpec, Missing, Offer, Roster, RosterMember, read_document
 from sandbox.rpc import node_pb2
 from sandbox.rpc.documents import from_message
 from sandbox.rpc.problems import error_of, problem_of
 
-PATIENCE_S = 10.0
+PATIENCE_S = 8.0
 """How long a silent node is asked again before the job's rule for missing members decides."""
-POLL_S = 0.5
+POLL_S = 0.25
 MOST_ATTEMPTS = 20
-COMPUTE_DEADLINE_S = 900.0
-WITNESS_DEADLINE_S = 30.0
+
+PASSING = {
+    "SB-5101": "unreachable",
+    "SB-5102": "unreachable",
+    "SB-5103": "busy",
+    "SB-5104": "busy",
+    "SB-5115": "unreachable",
+    "SB-5116": "witness",
+    "SB-5202": "busy",
+    "SB-6003": "busy",
+    "SB-6020": "witness",
+    "SB-6021": "unreachable",
+}
+"""What passes by itself, and why the job waits meanwhile. Any other error ends the job."""
 
 T = TypeVar("T")
 
@@ -43,7 +58,7 @@ log = logging.getLogger("sandbox.coordinator")
 
 @dataclass(frozen=True)
 class Waiting:
-    """Whom a job waits for, why (a message key), and since when (unix seconds)."""
+    """Whom a job waits for, why (a key of PASSING's kind), and since when (unix seconds)."""
 
     party: str
     reason: str
@@ -51,7 +66,10 @@ class Waiting:
 
 
 class JobFlow:
-    """Drives one job to its end and tells who watches."""
+    """Drives one job to its end and tells who watches.
+
+    deadline_s: how long shares are waited for once the roster is signed.
+    """
 
     def __init__(
         self,
@@ -61,15 +79,17 @@ class JobFlow:
         links: Callable[[], Mapping[str, NodeLink]],
         trust: Trust,
         witnesses: Witnesses,
+        deadline_s: float,
     ) -> None:
         self._witnesses = witnesses
         self._store = store
         self._identity = identity
         self._links = links
         self._trust = trust
-        self._offers: list[Signed] = []
+        self._deadline_s = deadline_s
         self._waiting: dict[str, Waiting] = {}
         self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
         stored = store.job(job)
         assert stored is not None, "a flow begins with a stored job"
         self.job = stored
@@ -86,8 +106,12 @@ class JobFlow:
         await self._changed.wait()
 
     async def run(self) -> None:
-        """Drive the job until it ends. Never raises: a failure is the job's last state."""
-        steps: dict[Phase, Callable[[], Awaitable[Phase]]] = {
+        """Drive the job until it ends. A failure is the job's last state.
+
+        Only a store that cannot be written stops it before: the next start takes it up again.
+        """
+        self._task = asyncio.current_task()
+        steps: dict[Phase, Callable[[], Awaitable[None]]] = {
             Phase.SUBMITTED: self._submitted,
             Phase.OFFERING: self._offering,
             Phase.ROSTER: self._roster,
@@ -95,105 +119,122 @@ class JobFlow:
             Phase.ADDING: self._adding,
             Phase.WITNESSING: self._witnessing,
         }
-        while self.job.phase not in TERMINAL:
-            try:
-                self._move(await steps[self.job.phase]())
-            except SandboxError as error:
-                self._fail(error)
-            except Exception:
-                log.exception("job %s", self.job.job)
-                self._fail(Unavailable("SB-5199", method=self.job.phase.value))
+        try:
+            while self.job.phase not in TERMINAL:
+                await self._step(steps[self.job.phase])
+        except StateError as error:
+            log.error("job %s rests: %s", self.job.job, error.code)
 
-    def cancel(self) -> bool:
-        """Give the job up; False if shares have left already or it has ended."""
+    async def _step(self, step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except SandboxError as error:
+            self._fail(error)
+        except Exception:
+            log.exception("job %s", self.job.job)
+            self._fail(Unavailable("SB-5199", method=self.job.phase.value))
+
+    def cancel(self, cancellation: Signed) -> None:
+        """Give the job up at its researcher's word; raises ProtocolError SB-6031 if shares may
+        have left already. A job that has ended stays as it is."""
+        line = EntryKind.CANCELLATION, {"cancellation": cancellation.digest}
         for phase in (Phase.SUBMITTED, Phase.OFFERING, Phase.ROSTER):
-            if self._store.move(self.job.job, phase, Phase.CANCELLED):
+            if self._store.move(self.job.job, phase, Phase.CANCELLED, line):
                 self._reload()
-                return True
-        return False
+                if self._task is not None:
+                    self._task.cancel()
+                return
+        if self.job.phase not in TERMINAL:
+            raise ProtocolError("SB-6031", job=self.job.job, phase=self.job.phase.value)
 
-    # Phases. Each returns the next one.
+    # Phases. Each moves the job on.
 
-    async def _submitted(self) -> Phase:
-        return Phase.OFFERING
+    async def _submitted(self) -> None:
+        # A restored backup must not show nodes another history than they have seen.
+        while not self._store.log.confirmed():
+            self._expire("coordinator", "witness")
+            self._wait_for("coordinator", "witness")
+            await asyncio.sleep(POLL_S)
+        self._move(Phase.OFFERING, attempt=1)
 
-    async def _offering(self) -> Phase:
-        if self.job.attempt >= MOST_ATTEMPTS:
-            raise Unavailable("SB-5110", attempts=MOST_ATTEMPTS)
-        attempt = self._store.new_attempt(self.job.job, ())
-        self._reload()
+    async def _offering(self) -> None:
+        attempt = self.job.attempt
         answers = await gather_or_first_error(
             [self._offer_of(member, attempt) for member in self.spec.members]
         )
-        self._offers = [offer for offer in answers if offer is not None]
+        offers = [offer for offer in answers if offer is not None]
         absent = [
             self._name(member)
             for member, offer in zip(self.spec.members, answers, strict=True)
             if offer is None
         ]
-        if absent:
-            if len(self._offers) < self.spec.minimum_members:
-                raise Unavailable("SB-5111", parties=", ".join(absent))
-            self._store.leave_out(self.job.job, tuple(absent))
-        return Phase.ROSTER
+        if absent and len(offers) < self.spec.minimum_members:
+            raise Unavailable("SB-5111", parties=", ".join(absent))
+        self._move(Phase.ROSTER, offers=dump(offers), left_out=json.dumps(absent))
 
-    async def _roster(self) -> Phase:
-        if not self._offers:  # The coordinator was restarted: offers live in memory alone.
-            return Phase.OFFERING
+    async def _roster(self) -> None:
         body = self._roster_body()
-        links = [self._link(offer.signer) for offer in self._offers]
+        signers = sorted(offer.signer for offer in self.job.offers)
         try:
             signatures = await gather_or_first_error(
-                [link.sign_roster(self.signed, body, self._offers) for link in links]
+                [
+                    self._link(signer).sign_roster(self.signed, body, self.job.offers)
+                    for signer in signers
+                ]
             )
-        except Unavailable:
-            return Phase.OFFERING
-        self._store.set_roster(self.job.job, dump(signatures))
-        return Phase.COMPUTING
+        except (Unavailable, StateError) as error:
+            if error.code not in PASSING:
+                raise
+            # Nobody has computed yet, so another attempt, with new one-time keys, costs nothing.
+            if self.job.attempt >= MOST_ATTEMPTS:
+                raise Unavailable("SB-5110", attempts=MOST_ATTEMPTS) from None
+            await asyncio.sleep(POLL_S)
+            self._move(Phase.OFFERING, attempt=self.job.attempt + 1, offers=None)
+            return
+        line = EntryKind.ROSTER, {"roster": signatures[0].digest}
+        self._move(Phase.COMPUTING, line, roster=dump(signatures))
 
-    async def _computing(self) -> Phase:
-        roster = self._signed_roster()
+    async def _computing(self) -> None:
         arrived = {share.node for share in self._shares()}
         await gather_or_first_error(
             [
-                self._share_of(signature.signer, roster)
-                for signature in roster
+                self._share_of(signature.signer)
+                for signature in self.job.roster
                 if signature.signer not in arrived
             ]
         )
-        return Phase.ADDING
+        self._move(Phase.ADDING)
 
-    async def _adding(self) -> Phase:
+    async def _adding(self) -> None:
         shares = self._shares()
-        if [share.node for share in shares] != [s.signer for s in self._signed_roster()]:
+        if [share.node for share in shares] != [s.signer for s in self.job.roster]:
             raise ProtocolError("SB-4002", job=self.job.job)
         summed = await asyncio.to_thread(he.add, [share.share for share in shares])
-        self._store.set_sum(self.job.job, summed)
-        return Phase.WITNESSING
+        statement = sign_sum(self._identity, self.signed, self.job.roster, shares, summed)
+        self._move(Phase.WITNESSING, (EntryKind.SUM, {"sum": statement.digest}), sum=summed)
 
-    async def _witnessing(self) -> Phase:
-        roster = self._signed_roster()
-        members = [self._link(signature.signer) for signature in roster]
-        async with asyncio.timeout(WITNESS_DEADLINE_S):
-            evidence = await self._evidence(members)
-        self._store.set_receipt(self.job.job, self._receipt(roster, evidence))
-        return Phase.DONE
+    async def _witnessing(self) -> None:
+        evidence = await self._evidence()
+        receipt = self._receipt(evidence)
+        line = EntryKind.DONE, {"receipt": hashlib.sha256(receipt).hexdigest()}
+        self._move(Phase.DONE, line, receipt=receipt)
 
     # What the phases are made of.
 
     async def _offer_of(self, member: str, attempt: int) -> Signed | None:
-        """Return a member's offer; None if it is not there and the job goes on with those present."""
+        """Return a member's offer; None if it is away and the job goes on with those present."""
         silent_since: float | None = None
         while True:
-            if self.job.phase in TERMINAL or time.time() > self.spec.expires:
-                raise Unavailable("SB-5112", party=self._name(member))
+            asked = time.monotonic()
+            self._expire(self._name(member), "offer")
+            patience = PATIENCE_S - (asked - (silent_since or asked))
             try:
                 link = self._link(member)
-                reply = await link.offer(self.signed, attempt)
-            except Unavailable:
-                silent_since = silent_since or time.monotonic()
-                self._wait_for(member, "unreachable")
-                if time.monotonic() - silent_since > PATIENCE_S:
+                reply = await link.offer(self.signed, attempt, max(patience, POLL_S))
+            except SandboxError as error:
+                silent_since = silent_since or asked
+                self._wait_or_raise(member, error)
+                if time.monotonic() - silent_since + POLL_S > PATIENCE_S:
                     if self.spec.missing is Missing.PRESENT:
                         return None
                     if self.spec.missing is Missing.FAIL:
@@ -218,73 +259,76 @@ class JobFlow:
         known = self._store.context(self.spec.context)
         if known is None:
             raise ProtocolError("SB-4003", digest=self.spec.context[:16])
-        await link.put_context(self.spec.context, *known)
+        try:
+            await link.put_context(self.spec.context, *known)
+        except Unavailable as error:
+            if error.code not in PASSING:
+                raise
+            await asyncio.sleep(POLL_S)  # The next offer tells whether it is still missing.
 
     def _roster_body(self) -> bytes:
         members = []
-        for signed in sorted(self._offers, key=lambda offer: offer.signer):
+        for signed in sorted(self.job.offers, key=lambda offer: offer.signer):
             offer = read_document(Offer, signed, json.loads(signed.body))
             members.append(RosterMember(node=offer.node, ephemeral=offer.ephemeral))
         roster = Roster(job=self.signed.digest, attempt=self.job.attempt, members=members)
         return canonical(roster.body())
 
-    async def _share_of(self, member: str, roster: Sequence[Signed]) -> None:
+    async def _share_of(self, member: str) -> None:
         """Fetch one share. A node that was killed answers the same bytes when it is back."""
-        deadline = time.monotonic() + COMPUTE_DEADLINE_S
         self._wait_for(member, "computing")
         while True:
-            left = deadline - time.monotonic()
+            # Counted from the roster's signature, so that restarts do not prolong it.
+            left = self.job.changed + self._deadline_s - time.time()
             if left <= 0:
                 raise Unavailable("SB-5114", party=self._name(member))
             try:
-                share = await self._link(member).compute(self.signed.digest, roster, left)
+                share = await self._link(member).compute(self.signed.digest, self.job.roster, left)
                 break
-            except Unavailable:
-                self._wait_for(member, "unreachable")
+            except SandboxError as error:
+                self._wait_or_raise(member, error)
                 await asyncio.sleep(POLL_S)
-        stored = StoredShare(member, dump([share.release]), share.payload)
+        self._check_share(member, share)
+        stored = StoredShare(member, share.release, share.payload)
         self._store.add_share(self.job.job, self.job.attempt, stored)
         self._waits_no_more(member)
 
-    async def _evidence(self, members: Sequence[NodeLink]) -> list[Evidence]:
-        """Gather heads and cosignatures; a node that is down for a moment is asked again."""
+    def _check_share(self, member: str, share: Share) -> None:
+        """Raise TrustError SB-6032 unless the node signed for these very bytes and this roster."""
+        release = Release.read(share.release, self._link(member).identity)
+        stated = (release.job, release.roster, release.share)
+        digest = hashlib.sha256(share.payload).hexdigest()
+        if stated != (self.signed.digest, self.job.roster[0].digest, digest):
+            raise TrustError("SB-6032", party=self._name(member))
+
+    async def _evidence(self) -> JobEvidence:
+        """Gather heads and cosignatures. All is paid for, so nothing but expiry ends the wait."""
         while True:
             try:
+                members = [self._link(signature.signer) for signature in self.job.roster]
                 return await self._witnesses.gather(self.signed, members, [*self._links().values()])
-            except Unavailable as error:
-                self._wait_for(str(error.facts.get("party", "")), "witness")
+            except SandboxError as error:
+                self._expire(str(error.facts.get("party", "")), "witness")
+                self._wait_or_raise(str(error.facts.get("party", "")), error)
                 await asyncio.sleep(POLL_S)
 
-    def _receipt(self, roster: Sequence[Signed], evidence: Sequence[Evidence]) -> bytes:
-        shares = self._shares()
-        links = self._links()
-        parties = {
-            signer
-            for proof in evidence
-            for signer in (proof.node, *(cosigned.signer for cosigned in proof.cosignatures))
-        }
+    def _receipt(self, evidence: JobEvidence) -> bytes:
+        shares, links = self._shares(), self._links()
+        cosigned = [log.witnesses for log in (*evidence.nodes.values(), evidence.coordinator)]
+        parties = {*self.spec.members, *(one.signer for each in cosigned for one in each)}
         identities = [
             self._identity.public,
             self._trust.identities()[self.spec.researcher],
-            *(links[party].identity for party in sorted(parties)),
+            *(links[party].identity for party in sorted(parties) if party in links),
         ]
+        summed = self._store.sum(self.job.job)
+        statement = sign_sum(self._identity, self.signed, self.job.roster, shares, summed)
         receipt = build_receipt(
-            self._identity,
-            self.signed,
-            roster,
-            {share.node: load(share.release)[0] for share in shares},
-            {share.node: share.share for share in shares},
-            self._store.sum(self.job.job),
-            evidence,
-            identities,
+            self.signed, self.job.roster, shares, statement, evidence, identities
         )
         return receipt.to_json().encode()
 
     # State.
-
-    def _signed_roster(self) -> list[Signed]:
-        assert self.job.roster is not None, "the roster is stored before any share is asked for"
-        return load(self.job.roster)
 
     def _shares(self) -> list[StoredShare]:
         return self._store.shares(self.job.job, self.job.attempt)
@@ -299,24 +343,32 @@ class JobFlow:
         link = self._links().get(member)
         return member if link is None else link.identity.name
 
-    def _move(self, to: Phase) -> None:
+    def _expire(self, party: str, reason: str) -> None:
+        if time.time() > self.spec.expires:
+            raise Unavailable("SB-5112", party=party, reason=reason)
+
+    def _move(self, to: Phase, line: LogLine | None = None, **fields: object) -> None:
         self._waiting.clear()
-        self._store.move(self.job.job, self.job.phase, to)
+        self._store.move(self.job.job, self.job.phase, to, line, **fields)
         self._reload()
 
     def _fail(self, error: SandboxError) -> None:
-        problem = problem_of(error, str(error.facts.get("party", "coordinator")))
-        self._waiting.clear()
-        self._store.move(
-            self.job.job, self.job.phase, Phase.FAILED, problem=problem.SerializeToString()
-        )
-        self._reload()
+        if self.job.phase not in TERMINAL:
+            problem = problem_of(error, str(error.facts.get("party", "coordinator")))
+            line = EntryKind.FAILURE, {"code": error.code}
+            self._move(Phase.FAILED, line, problem=problem.SerializeToString())
 
     def _reload(self) -> None:
-        stored: StoredJob | None = self._store.job(self.job.job)
+        stored = self._store.job(self.job.job)
         assert stored is not None, "a stored job never disappears"
         self.job = stored
         self._tell()
+
+    def _wait_or_raise(self, member: str, error: SandboxError) -> None:
+        reason = PASSING.get(error.code)
+        if reason is None:
+            raise error
+        self._wait_for(member, reason)
 
     def _wait_for(self, member: str, reason: str) -> None:
         known = self._waiting.get(member)
@@ -341,13 +393,3 @@ async def gather_or_first_error(awaitables: Sequence[Awaitable[T]]) -> list[T]:
     finally:
         for task in tasks:
             task.cancel()
-
-
-def dump(documents: Sequence[Signed]) -> bytes:
-    """Return signed documents as one JSON text."""
-    return json.dumps([document.to_document() for document in documents]).encode()
-
-
-def load(text: bytes) -> list[Signed]:
-    """Return what `dump` wrote."""
-    return [Signed.from_document(document) for document in json.loads(text)]

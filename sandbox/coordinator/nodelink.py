@@ -59,10 +59,10 @@ class NodeLink:
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error, self.identity.name) from None
 
-    async def offer(self, job: Signed, attempt: int) -> node_pb2.OfferReply:
+    async def offer(self, job: Signed, attempt: int, deadline_s: float) -> node_pb2.OfferReply:
         """Ask for an offer."""
         request = node_pb2.OfferRequest(job=to_message(job), attempt=attempt)
-        return await self._call(self._stub.Offer, request, SHORT_S)
+        return await self._call(self._stub.Offer, request, deadline_s)
 
     async def sign_roster(self, job: Signed, roster: bytes, offers: Sequence[Signed]) -> Signed:
         """Ask for a signature under a roster."""

@@ -3,58 +3,47 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from sandbox.audit.log import Entry
-from sandbox.audit.receipt import LoggedEntry, NodeEvidence, Receipt, Sum
-from sandbox.coordinator.evidence import Evidence
-from sandbox.crypto.identity import Identity, PublicIdentity, Signed, parse
-from sandbox.rpc import node_pb2
+from sandbox.audit.receipt import NodeEvidence, Receipt
+from sandbox.audit.statements import Sum
+from sandbox.coordinator.evidence import JobEvidence
+from sandbox.coordinator.store import StoredShare
+from sandbox.crypto.identity import Identity, PublicIdentity, Signed
 
 
-def build_receipt(
+def sign_sum(
     coordinator: Identity,
     job: Signed,
     roster: Sequence[Signed],
-    releases: Mapping[str, Signed],
-    shares: Mapping[str, bytes],
+    shares: Sequence[StoredShare],
     summed: bytes,
-    evidence: Sequence[Evidence],
-    identities: Sequence[PublicIdentity],
-) -> Receipt:
-    """Return the receipt, which lacks only the researcher's opening.
-
-    `releases` and `shares` are by node. The coordinator signs which shares it added to which sum.
-    """
+) -> Signed:
+    """Return the coordinator's statement which shares it added to which sum; always the same one."""
     statement = Sum(
         job=job.digest,
         roster=roster[0].digest,
-        shares={node: hashlib.sha256(share).hexdigest() for node, share in shares.items()},
+        shares={share.node: hashlib.sha256(share.share).hexdigest() for share in shares},
         sum=hashlib.sha256(summed).hexdigest(),
     )
+    return statement.sign(coordinator)
+
+
+def build_receipt(
+    job: Signed,
+    roster: Sequence[Signed],
+    shares: Sequence[StoredShare],
+    statement: Signed,
+    evidence: JobEvidence,
+    identities: Sequence[PublicIdentity],
+) -> Receipt:
+    """Return the receipt, which lacks only the researcher's opening. statement: `sign_sum`'s."""
     return Receipt(
         job=job,
         roster=tuple(roster),
-        nodes=tuple(_node(releases[one.node], one) for one in evidence),
-        sum=statement.sign(coordinator),
+        nodes=tuple(NodeEvidence(share.release, evidence.nodes[share.node]) for share in shares),
+        sum=statement,
+        coordinator=evidence.coordinator,
         opening=None,
         identities=tuple(identities),
-    )
-
-
-def _node(release: Signed, evidence: Evidence) -> NodeEvidence:
-    return NodeEvidence(
-        release=release,
-        entries=tuple(_logged(entry) for entry in evidence.entries),
-        head=evidence.head,
-        witnesses=evidence.cosignatures,
-    )
-
-
-def _logged(entry: node_pb2.LogEntry) -> LoggedEntry:
-    return LoggedEntry(
-        Entry.from_document(json.loads(entry.entry)),
-        parse(entry.body),
-        tuple(entry.inclusion.hashes),
     )

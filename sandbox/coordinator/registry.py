@@ -1,7 +1,8 @@
 """Which nodes there are, whether they answer, and what they declare.
 
-The registry asks every node every few seconds. It notices one that is gone or came back, collects the
-signed catalogue, and brings a restarted node its witnesses' answers.
+The registry asks every node every second, each at its own pace. It notices one that is gone or came
+back, collects the signed catalogue, and brings a restarted node, or the coordinator itself, the
+witnesses' answers.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.audit.journal import Journal
 from sandbox.config import load_coordinator
+from sandbox.coordinator.evidence import Witnesses
 from sandbox.coordinator.nodelink import NodeLink
 from sandbox.crypto.identity import PublicIdentity, Role, Signed
 from sandbox.crypto.trust import Trust
-from sandbox.errors import SandboxError
-from sandbox.rpc.documents import from_message
+from sandbox.errors import SandboxError, TrustError
+from sandbox.rpc.documents import from_message, to_message
 
 ATTEND_EVERY_S = 1.0
 HURRY_S = 0.2
@@ -46,8 +49,10 @@ class NodeView:
 class Registry:
     """The coordinator's nodes, kept up to date with its configuration."""
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, own_log: Journal, witnesses: Witnesses) -> None:
         self._profile = profile
+        self._log = own_log
+        self._witnesses = witnesses
         self._trust = Trust(profile)
         self.nodes: dict[str, NodeView] = {}
         self._refresh()
@@ -58,16 +63,36 @@ class Registry:
         return {fingerprint: view.link for fingerprint, view in self.nodes.items()}
 
     async def attend(self) -> None:
-        """Keep asking all nodes, until cancelled."""
-        while True:
-            self._refresh()
-            await asyncio.gather(*(self._look_at(view) for view in self.nodes.values()))
-            settled = all(view.reachable and view.confirmed for view in self.nodes.values())
-            await asyncio.sleep(ATTEND_EVERY_S if settled else HURRY_S)
+        """Keep asking all nodes, until cancelled.
+
+        Raises StateError SB-6022 where a node knows more of the coordinator's log than it does.
+        """
+        looks: dict[str, asyncio.Task[None]] = {}
+        try:
+            while True:
+                self._refresh_if_readable()
+                for name, view in self.nodes.items():
+                    # A node that hangs must not keep the others waiting.
+                    if name not in looks or looks[name].done():
+                        looks[name] = asyncio.create_task(self._look_at(view))
+                settled = await self._own_head_confirmed() and all(
+                    view.reachable and view.confirmed for view in self.nodes.values()
+                )
+                await asyncio.sleep(ATTEND_EVERY_S if settled else HURRY_S)
+        finally:
+            for look in looks.values():
+                look.cancel()
 
     async def close(self) -> None:
         """Close all channels."""
         await asyncio.gather(*(view.link.close() for view in self.nodes.values()))
+
+    def _refresh_if_readable(self) -> None:
+        try:
+            self._refresh()
+        except SandboxError as error:
+            # Somebody is editing the configuration: what was read last stays in force.
+            log.warning("%s", error)
 
     def _refresh(self) -> None:
         known = self._trust.identities()
@@ -81,18 +106,23 @@ class Registry:
                 self.nodes[entry.fingerprint] = NodeView(link)
 
     async def _look_at(self, view: NodeView) -> None:
-        asked = time.time()
         try:
-            description = await view.link.describe()
-        except SandboxError:
+            await self._ask(view)
+        except SandboxError as error:
+            if view.reachable:
+                log.warning("%s: %s", view.link.identity.name, error.code)
             view.reachable = False
-            return
+        except Exception:
+            log.exception("%s", view.link.identity.name)
+            view.reachable = False
+
+    async def _ask(self, view: NodeView) -> None:
+        asked = time.time()
+        description = await view.link.describe()
         now = time.time()
         identity = PublicIdentity.from_document(json.loads(description.identity))
         if identity.fingerprint != view.link.identity.fingerprint:
-            log.warning("%s answers with another identity", view.link.address)
-            view.reachable = False
-            return
+            raise TrustError("SB-3114", signer=identity.fingerprint)
         view.reachable = True
         view.version = description.version
         view.last_seen = int(now)
@@ -103,6 +133,8 @@ class Registry:
         view.confirmed = not description.awaiting_witness or await self._confirm_head(
             view, description.awaiting_witness
         )
+        if view.confirmed and (fresh := self._witnesses.cosigned.pop(identity.fingerprint, ())):
+            await view.link.confirm_head([to_message(signed) for signed in fresh])
 
     async def _confirm_head(self, view: NodeView, nonce: bytes) -> bool:
         """Carry the witnesses' answers to a node that was restarted; tell whether they suffice."""
@@ -119,3 +151,25 @@ class Registry:
         except SandboxError as error:
             log.warning("%s: %s", view.link.identity.name, error.code)
             return False
+
+    async def _own_head_confirmed(self) -> bool:
+        """Hold the coordinator's own log against what nodes have seen of it, once after a start."""
+        own = self._log.owner.fingerprint
+        for signed in self._witnesses.cosigned.pop(own, ()):
+            self._log.acknowledge(signed, self.nodes[signed.signer].link.identity)
+        if self._log.confirmed():
+            return True
+        there = [view.link for view in self.nodes.values() if view.reachable]
+        answers = await asyncio.gather(
+            *(link.last_head(own, self._log.nonce) for link in there), return_exceptions=True
+        )
+        heard = [
+            (from_message(answer), link.identity)
+            for link, answer in zip(there, answers, strict=True)
+            if not isinstance(answer, BaseException)
+        ]
+        try:
+            self._log.take_last_heads(heard)
+        except TrustError as error:
+            log.warning("%s", error)
+        return self._log.confirmed()

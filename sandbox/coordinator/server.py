@@ -66,9 +66,12 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
     def __init__(self, profile: Path) -> None:
         self._identity = Identity.load(profile)
         self._trust = Trust(profile)
-        self._store = Store(profile)
-        self._witnesses = Witnesses(self._store)
-        self.registry = Registry(profile)
+        self._deadline_s = load_coordinator(profile).job_deadline_s
+        self._store = Store(profile, self._identity)
+        self._store.log.check()
+        self._store.log.start()
+        self._witnesses = Witnesses(self._identity.public, self._store.log)
+        self.registry = Registry(profile, self._store.log, self._witnesses)
         self._flows: dict[str, JobFlow] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -145,9 +148,8 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             raise TrustError("SB-3121")
         if self._store.context(spec.context) is None:
             raise InputError("SB-3122")
-        document = json.dumps(signed.to_document()).encode()
         try:
-            new = self._store.add_job(spec.job, signed.digest, spec.researcher, document)
+            new = self._store.add_job(spec.job, signed, spec.researcher)
         except ProtocolError as error:
             log.warning("job %s: %s for %s", spec.job, error.code, signed.digest)
             raise
@@ -195,7 +197,8 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         body = verify(signed, self._caller(context, signed), CANCEL_KIND)
         job = self._owned(read_document(Cancellation, signed, body).job, context)
         flow = self._flows.get(job.job)
-        if flow is not None and flow.cancel():
+        if flow is not None:
+            flow.cancel(signed)
             links = (view.link for view in self.registry.nodes.values())
             await asyncio.gather(*(link.cancel(signed) for link in links), return_exceptions=True)
         return self._state(self._owned(job.job, context))
@@ -241,6 +244,8 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         return stored
 
     def _drive(self, job: str) -> None:
+        if job in self._flows:  # Submitted between the start of the server and its resuming.
+            return
         flow = JobFlow(
             job,
             self._store,
@@ -248,6 +253,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             lambda: self.registry.links,
             self._trust,
             self._witnesses,
+            self._deadline_s,
         )
         self._flows[job] = flow
         task = asyncio.create_task(flow.run(), name=f"job {job}")
@@ -298,8 +304,12 @@ async def _serve(profile: Path) -> int:
         json.dumps({"ready": True, "role": "coordinator", "name": config.name, "port": port}),
         flush=True,
     )
-    await stop_requested()
+    stopping = asyncio.create_task(stop_requested())
+    await asyncio.wait({stopping, attending}, return_when=asyncio.FIRST_COMPLETED)
     attending.cancel()
     await asyncio.gather(server.stop(GRACE_S), enrolment.stop(GRACE_S))
     await service.close()
+    if not stopping.done():
+        stopping.cancel()
+        attending.result()  # Raises what ended it: the store is an old copy.
     return 0

@@ -1,16 +1,17 @@
-"""A node's Merkle log in its vault: entries, signed heads, witnesses, and leave to release.
+"""A party's Merkle log in its file: entries, signed heads, witnesses, and leave to act.
 
-The tree, its proofs and what they prove are sandbox/audit/log.py; this is where it is kept. A node
-that starts may have been restored from an old backup and would then draw noise twice for one job.
-So nothing leaves until a witness has shown that it knows no later head of this log, or the owner
-has taken that on himself (which is logged).
+The tree, its proofs and what they prove are sandbox/audit/log.py; this is where it is kept, by a
+node in its vault, by the coordinator in its store. A party that starts may have been restored from
+an old backup: a node would then draw noise twice for one job, a coordinator show two histories. So
+nothing leaves until a witness has shown that it knows no later head of this log, or the owner has
+taken that on himself (which is logged).
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,10 +19,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from nodes.database import Database
-from nodes.ledger import check_ledger, ledger_digest
+from sandbox.audit.evidence import LogEvidence, LoggedEntry
 from sandbox.audit.export import Record, write_log
 from sandbox.audit.log import NONCE_BYTES, Entry, Head, Tree, check_extends
+from sandbox.audit.statements import HEAD, LastHead, Witness
 from sandbox.crypto.identity import (
     Document,
     Identity,
@@ -32,9 +33,37 @@ from sandbox.crypto.identity import (
     parse,
     verify,
 )
+from sandbox.database import Database
 from sandbox.errors import ProtocolError, StateError, TrustError
 
-HEAD_KIND = "head"
+RUN_NONCE_BYTES = 16
+
+LOG_TABLES = (
+    """CREATE TABLE entries (
+        sequence INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        time INTEGER NOT NULL,
+        nonce BLOB NOT NULL,
+        digest TEXT NOT NULL,
+        leaf BLOB NOT NULL,
+        job TEXT,
+        body BLOB NOT NULL)""",
+    "CREATE INDEX entries_by_job ON entries(job)",
+    "CREATE INDEX entries_by_kind ON entries(kind, sequence)",
+    "CREATE TABLE heads (size INTEGER PRIMARY KEY, document BLOB NOT NULL)",
+    # The newest head of each log that this party witnesses.
+    "CREATE TABLE peer_heads (log TEXT PRIMARY KEY, document BLOB NOT NULL)",
+    # What each witness has acknowledged of this log.
+    """CREATE TABLE witnesses (
+        witness TEXT PRIMARY KEY,
+        size INTEGER NOT NULL,
+        document BLOB NOT NULL)""",
+    """CREATE TABLE starts (
+        start INTEGER PRIMARY KEY,
+        began INTEGER NOT NULL,
+        confirmed TEXT)""",
+)
+"""What a schema needs for a log, in its first step."""
 
 
 class EntryKind(StrEnum):
@@ -46,6 +75,8 @@ class EntryKind(StrEnum):
     ROSTER = "roster"
     RESERVATION = "reservation"
     RELEASE = "release"
+    SUM = "sum"
+    DONE = "done"
     FAILURE = "failure"
     CANCELLATION = "cancellation"
     PIN = "pin"
@@ -57,30 +88,47 @@ class EntryKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class LoggedEntry:
-    """An entry with the document it records."""
+class Ledger:
+    """What heads commit to beside the entries: `digest` of the ledger now, hex; `check` returns
+    every digest it ever had, and raises StateError SB-6007 where it was altered."""
 
-    entry: Entry
-    body: Document
+    digest: Callable[[sa.Connection], str]
+    check: Callable[[sa.Connection], set[str]]
+
+
+_NOTHING = bytes(32).hex()
+NO_LEDGER = Ledger(lambda _: _NOTHING, lambda _: {_NOTHING})
+"""The coordinator spends nothing."""
 
 
 class Journal:
-    """The log of one node. clock: Unix milliseconds. nonce: 32 fresh random bytes for each leaf."""
+    """The log of one party. clock: Unix milliseconds. random: fresh random bytes, so many.
+
+    nonce: over it, witnesses must answer before this run may act; drawn anew by `start`.
+    """
 
     def __init__(
         self,
         database: Database,
         identity: Identity,
         clock: Callable[[], int],
-        nonce: Callable[[], bytes] = lambda: os.urandom(NONCE_BYTES),
+        ledger: Ledger = NO_LEDGER,
+        random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._database = database
         self._identity = identity
         self._clock = clock
-        self._nonce = nonce
+        self._ledger = ledger
+        self._random = random
+        self.nonce = b""
         self._start: int | None = None
         self._tree = Tree()
         self._tree_lock = threading.Lock()
+
+    @property
+    def owner(self) -> PublicIdentity:
+        """Whose log it is."""
+        return self._identity.public
 
     # Entries
 
@@ -101,7 +149,7 @@ class Journal:
         named = dict(body) if job is None else {"job": job, **body}
         text = canonical(named)
         digest = document_digest(kind, text)
-        entry = Entry(sequence, kind.value, self._clock(), self._nonce(), digest)
+        entry = Entry(sequence, kind.value, self._clock(), self._random(NONCE_BYTES), digest)
         connection.execute(
             sa.text(
                 "INSERT INTO entries (sequence, kind, time, nonce, digest, leaf, job, body)"
@@ -111,15 +159,22 @@ class Journal:
         )
         return sequence
 
-    def entries(self, job: str | None = None) -> list[LoggedEntry]:
+    def entries(self, job: str | None = None) -> list[Record]:
         """Return all entries, or those of one job, in order."""
-        where = "" if job is None else " WHERE job = :job"
         with self._database.read() as connection:
-            rows = connection.execute(
-                sa.text(f"SELECT * FROM entries{where} ORDER BY sequence"),
-                {"job": job} if job else {},
-            ).all()
-        return [LoggedEntry(_entry(row), parse(bytes(row.body))) for row in rows]
+            return list(_records(connection, job))
+
+    def newest(self, kinds: Sequence[EntryKind]) -> int:
+        """Return the number of the newest entry of these kinds, -1 if there is none."""
+        with self._database.read() as connection:
+            found = [
+                connection.execute(
+                    sa.text("SELECT MAX(sequence) FROM entries WHERE kind = :kind"),
+                    {"kind": kind},
+                ).scalar()
+                for kind in kinds
+            ]
+        return max((number for number in found if number is not None), default=-1)
 
     # Heads and proofs
 
@@ -133,23 +188,35 @@ class Journal:
             if known is not None:
                 return _signed(known)
             head = Head(
-                self._identity.public.fingerprint,
+                self.owner.fingerprint,
                 size,
                 self._grown(connection).root(size),
-                ledger_digest(connection),
+                self._ledger.digest(connection),
                 self._clock(),
             )
-            signed = self._identity.sign(HEAD_KIND, head.to_document())
+            signed = self._identity.sign(HEAD, head.to_document())
             connection.execute(
                 sa.text("INSERT INTO heads VALUES (:size, :document)"),
                 {"size": size, "document": canonical(signed.to_document())},
             )
         return signed
 
-    def inclusion(self, sequence: int, size: int) -> list[bytes]:
-        """Return the proof that entry `sequence` is among the first `size`; 0 <= sequence."""
+    def evidence(self, job: str) -> LogEvidence:
+        """Return a job's entries, each proved against the newest head; without witnesses."""
+        signed = self.head()
+        size = Head.from_document(parse(signed.body)).size
         with self._database.read() as connection:
-            return self._sized(connection, size).inclusion_proof(sequence, size)
+            tree = self._sized(connection, size)
+            entries = tuple(
+                LoggedEntry(
+                    record.entry,
+                    record.body or {},
+                    tuple(tree.inclusion_proof(record.entry.sequence, size)),
+                )
+                for record in _records(connection, job)
+                if record.entry.sequence < size
+            )
+        return LogEvidence(entries, signed)
 
     def consistency(self, first: int, size: int) -> list[bytes]:
         """Return the proof that the log of `size` entries extends the one of `first`."""
@@ -160,17 +227,8 @@ class Journal:
         """Write all entries and signed heads to `file`, for anyone to verify (audit/export.py)."""
         self.head()
         with self._database.read() as connection, file.open("w", encoding="utf-8") as out:
-            records = (
-                Record(_entry(row), bytes(row.leaf), parse(bytes(row.body)))
-                for row in connection.execute(sa.text("SELECT * FROM entries ORDER BY sequence"))
-            )
-            heads = (
-                _signed(document)
-                for document in connection.execute(
-                    sa.text("SELECT document FROM heads ORDER BY size")
-                ).scalars()
-            )
-            out.writelines(write_log(self._identity.public, records, heads))
+            records, heads = _records(connection), _heads(connection)
+            out.writelines(write_log(self.owner, records, heads))
 
     def check(self) -> None:
         """Check what is stored against itself: the file, every entry, the ledger, every head.
@@ -179,15 +237,11 @@ class Journal:
         """
         with self._database.read() as connection:
             if connection.exec_driver_sql("PRAGMA quick_check").scalar() != "ok":
-                raise StateError("SB-6002", reason="quick_check")
+                raise StateError("SB-6002", file=self._database.file.name, reason="quick_check")
             tree = _checked_entries(connection)
-            chain_at = check_ledger(connection)
-            for document in connection.execute(
-                sa.text("SELECT document FROM heads ORDER BY size")
-            ).scalars():
-                head = Head.from_document(
-                    verify(_signed(document), self._identity.public, HEAD_KIND)
-                )
+            chain_at = self._ledger.check(connection)
+            for signed in _heads(connection):
+                head = Head.from_document(verify(signed, self.owner, HEAD))
                 if head.size > len(tree) or tree.root(head.size) != head.root:
                     raise StateError("SB-6007", part="head", position=head.size)
                 if head.ledger_digest not in chain_at:
@@ -202,7 +256,7 @@ class Journal:
 
         Raises TrustError SB-3202 for a log that went back, SB-3203 for another past (both logged).
         """
-        head = Head.from_document(verify(signed, peer, HEAD_KIND))
+        head = Head.from_document(verify(signed, peer, HEAD))
         if head.log != peer.fingerprint:
             raise TrustError("SB-3201", expected=peer.fingerprint, found=head.log)
         broken: TrustError | None = None
@@ -234,10 +288,11 @@ class Journal:
     # Being witnessed
 
     def start(self) -> None:
-        """Begin a run of the node: nothing leaves before this run is confirmed.
+        """Begin a run of the party: nothing leaves before this run is confirmed.
 
-        An earlier process of the same node, should one still be alive, may release nothing more.
+        An earlier process of the same party, should one still be alive, may let nothing more out.
         """
+        self.nonce = self._random(RUN_NONCE_BYTES)
         with self._database.write("start") as connection:
             self._start = connection.execute(
                 sa.text("INSERT INTO starts (began) VALUES (:began) RETURNING start"),
@@ -245,9 +300,12 @@ class Journal:
             ).scalar_one()
             self.write(connection, EntryKind.START, {"start": self._start})
 
-    def acknowledged(self, witness: str, size: int, document: Signed) -> None:
-        """Keep a witness's verified cosignature of this log's head of `size`."""
-        with self._database.write("acknowledged") as connection:
+    def acknowledge(self, signed: Signed, witness: PublicIdentity) -> None:
+        """Keep a witness's cosignature of a head of this log; one of another log is left alone."""
+        statement = Witness.read(signed, witness)
+        if statement.log != self.owner.fingerprint:
+            return
+        with self._database.write("acknowledge") as connection:
             connection.execute(
                 sa.text(
                     "INSERT INTO witnesses VALUES (:witness, :size, :document)"
@@ -255,32 +313,52 @@ class Journal:
                     " WHERE size <= :size"
                 ),
                 {
-                    "witness": witness,
-                    "size": size,
-                    "document": canonical(document.to_document()),
+                    "witness": witness.fingerprint,
+                    "size": statement.size,
+                    "document": canonical(signed.to_document()),
                 },
             )
 
-    def own_head_confirmed(self, witness: str, known: Head | None) -> None:
-        """Take a witness's verified, fresh answer: the newest head it knows of this log, or none.
+    def take_last_heads(self, answers: Sequence[tuple[Signed, PublicIdentity]]) -> None:
+        """Take witnesses' answers over this run's nonce: the newest heads they know of this log.
 
-        Confirms the present run. Raises StateError SB-6022 when the witness knows a later head or
-        another past: this file is an old copy. TrustError SB-6023 when the witness knows less than
-        it once acknowledged, and so cannot tell.
+        One good answer confirms the run, unless any tells of more: raises StateError SB-6022 when a
+        witness knows a later head or another past, since this file is an old copy; TrustError
+        SB-6023 when none is good and one knows less than it once acknowledged, so cannot tell;
+        SB-3240 for an answer to another question.
         """
-        with self._database.write("own_head_confirmed") as connection:
-            acknowledged = connection.execute(
-                sa.text("SELECT size FROM witnesses WHERE witness = :witness"), {"witness": witness}
-            ).scalar()
-            size = 0 if known is None else known.size
-            if size < (acknowledged or 0):
-                raise TrustError("SB-6023", witness=witness, found=size, known=acknowledged or 0)
-            mine = _size(connection)
-            if known is not None and (
-                size > mine or self._grown(connection).root(size) != known.root
-            ):
-                raise StateError("SB-6022", witness=witness, known=size, found=mine)
-            _confirm(connection, witness)
+        known = [(witness, self._last_head(signed, witness)) for signed, witness in answers]
+        forgetful: TrustError | None = None
+        with self._database.write("take_last_heads") as connection:
+            vouching = []
+            for witness, head in known:
+                self._require_no_later(connection, witness, head)
+                size, once = head.size if head else 0, _acknowledged(connection, witness)
+                if size >= once:
+                    vouching.append(witness)
+                else:
+                    forgetful = TrustError("SB-6023", witness=witness.name, found=size, known=once)
+            if vouching:
+                _confirm(connection, vouching[0].fingerprint)
+        if forgetful is not None and not vouching:
+            raise forgetful
+
+    def _last_head(self, signed: Signed, witness: PublicIdentity) -> Head | None:
+        answer = LastHead.read(signed, witness)
+        if answer.nonce != self.nonce.hex() or answer.log != self.owner.fingerprint:
+            raise TrustError("SB-3240", name=witness.name)
+        if answer.head is None:
+            return None
+        return Head.from_document(verify(Signed.from_document(answer.head), self.owner, HEAD))
+
+    def _require_no_later(
+        self, connection: sa.Connection, witness: PublicIdentity, head: Head | None
+    ) -> None:
+        mine = _size(connection)
+        if head is not None and (
+            head.size > mine or self._grown(connection).root(head.size) != head.root
+        ):
+            raise StateError("SB-6022", witness=witness.name, known=head.size, found=mine)
 
     def override_witness(self, reason: str) -> None:
         """Let the node release without a witness: the owner's word that this is no old copy."""
@@ -336,6 +414,30 @@ def _checked_entries(connection: sa.Connection) -> Tree:
     return tree
 
 
+def _records(connection: sa.Connection, job: str | None = None) -> Iterator[Record]:
+    where = "" if job is None else " WHERE job = :job"
+    rows = connection.execute(
+        sa.text(f"SELECT * FROM entries{where} ORDER BY sequence"), {"job": job} if job else {}
+    )
+    for row in rows:
+        yield Record(_entry(row), bytes(row.leaf), _body(bytes(row.body)))
+
+
+def _body(text: bytes) -> Document:
+    try:
+        return parse(text)
+    except TrustError:
+        # An altered entry: whoever verifies the log finds that this is not what was recorded.
+        return {"altered": text.hex()}
+
+
+def _heads(connection: sa.Connection) -> Iterator[Signed]:
+    for document in connection.execute(
+        sa.text("SELECT document FROM heads ORDER BY size")
+    ).scalars():
+        yield _signed(document)
+
+
 def _size(connection: sa.Connection) -> int:
     last = connection.execute(sa.text("SELECT MAX(sequence) FROM entries")).scalar()
     return 0 if last is None else int(last) + 1
@@ -354,6 +456,14 @@ def _peer_head(connection: sa.Connection, log: str) -> Signed | None:
         sa.text("SELECT document FROM peer_heads WHERE log = :log"), {"log": log}
     ).scalar()
     return None if known is None else _signed(known)
+
+
+def _acknowledged(connection: sa.Connection, witness: PublicIdentity) -> int:
+    size = connection.execute(
+        sa.text("SELECT size FROM witnesses WHERE witness = :witness"),
+        {"witness": witness.fingerprint},
+    ).scalar()
+    return int(size or 0)
 
 
 def _newest_start(connection: sa.Connection) -> sa.Row[Any] | None:
