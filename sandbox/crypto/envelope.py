@@ -1,8 +1,9 @@
 """Our envelope around TenSEAL's bytes, and what is checked before TenSEAL may parse them.
 
 TenSEAL trusts what it reads: a vector without sizes crashes it, a context's flags make it generate
-hundreds of megabytes of keys, other parameters decrypt to noise. So a context or ciphertext must
-first be, byte by byte, the one form that this menu's rings write:
+hundreds of megabytes of keys, other parameters decrypt to noise, some of SEAL's headers abort the
+process. So a context or ciphertext must first be, byte by byte, the one form that this menu's rings
+write, and SEAL reads what is rebuilt from the checked parts:
 
     MAGIC, header length (4 bytes, big-endian), header (canonical JSON), TenSEAL messages
 
@@ -28,9 +29,13 @@ _MAX_SIZE = {"context": 1 << 21, "vector": 1 << 30}
 # SEAL: magic 0xA15E, header of 16 bytes, version, compression 2 (zstd), reserved, size of the
 # whole.
 _SEAL_HEADER = struct.Struct("<HBBBBHQ")
-_SEAL_MAGIC, _SEAL_ZSTD = 0xA15E, 2
+_SEAL_MAGIC, _SEAL_MAJOR, _SEAL_PLAIN, _SEAL_ZSTD = 0xA15E, 4, 0, 2
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_SEAL_OVERHEAD = 97
+# Behind the 32 bytes that name the parameters: transformed, polynomials, degree, primes, scale,
+# correction factor; then a plain header and the number of coefficients.
+_SEAL_SHAPE = struct.Struct("<?QQQdQ")
+_PARAMETERS_ID = 32
+_SEAL_OVERHEAD = _PARAMETERS_ID + _SEAL_SHAPE.size + _SEAL_HEADER.size + 8
 """Bytes that SEAL writes around the coefficients of a ciphertext or public key, uncompressed."""
 
 # Protobuf wire types (encoding specification, "Message structure").
@@ -104,9 +109,10 @@ def unpack_context(envelope: bytes, ring: Ring, parameters: Sequence[bytes]) -> 
         raise TrustError("SB-3051", expected=ring.name, found=str(opened.header.get("ring")))
     if len(opened.parts) != len(parameters):
         raise TrustError("SB-3050", kind="context")
-    for part, expected in zip(opened.parts, parameters, strict=True):
-        _check_context(part, ring, expected)
-    return opened.parts
+    return tuple(
+        _checked_context(part, ring, expected)
+        for part, expected in zip(opened.parts, parameters, strict=True)
+    )
 
 
 def public_key_of(context: bytes) -> bytes:
@@ -150,9 +156,10 @@ def unpack_vector(envelope: bytes, ring: Ring, length: int, context: str) -> lis
     count = len(slots)
     if len(opened.header) != len(expected) or len(opened.parts) != count * len(ring.plain_moduli):
         raise TrustError("SB-3050", kind="vector")
-    for index, part in enumerate(opened.parts):
-        _check_vector(part, ring, slots[index % count])
-    return [list(opened.parts[row : row + count]) for row in range(0, len(opened.parts), count)]
+    parts = [
+        _checked_vector(part, ring, slots[index % count]) for index, part in enumerate(opened.parts)
+    ]
+    return [parts[row : row + count] for row in range(0, len(parts), count)]
 
 
 def vector_ring(envelope: bytes) -> tuple[Ring, int, str]:
@@ -164,7 +171,7 @@ def vector_ring(envelope: bytes) -> tuple[Ring, int, str]:
     return ring_named(str(header.get("ring"))), length, context
 
 
-def _check_context(context: bytes, ring: Ring, parameters: bytes) -> None:
+def _checked_context(context: bytes, ring: Ring, parameters: bytes) -> bytes:
     found = {(number, kind): value for number, kind, value in _fields(context)}
     if any(number == _PRIVATE for number, _ in found):
         _refuse_private(found)
@@ -176,10 +183,9 @@ def _check_context(context: bytes, ring: Ring, parameters: bytes) -> None:
     if _RELIN_KEYS in inner or _GALOIS_KEYS in inner:
         raise TrustError("SB-3053")
     key = public_key_of(context)
-    primes = len(ring.coeff_mod_bit_sizes)
-    _check_seal(key, ring, primes, sum(ring.coeff_mod_bit_sizes))
     if context != context_message(parameters, key):
         raise TrustError("SB-3055")
+    return context_message(parameters, _checked_seal(key, ring, len(ring.coeff_mod_bit_sizes)))
 
 
 def _refuse_private(found: dict[tuple[int, int], bytes]) -> None:
@@ -188,7 +194,7 @@ def _refuse_private(found: dict[tuple[int, int], bytes]) -> None:
     raise TrustError("SB-3052" if holds_key else "SB-3053")
 
 
-def _check_vector(vector: bytes, ring: Ring, slots: int) -> None:
+def _checked_vector(vector: bytes, ring: Ring, slots: int) -> bytes:
     # Exactly one size and one ciphertext, in the order TenSEAL writes them.
     head = _field(1, _varint(slots))
     fields = _fields(vector)
@@ -198,25 +204,50 @@ def _check_vector(vector: bytes, ring: Ring, slots: int) -> None:
     if vector != head + _field(2, ciphertext):
         raise TrustError("SB-3057", slots=slots)
     primes = len(ring.coeff_mod_bit_sizes) - 1  # the last prime is for keys alone
-    _check_seal(ciphertext, ring, primes, sum(ring.coeff_mod_bit_sizes[:primes]))
+    return head + _field(2, _checked_seal(ciphertext, ring, primes))
 
 
-def _check_seal(item: bytes, ring: Ring, primes: int, bits: int) -> None:
-    """A SEAL object of two polynomials: its header, its unpacked size, no less than its entropy."""
-    content = 2 * ring.poly_modulus_degree * primes * 8 + _SEAL_OVERHEAD
+def _checked_seal(item: bytes, ring: Ring, primes: int) -> bytes:
+    """Return a SEAL object of two polynomials as SEAL writes it uncompressed.
+
+    Its header, shape and unpacked size are the only ones there are, and it is no shorter than its
+    entropy; that its coefficients are below the primes is left to SEAL.
+    """
+    coefficients = 2 * ring.poly_modulus_degree * primes
+    bits = sum(ring.coeff_mod_bit_sizes[:primes])
+    content = 8 * coefficients + _SEAL_OVERHEAD
     least = 2 * ring.poly_modulus_degree * bits // 8 * 99 // 100
     if not least <= len(item) <= content + 1024:
         raise TrustError("SB-3058", ring=ring.name)
-    magic, header, _, _, compression, _, size = _SEAL_HEADER.unpack_from(item)
-    if (magic, header, compression, size) != (
-        _SEAL_MAGIC,
-        _SEAL_HEADER.size,
-        _SEAL_ZSTD,
-        len(item),
+    version = item[3:5]
+    if (
+        version[0] != _SEAL_MAJOR
+        or item[: _SEAL_HEADER.size] != _seal_header(version, _SEAL_ZSTD, len(item))
+        or _zstd_content_size(item[_SEAL_HEADER.size :]) != content
     ):
         raise TrustError("SB-3058", ring=ring.name)
-    if _zstd_content_size(item[_SEAL_HEADER.size :]) != content:
+    plain = _decompressed(item[_SEAL_HEADER.size :], content, ring)
+    # A public key's polynomials are kept transformed, a ciphertext's are not.
+    is_key = primes == len(ring.coeff_mod_bit_sizes)
+    shape = _SEAL_SHAPE.pack(is_key, 2, ring.poly_modulus_degree, primes, 1.0, 1)
+    inner = _seal_header(version, _SEAL_PLAIN, _SEAL_HEADER.size + 8 + 8 * coefficients)
+    expected = shape + inner + coefficients.to_bytes(8, "little")
+    if plain[_PARAMETERS_ID:_SEAL_OVERHEAD] != expected:
         raise TrustError("SB-3058", ring=ring.name)
+    return _seal_header(version, _SEAL_PLAIN, _SEAL_HEADER.size + content) + plain
+
+
+def _seal_header(version: bytes, compression: int, size: int) -> bytes:
+    return _SEAL_HEADER.pack(_SEAL_MAGIC, _SEAL_HEADER.size, *version, compression, 0, size)
+
+
+def _decompressed(frame: bytes, size: int, ring: Ring) -> bytes:
+    import pyarrow
+
+    try:
+        return bytes(pyarrow.Codec("zstd").decompress(frame, decompressed_size=size, asbytes=True))
+    except (OSError, ValueError) as error:
+        raise TrustError("SB-3058", ring=ring.name) from error
 
 
 def _zstd_content_size(frame: bytes) -> int | None:

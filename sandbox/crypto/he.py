@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,9 @@ def add(vectors: Sequence[bytes]) -> bytes:
     for row, parsed in enumerate(_workspaces(ring)):
         for column in zip(*(terms[row] for terms in checked), strict=True):
             total = _parse_vector(parsed, column[0])
-            for term in column[1:]:
-                total.add_(_parse_vector(parsed, term))
+            with _readable():
+                for term in column[1:]:
+                    total.add_(_parse_vector(parsed, term))
             ciphertexts.append(total.serialize())
     return envelopes.pack_vector(ring, length, context, ciphertexts)
 
@@ -157,12 +158,13 @@ class ResultKey:
         """
         context = envelopes.digest(self.public_contexts(ring))
         rows = envelopes.unpack_vector(vector, ring, length, context)
-        slots = [
-            [value % modulus for part in row for value in _parse_vector(secret, part).decrypt()]
-            for row, secret, modulus in zip(
-                rows, self._secret(ring), ring.plain_moduli, strict=True
-            )
-        ]
+        with _readable():
+            slots = [
+                [value % modulus for part in row for value in _parse_vector(secret, part).decrypt()]
+                for row, secret, modulus in zip(
+                    rows, self._secret(ring), ring.plain_moduli, strict=True
+                )
+            ]
         return unframe(
             np.array(slots, dtype=np.uint64),
             ring,
@@ -246,8 +248,15 @@ def _parse_context(context: bytes) -> Any:
 def _parse_vector(context: Any, vector: bytes) -> Any:
     import tenseal
 
-    try:
+    with _readable():
         return tenseal.bfv_vector_from(context, vector)
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Name what SEAL finds wrong in a ciphertext: some of it shows only when it is used."""
+    try:
+        yield
     except (ValueError, RuntimeError) as error:
         raise TrustError("SB-3059") from error
 

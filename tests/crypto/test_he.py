@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 
+from sandbox.crypto import envelope as envelopes
 from sandbox.crypto import he
 from sandbox.crypto.he import ResultKey, add, check_context, check_vector, encrypt_slots
 from sandbox.crypto.rings import RINGS, Ring
@@ -105,6 +108,37 @@ def test_masked_slots_hide_values_and_checks(tmp_path: Path) -> None:
     attempt = new_attempt(tmp_path)
     bare = np.array(attempt.columns["fs1a"]) % attempt.ring.modulus
     assert not (attempt.slots("fs1a")[0, :3] == bare.astype(np.uint64)).any()
+
+
+def test_a_mutated_seal_header_is_refused_or_harmless(tmp_path: Path) -> None:
+    """Behind a sound envelope, SEAL itself must take or refuse any header: it never crashes, and
+    never opens to another answer. Such headers can only be made by packing the bytes anew. Some of
+    them abort the process when SEAL reads them."""
+    attempt = new_attempt(tmp_path, members=2)
+    share, chance, zstd = attempt.share("fs1a"), random.Random(7), pyarrow.Codec("zstd")
+    opened = envelopes.unpack(share, "vector")
+    whole = {number: value for number, _, value in envelopes._fields(opened.parts[0])}[2]
+    size = 2 * 4096 * 2 * 8 + envelopes._SEAL_OVERHEAD
+    plain = zstd.decompress(whole[16:], decompressed_size=size, asbytes=True)
+    assert len(plain) == size
+    outcomes: dict[str, int] = {}
+    for _ in range(200):
+        mutated = bytearray(plain)
+        for _ in range(chance.randint(1, 3)):
+            mutated[chance.randrange(envelopes._SEAL_OVERHEAD)] = chance.choice([0, 1, 127, 255])
+        packed = zstd.compress(bytes(mutated), asbytes=True)
+        header = whole[:8] + (16 + len(packed)).to_bytes(8, "little")
+        part = envelopes._field(1, b"\x05") + envelopes._field(2, header + packed)
+        forged = envelopes.pack(opened.header, [part])
+        try:
+            total = add([attempt.share("fs1b"), forged])
+            assert attempt.open(total) == [3, -5, 7]
+            outcome = "harmless"
+        except TrustError as error:
+            outcome = error.code
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    assert set(outcomes) <= {"harmless", "SB-3058", "SB-3059"}
+    assert outcomes["SB-3058"] > 100
 
 
 def test_importing_the_module_does_not_import_tenseal() -> None:

@@ -16,4 +16,4 @@ def apply() -> None:
         )
 
     ResultKey.public_contexts = public_contexts  # type: ignore[method-assign]
-    envelope._check_context = lambda *_: None
+    envelope._checked_context = lambda context, *_: context
