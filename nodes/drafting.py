@@ -26,11 +26,15 @@ _TIMES = (ColumnType.DATE, ColumnType.TIMESTAMP)
 
 
 def draft_card(
-    source: Source, name: str, unit: str | None = None, bounds: Bounds | None = None
+    source: Source,
+    name: str,
+    unit: str | None = None,
+    bounds: Bounds | None = None,
+    row_bound: int | None = None,
 ) -> str:
     """Return a draft (TOML) of the card of dataset `name`.
 
-    unit: the privacy unit's column. bounds: as the owner gave them. Raises InputError SB-1403 where
+    unit: the privacy unit's column. bounds, row_bound: as the owner gave them. Raises InputError SB-1403 where
     these name a column that is not there, SB-1416 where a bound does not fit its column's type.
     """
     bounds = bounds or {}
@@ -45,7 +49,7 @@ def draft_card(
         "# The column that names whom a row is about.",
         f"privacy_unit = {_toml(unit or OWNER)}",
         "# The most rows this dataset may ever have.",
-        f"row_bound = {_toml(OWNER)}",
+        f"row_bound = {_toml(OWNER) if row_bound is None else row_bound}",
         f"# The most rows of one {unit or 'privacy unit'} that count.",
         "contribution_cap = 1",
         "# false only if none of these units is at another provider too: answers are sharper then.",

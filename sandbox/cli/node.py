@@ -71,7 +71,8 @@ def join(
     "inspect",
     help=text("help.node.inspect"),
     epilog=examples(
-        "sandbox node inspect meters.csv --unit meter_id --bounds kwh=0:500 > meters.toml"
+        "sandbox node inspect meters.csv --unit meter_id --bounds kwh=0:500 --row-bound 1000"
+        " > meters.toml"
     ),
 )
 def inspect(
@@ -80,13 +81,16 @@ def inspect(
     bounds: Annotated[
         list[str] | None, typer.Option("--bounds", help=text("option.bounds"))
     ] = None,
+    row_bound: Annotated[
+        int | None, typer.Option("--row-bound", min=1, help=text("option.row_bound"))
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help=text("option.dataset"))] = None,
     table: SourceTable = None,
 ) -> None:
     """Draft a dataset card; what leaks if read off the data is left for the owner to fill in."""
     from sandbox.cli.owner import draft_card
 
-    typer.echo(draft_card(file, table, name, unit, bounds or []))
+    typer.echo(draft_card(file, table, name, unit, bounds or [], row_bound))
 
 
 @app.command(

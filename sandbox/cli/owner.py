@@ -103,14 +103,20 @@ def _known_to_coordinator(folder: Path) -> list[PublicIdentity]:
 
 
 def draft_card(
-    file: Path, table: str | None, name: str | None, unit: str | None, bounds: list[str]
+    file: Path,
+    table: str | None,
+    name: str | None,
+    unit: str | None,
+    bounds: list[str],
+    row_bound: int | None,
 ) -> str:
     """Return the draft of a card for a file. table: which one of a DuckDB file."""
     from nodes import drafting
     from nodes.inspection import open_source
 
     given = drafting.parse_bounds(bounds)
-    return drafting.draft_card(open_source(file, table), name or _dataset_name(file), unit, given)
+    source = open_source(file, table)
+    return drafting.draft_card(source, name or _dataset_name(file), unit, given, row_bound)
 
 
 def add(folder: Path, file: Path, card: Path, table: str | None) -> str:
