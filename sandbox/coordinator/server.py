@@ -89,10 +89,14 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         self._store.close()
 
     def recognise(self, peer: PeerName) -> None:
-        """Raise TrustError unless the caller was enrolled here in this role and not revoked since."""
+        """Raise TrustError unless the caller was enrolled here in this role and not revoked since.
+
+        The coordinator itself may call: health checks use its own certificate.
+        """
         if self._trust.is_revoked(peer.fingerprint):
             raise TrustError("SB-3112", name=peer.name)
-        known = self._trust.identities().get(peer.fingerprint)
+        own = self._identity.public
+        known = {**self._trust.identities(), own.fingerprint: own}.get(peer.fingerprint)
         if known is None or (known.role, known.name) != (peer.role, peer.name):
             raise TrustError("SB-3113", fingerprint=peer.fingerprint)
 
