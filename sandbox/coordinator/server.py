@@ -126,8 +126,13 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         self, request: common_pb2.Empty, context: Context
     ) -> coordinator_pb2.CatalogueReply:
         reply = coordinator_pb2.CatalogueReply()
+        if peer_of(context).role is Role.NODE:
+            # A fingerprint is all that an owner needs to be told to pin whoever was enrolled.
+            enrolled = self._trust.identities().values()
+        else:
+            enrolled = [view.link.identity for view in self.registry.nodes.values()]
+        reply.identities.extend(canonical(identity.to_document()) for identity in enrolled)
         for view in self.registry.nodes.values():
-            reply.identities.append(canonical(view.link.identity.to_document()))
             reply.datasets.extend(to_message(signed) for signed in view.datasets)
             reply.collections.extend(to_message(signed) for signed in view.collections)
             reply.policies.extend(to_message(signed) for signed in view.policies)
