@@ -77,7 +77,7 @@ def run(keep: Path | None, *, as_json: bool) -> None:
         everything = deployment.make(folder)
         programs = local.programs(folder)
         with Processes(folder, programs) as processes:
-            processes.start()
+            processes.start(health=local.health_check(folder))
             started = [_process(program, processes.pid(program)) for program in programs]
             if not as_json:
                 _show_processes(started)
