@@ -23,8 +23,8 @@ from sandbox.privacy.statistics import (
 )
 from sandbox.sql.functions import number
 from sandbox.sql.measures import Measures, both, present
-from sandbox.sql.parse import construct, nearest, only, refusal
-from sandbox.sql.rows import Scope, bind, condition
+from sandbox.sql.parse import construct, exact, nearest, only, refusal, whole
+from sandbox.sql.rows import MOST_SCALE, Scope, bind, condition
 from sandbox.sql.scalar import Mismatch, Number, Truth
 
 OPERATIONS: dict[type[exp.Expr], str] = {
@@ -70,26 +70,31 @@ ARITHMETIC: dict[type[exp.Expr], Operator] = {
 class Aggregates:
     """Binds aggregate expressions over one relation to formulas over shared measures."""
 
-    def __init__(self, scope: Scope, unit: str, units_span_nodes: bool, measures: Measures) -> None:
+    def __init__(self, scope: Scope, unit: str, units_may_repeat: bool, measures: Measures) -> None:
         self.operations: list[str] = []
         self._scope = scope
         self._unit = unit
-        self._spanning = units_span_nodes
+        self._spanning = units_may_repeat
         self._measures = measures
 
-    def formula(self, node: exp.Expr, column: Callable[[exp.Column], Formula]) -> Formula:
+    def formula(  # noqa: PLR0911 - one case each
+        self, node: exp.Expr, column: Callable[[exp.Column], Formula]
+    ) -> Formula:
         """Return the formula of `node`; `column` resolves (or refuses) what is not aggregated."""
         if isinstance(node, exp.Paren):
             return self.formula(node.this, column)
         if isinstance(node, exp.Column):
             return column(node)
         if isinstance(node, exp.Literal) and not node.is_string:
-            return Constant(Fraction(node.name))
+            return Constant(exact(node))
         if isinstance(node, exp.Round):
             only(node, "this", "decimals")
-            digits = node.args.get("decimals")
-            scale = Fraction(digits.name if isinstance(digits, exp.Literal) else 0)
-            return Operation(Operator.ROUND, (self.formula(node.this, column), Constant(scale)))
+            written = node.args.get("decimals")
+            digits = 0 if written is None else whole(written, MOST_SCALE)
+            if digits is None:
+                raise refusal("SB-1007", node, expression=node.sql("duckdb")[:80])
+            scale = Constant(Fraction(digits))
+            return Operation(Operator.ROUND, (self.formula(node.this, column), scale))
         operator = ARITHMETIC.get(type(node))
         if operator is not None:
             only(node, "this", "expression", "typed", "safe")

@@ -114,10 +114,11 @@ class RowColumn:
 
 @dataclass(frozen=True)
 class Quantisation:
-    """What exactness costs an output: `what` is kept in steps of `step` only."""
+    """What exactness costs: `what` is kept in steps of `step`, off by at most `most` in any row."""
 
     what: str
     step: Fraction
+    most: Fraction
 
 
 @dataclass(frozen=True)

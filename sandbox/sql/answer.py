@@ -71,8 +71,9 @@ def answer(
     keys = list(product(*(group.values for group in plan.groups)))
     formulas = {o.formula: estimates(o.formula, cells, noise, level)
                 for o in plan.outputs if o.formula is not None}  # fmt: skip
+    # What HAVING compares is what would be printed, so that no shown row contradicts it.
     values = {
-        f: estimates(f, cells, [()] * len(plan.measures), level) for f in _compared(plan.having)
+        f: formulas.get(f) or estimates(f, cells, noise, level) for f in _compared(plan.having)
     }
     kept, withheld = [], 0
     counts = row_counts(plan, cells)

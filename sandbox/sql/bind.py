@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from sqlglot import exp
 
@@ -30,13 +31,11 @@ class Relation:
     columns: Mapping[str, Scalar]
     """By name as written; looked up without regard to case."""
     conditions: tuple[Truth, ...] = ()
-    joined: bool = False
-    """Whether UNION ALL put together what nobody declared to be one collection."""
 
-    def scope(self, *names: str) -> Scope:
-        """Return what expressions over this relation can name."""
+    def scope(self, names: tuple[str, ...], rounded: dict[str, Fraction]) -> Scope:
+        """Return what expressions over this relation can name; they note in `rounded` (see Scope)."""
         columns = {name.lower(): value for name, value in self.columns.items()}
-        return Scope(self.table.name, frozenset(n.lower() for n in names if n), columns)
+        return Scope(self.table.name, frozenset(n.lower() for n in names if n), columns, rounded)
 
 
 def column_name(card: DatasetCard, column: Column) -> str:
@@ -50,6 +49,7 @@ class Sources:
     def __init__(self, catalogue: Mapping[str, Table]) -> None:
         self._catalogue = {name.lower(): table for name, table in catalogue.items()}
         self._named: dict[str, Relation] = {}
+        self._rounded: dict[str, Fraction] = {}
         self._subqueries = 0
 
     def of(self, select: exp.Select) -> tuple[Relation, Scope]:
@@ -60,7 +60,7 @@ class Sources:
         if source is None:
             raise refusal("SB-1003", select, construct="SELECT", instead="SELECT ... FROM ...")
         relation, names = self._source(source.this)
-        scope = relation.scope(*names)
+        scope = relation.scope(names, self._rounded)
         where = select.args.get("where")
         if where is not None:
             kept = condition(where.this, scope)
@@ -161,7 +161,7 @@ class Sources:
             card,
             left.table.members + right.table.members,
         )
-        return replace(left, table=table, joined=True)
+        return replace(left, table=table)
 
 
 def _meaning(value: Scalar) -> tuple[str, str]:
@@ -199,6 +199,7 @@ def _schema(column: Column) -> tuple[object, ...]:
         column.scale,
         column.domain,
         column.nullable,
+        column.join_key,
     )
 
 

@@ -56,7 +56,7 @@ def bounded(column: Column) -> bool:
     return column.lower is not None and column.upper is not None
 
 
-def reading(column: Column) -> str:
+def reading(column: Column) -> str:  # noqa: PLR0911 - one case each
     """Return the DuckDB text that reads `column` from its source; total over any source value."""
     source = identifier(column.name)
     if column.type is ColumnType.BOOLEAN:
@@ -75,7 +75,8 @@ def reading(column: Column) -> str:
             f"{day(upper)}) - DATE '1970-01-01' END"
         )
     if column.type is ColumnType.TIMESTAMP:
-        value = f"TRY_CAST({source} AS TIMESTAMP)"
+        # By way of an instant, so that an offset in a text counts; sessions are in UTC.
+        value = f"TRY_CAST(TRY_CAST({source} AS TIMESTAMPTZ) AS TIMESTAMP)"
         clamped = f"least(greatest({value}, {second(lower)}), {second(upper)})"
         # From the lower bound on, so that // truncates downwards.
         microseconds = f"epoch_us({clamped}) - {integer(lower * 10**6)}"

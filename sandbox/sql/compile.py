@@ -5,19 +5,23 @@
     sums     one row per cell that occurs, a value per measure
     answer   (position in the vector, value); positions that are missing are zero
 
-Which rows of a unit are kept is decided by a hash of the row, so it depends on that unit's rows
-alone and is the same however often and on however many threads the statement runs. Rows whose unit
-is NULL count as one unit.
+Which rows of a unit are kept is decided by a hash of unit, row and which of its equals it is: a
+uniform choice that depends on that unit's rows alone and is the same however often and on however
+many threads the statement runs. Rows whose unit is NULL count as one unit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sandbox.sql.algebra import Measure, MeasureKind, Plan, RowColumn
 
 HASH_BITS = 20
 """Least bits of a row's hash in front of its packed values; ties go to the smaller values."""
+WEIGHTS = 1000
+"""Equal rows beyond cap + WEIGHTS do not make their value likelier: memory stays bounded."""
+MOST_HEAPED = 100_000
+"""Largest cap for DuckDB's min(x, n), which refuses n from a million on."""
 
 
 def fragment_sql(plan: Plan, base_relation: str = "base") -> str:
@@ -70,10 +74,9 @@ def _aggregate(measure: Measure) -> str:
 
 
 def _bounded(plan: Plan) -> str:
-    """Return the rows that count: `cap` per unit, those whose hashes are smallest."""
+    """Return the rows that count: `cap` per unit, a uniform choice that the rows decide."""
     fragment = plan.fragment
     columns, cap = fragment.columns, fragment.contribution_cap
-    names = [c.name for c in columns]
     if not columns:
         # Nothing but the number of rows is asked, so all of a unit's rows are alike.
         return (
@@ -81,12 +84,19 @@ def _bounded(plan: Plan) -> str:
             f"{cap}))) AS copy FROM (SELECT unit, count(*) AS n FROM rows GROUP BY unit)"
         )
     bits = sum(_bits(c) for c in columns)
-    if bits + HASH_BITS > 62:
+    if bits + HASH_BITS > 62 or cap > MOST_HEAPED:
+        names = ", ".join(c.name for c in columns)
         return (
-            "SELECT * FROM rows QUALIFY row_number() OVER "
-            f"(PARTITION BY unit ORDER BY hash({', '.join(names)})) <= {cap}"
+            f"SELECT * FROM (SELECT unit, {names}, unnest(range(least(n, {cap + WEIGHTS}))) AS copy "
+            f"FROM (SELECT unit, {names}, count(*) AS n FROM rows GROUP BY unit, {names})) QUALIFY "
+            f"row_number() OVER (PARTITION BY unit ORDER BY hash(unit, {names}, copy), {names}) "
+            f"<= {cap}"
         )
-    # Values and hash in one BIGINT: twice as fast as a window over the rows.
+    return _packed(columns, cap)
+
+
+def _packed(columns: Sequence[RowColumn], cap: int) -> str:
+    """Return `_bounded` with a row's hash and values in one BIGINT: twice as fast as a window."""
     packed, unpacked, shift = [], [], 0
     for column in columns:
         code = f"{column.name} - {column.lower}::BIGINT"
@@ -99,11 +109,26 @@ def _bounded(plan: Plan) -> str:
             value = f"nullif({value}, {size - 1}::BIGINT)"
         unpacked.append(f"{value} + {column.lower}::BIGINT AS {column.name}")
         shift += _bits(column)
-    least = "min(key)" if cap == 1 else f"unnest(min(key, {cap}))"
+    counted = (
+        "SELECT unit, pack, count(*) AS n FROM "
+        f"(SELECT unit, {' + '.join(packed)} AS pack FROM rows) GROUP BY unit, pack"
+    )
+    if cap == 1:
+        copies = f"list_transform(range(least(n, {1 + WEIGHTS})), lambda k: hash(unit, pack, k))"
+        first = f"CASE WHEN n = 1 THEN hash(unit, pack, 0) ELSE list_min({copies}) END"
+        hashed = f"SELECT unit, pack, {first} AS hashed FROM ({counted})"
+        least = "min(key)"
+    else:
+        copies = f"unnest(range(least(n, {cap + WEIGHTS})))"
+        hashed = (
+            "SELECT unit, pack, hash(unit, pack, copy) AS hashed FROM "
+            f"(SELECT unit, pack, {copies} AS copy FROM ({counted}))"
+        )
+        least = f"unnest(min(key, {cap}))"
     return (
         f"SELECT unit, {', '.join(unpacked)} FROM (SELECT unit, {least} AS key FROM (SELECT unit, "
-        f"(hash(pack) >> {64 - (62 - shift)})::BIGINT * {1 << shift}::BIGINT + pack AS key "
-        f"FROM (SELECT unit, {' + '.join(packed)} AS pack FROM rows)) GROUP BY unit)"
+        f"(hashed >> {64 - (62 - shift)})::BIGINT * {1 << shift}::BIGINT + pack AS key "
+        f"FROM ({hashed})) GROUP BY unit)"
     )
 
 

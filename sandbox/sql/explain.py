@@ -14,7 +14,7 @@ from sandbox.crypto.rings import Ring, choose_ring
 from sandbox.messages import text
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.derivatives import predicted_error, reference_value
-from sandbox.sql.algebra import Plan
+from sandbox.sql.algebra import Plan, Quantisation
 from sandbox.sql.noise import capacity, cell_reference
 
 PARTIES = ("researcher", "provider", "coordinator", "outsider")
@@ -59,6 +59,9 @@ class Explanation:
     table: str
     members: int
     cells: int
+    groups: tuple[tuple[str, int], ...]
+    """What is grouped by, and how many values each has."""
+    contribution_cap: int
     outputs: tuple[OutputError, ...]
     measures: tuple[MeasureNoise, ...]
     epsilon: Decimal
@@ -68,7 +71,7 @@ class Explanation:
     ring: str
     bytes: int
     seconds: float
-    quantisation: tuple[str, ...]
+    quantisation: tuple[Quantisation, ...]
     rows_sql: str
     collusion: int
     missing: str
@@ -96,7 +99,11 @@ class Explanation:
 
     def __str__(self) -> str:
         lines = [self.cost(), text("explain.groups", cells=self.cells), *self.errors()]
-        lines += [text("explain.quantised", what=what) for what in self.quantisation]
+        lines += self._plan()
+        lines += [
+            text("explain.quantised", what=q.what, step=_exact(q.step), most=_exact(q.most))
+            for q in self.quantisation
+        ]
         lines.append(text(f"explain.missing.{self.missing}"))
         lines.append(
             text(
@@ -114,6 +121,16 @@ class Explanation:
         lines += [text("explain.node_runs"), f"  {self.rows_sql}"]
         return "\n".join(lines)
 
+    def _plan(self) -> list[str]:
+        return [
+            text("explain.plan", cap=self.contribution_cap),
+            *(text("explain.group", name=g, values=count) for g, count in self.groups),
+            *(
+                text("explain.measure", label=m.label, sigma=_number(m.sigma))
+                for m in self.measures
+            ),
+        ]
+
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"
 
@@ -124,6 +141,8 @@ class Explanation:
             "table": self.table,
             "members": self.members,
             "cells": self.cells,
+            "groups": [{"name": name, "values": count} for name, count in self.groups],
+            "contribution_cap": self.contribution_cap,
             "epsilon": str(self.epsilon),
             "delta": str(self.delta),
             "rho": str(self.rho),
@@ -138,7 +157,10 @@ class Explanation:
                 for o in self.outputs
             ],
             "measures": [{"label": m.label, "sigma": m.sigma} for m in self.measures],
-            "quantisation": list(self.quantisation),
+            "quantisation": [
+                {"what": q.what, "step": str(q.step), "most": str(q.most)}
+                for q in self.quantisation
+            ],
             "ring": self.ring,
             "bytes": self.bytes,
             "seconds": self.seconds,
@@ -161,6 +183,8 @@ def explain(plan: Plan, noise: NoisePlan, collusion: int = 1, missing: str = "fa
         table=plan.table.name,
         members=members,
         cells=plan.cells,
+        groups=tuple((group.name, len(group.values)) for group in plan.groups),
+        contribution_cap=plan.fragment.contribution_cap,
         outputs=tuple(_outputs(plan, sigmas)),
         measures=tuple(
             MeasureNoise(measure.label, sigma)
@@ -173,7 +197,7 @@ def explain(plan: Plan, noise: NoisePlan, collusion: int = 1, missing: str = "fa
         ring=ring.name,
         bytes=_bytes(plan, ring),
         seconds=_ROUNDS_S + _PER_ROW_S * plan.table.card.row_bound + 1e-4 * plan.length,
-        quantisation=tuple(f"{q.what}: {q.step}" for q in plan.quantisation),
+        quantisation=plan.quantisation,
         rows_sql=plan.fragment.rows_sql,
         collusion=collusion,
         missing=missing,
@@ -201,6 +225,10 @@ def _bytes(plan: Plan, ring: Ring) -> int:
 
 def _number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "∞"
+
+
+def _exact(value: Fraction) -> str:
+    return f"{float(value):.12g}"
 
 
 def _finite(value: float) -> float | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeVar
 
-from sandbox.sql import dates, scalar
+from sandbox.sql import arithmetic, dates, scalar
 from sandbox.sql.scalar import Mismatch, Moment, Number, Scalar, Text, Truth
 
 T = TypeVar("T")
@@ -81,30 +81,30 @@ def _part(name: str) -> Function:
 
 
 def _real(name: str, value: Callable[[float], float], domain: str, least: int | None) -> Function:
-    return _numeric(lambda a: scalar.real_function(name, a, value, domain, least))
+    return _numeric(lambda a: arithmetic.real_function(name, a, value, domain, least))
 
 
 def _round(args: Sequence[Scalar]) -> Scalar:
     digits = whole(args[1]) if len(args) == 2 else 0
     if not -18 <= digits <= 18:
         raise Mismatch
-    return scalar.rounded(number(args[0]), digits)
+    return arithmetic.rounded(number(args[0]), digits)
 
 
 def _ceiling(a: Number) -> Number:
-    return scalar.negate(scalar.floored(scalar.negate(a)))
+    return arithmetic.negate(arithmetic.floored(arithmetic.negate(a)))
 
 
 def _power(args: Sequence[Scalar]) -> Scalar:
     base, exponent = number(args[0]), args[1]
     if isinstance(exponent, Number) and exponent.exact == Fraction(1, 2):
-        return scalar.real_function("sqrt", base, math.sqrt, ">= 0", 0)
+        return arithmetic.real_function("sqrt", base, math.sqrt, ">= 0", 0)
     times = whole(exponent)
     if not 0 <= times <= 8:
         raise Mismatch
     result = scalar.constant(Fraction(1))
     for _ in range(times):
-        result = scalar.multiply(base, result)
+        result = arithmetic.multiply(base, result)
     if times % 2 == 0 and result.exact is None:
         # An even power is never negative; interval arithmetic alone would not know.
         result = replace(result, lower=max(result.lower, 0))
@@ -131,9 +131,9 @@ def bucket(args: Sequence[Scalar]) -> Number:
     if low.exact is None or high.exact is None or low.exact >= high.exact or n < 1:
         raise Mismatch
     width = (high.exact - low.exact) / n
-    offset = scalar.subtract(value, low)
-    index = scalar.floored(scalar.divide(offset, scalar.constant(width)))
-    place = scalar.add(index, scalar.constant(Fraction(1)))
+    offset = arithmetic.subtract(value, low)
+    index = arithmetic.floored(arithmetic.divide(offset, scalar.constant(width)))
+    place = arithmetic.add(index, scalar.constant(Fraction(1)))
     place = scalar.rescale(place, Fraction(1)) if place.exact is None else place
     if place.lower >= 0 and place.upper <= n + 1:
         return place
@@ -210,7 +210,7 @@ def _coalesce(args: Sequence[Scalar]) -> Scalar:
 
 
 def _extreme(name: str) -> Function:
-    return Function(1, 20, lambda args: scalar.extreme(name, [number(a) for a in args]))
+    return Function(1, 20, lambda args: arithmetic.extreme(name, [number(a) for a in args]))
 
 
 def _date_part(args: Sequence[Scalar]) -> Scalar:
@@ -226,15 +226,15 @@ def _date_diff(args: Sequence[Scalar]) -> Scalar:
 
 
 FUNCTIONS: dict[str, Function] = {
-    "abs": _numeric(scalar.absolute),
-    "sign": _numeric(scalar.sign),
-    "floor": _numeric(scalar.floored),
+    "abs": _numeric(arithmetic.absolute),
+    "sign": _numeric(arithmetic.sign),
+    "floor": _numeric(arithmetic.floored),
     "ceil": _numeric(_ceiling),
     "ceiling": _numeric(_ceiling),
-    "trunc": _numeric(scalar.truncated),
+    "trunc": _numeric(arithmetic.truncated),
     "round": Function(1, 2, _round),
     "power": Function(2, 2, _power),
-    "mod": Function(2, 2, lambda args: scalar.remainder(number(args[0]), number(args[1]))),
+    "mod": Function(2, 2, lambda args: arithmetic.remainder(number(args[0]), number(args[1]))),
     "divide": Function(2, 2, _whole_quotient),
     "sqrt": _real("sqrt", math.sqrt, ">= 0", 0),
     "exp": _real("exp", math.exp, "IS NOT NULL", None),

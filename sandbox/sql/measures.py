@@ -81,7 +81,7 @@ class Measures:
                 f"((2 * {sql}::HUGEINT + {integer(factor)} * sign({sql})) // {integer(2 * factor)})"
             )
             half = (2 * half + factor) // (2 * factor)
-            self.quantisation.append(Quantisation(label, x.step * factor))
+            self.quantisation.append(Quantisation(label, x.step * factor, x.step * factor / 2))
         if kept is not None:
             sql = f"CASE WHEN {kept.sql} THEN {sql} END"
         step = x.step * factor
@@ -118,7 +118,7 @@ class Measures:
         column = self.column("b", f"({sql})::BIGINT", 0, count - 1, nullable)
         index = self._add(MeasureKind.BINS, column, 0, 1, label, Fraction(1, count), width=count)
         if width > 1:
-            self.quantisation.append(Quantisation(label, x.step * width))
+            self.quantisation.append(Quantisation(label, x.step * width, x.step * (width - 1)))
         edges = tuple(x.step * (x.lower + i * width) for i in range(count + 1))
         return index, edges
 

@@ -7,8 +7,10 @@ there is one SELECT, of a size that planning can afford, with no clause that is 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from fractions import Fraction
 
 import sqlglot
 from sqlglot import exp
@@ -16,6 +18,8 @@ from sqlglot.errors import SqlglotError
 
 from sandbox.errors import Fact, InputError, SandboxError
 
+NUMBER = re.compile(r"(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
+"""Literals of a size that takes no time to write out as an exact fraction."""
 LONGEST_STATEMENT = 20_000
 DEEPEST_NESTING = 60
 CLAUSES = {"expressions", "from_", "where", "group", "having", "order", "limit", "with_"}
@@ -24,10 +28,24 @@ INSTEAD = {
     "qualify": ("QUALIFY", "HAVING"),
     "windows": ("WINDOW", "GROUP BY"),
     "sample": ("SAMPLE", "WHERE"),
+    "all": ("ALL", "every column by its name"),
+    "limit_options": ("LIMIT with a share", "LIMIT 10"),
+    "direction": ("FETCH", "LIMIT 10"),
+    "when": ("AT (VERSION ...)", "FROM table"),
+    "rollup": ("ROLLUP", "a plain list of columns"),
+    "cube": ("CUBE", "a plain list of columns"),
+    "grouping_sets": ("GROUPING SETS", "a plain list of columns"),
     "distinct": ("SELECT DISTINCT", "GROUP BY"),
     "joins": ("JOIN", "UNION ALL"),
     "laterals": ("LATERAL", "a sub-query"),
     "pivots": ("PIVOT", "COUNT(*) FILTER (WHERE ...)"),
+}
+
+CONSTRUCTS: dict[type[exp.Expr], str] = {
+    exp.GroupingSets: "GROUPING SETS",
+    exp.Column: "a column",
+    exp.DPipe: "||",
+    exp.Struct: "a struct",
 }
 
 # It would print parts of a statement that it reads as a command.
@@ -79,9 +97,24 @@ def only(node: exp.Expr, *names: str) -> None:
     """Refuse a node that carries anything beside the arguments `names`."""
     for name, value in node.args.items():
         if value and name not in names:
-            raise refusal(
-                "SB-1003", node, construct=f"{construct(node)} ... {name}", instead="SELECT"
-            )
+            unknown = f"{name.replace('_', ' ').upper()} in {construct(node)}"
+            written, instead = INSTEAD.get(name, (unknown, "SELECT"))
+            raise refusal("SB-1003", node, construct=written, instead=instead)
+
+
+def exact(node: exp.Expr) -> Fraction:
+    """Return the number that a literal stands for, exactly. Raises InputError SB-1011."""
+    if not NUMBER.fullmatch(node.name):
+        raise refusal("SB-1011", node, expression=node.name[:80])
+    return Fraction(node.name)
+
+
+def whole(node: exp.Expr | None, most: int) -> int | None:
+    """Return the literal whole number 0..most that `node` is, None if it is none."""
+    if not isinstance(node, exp.Literal) or node.is_string or not NUMBER.fullmatch(node.name):
+        return None
+    value = Fraction(node.name)
+    return int(value) if value.denominator == 1 and value <= most else None
 
 
 def refusal(
@@ -106,9 +139,11 @@ def construct(node: exp.Expr) -> str:
     """Return the SQL name of a node's kind, for refusals."""
     if isinstance(node, exp.Anonymous):
         return str(node.this).upper()
+    if isinstance(node, exp.Command):
+        return str(node.this).upper()
     if isinstance(node, exp.Func):
         return node.sql_name()
-    return node.key.upper()
+    return CONSTRUCTS.get(type(node)) or node.key.upper()
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import cast
 
 from sqlglot import exp
 
-from sandbox.catalog import Table
+from sandbox.catalog import ColumnType, Table
+from sandbox.errors import SandboxError
 from sandbox.privacy.statistics import Formula
 from sandbox.sql import arithmetic, scalar
 from sandbox.sql.aggregates import Aggregates
@@ -27,16 +27,17 @@ from sandbox.sql.algebra import (
     Ordering,
     Output,
     Plan,
+    Quantisation,
 )
 from sandbox.sql.bind import Relation, Sources, column_name, no_keys
 from sandbox.sql.columns import reading, unit
-from sandbox.sql.functions import bucket, whole
+from sandbox.sql.functions import bucket
 from sandbox.sql.groups import MOST_CELLS, positions
 from sandbox.sql.magnitude import magnitude
 from sandbox.sql.measures import Measures
-from sandbox.sql.parse import only, parse, refusal
+from sandbox.sql.parse import only, parse, refusal, whole
 from sandbox.sql.rows import COMPARISONS, bind
-from sandbox.sql.scalar import Mismatch, Number, Scalar
+from sandbox.sql.scalar import Number, Scalar
 
 MOST_MEASURES = 64
 MOST_INTEGERS = 262_144
@@ -67,10 +68,10 @@ class _Planner:
         self._relation, self._scope = Sources(catalogue).of(select)
         card = self._relation.table.card
         self._measures = Measures(self._relation.table)
-        spanning = card.units_span_nodes
-        self._aggregates = Aggregates(self._scope, card.privacy_unit, spanning, self._measures)
+        repeated = card.units_span_nodes and len(self._relation.table.members) > 1
+        self._aggregates = Aggregates(self._scope, card.privacy_unit, repeated, self._measures)
         self._items = [_unaliased(item) for item in select.expressions]
-        self._aliases = {
+        self._aliases: dict[str, exp.Expr] = {
             item.alias.lower(): item.this
             for item in select.expressions
             if isinstance(item, exp.Alias)
@@ -84,10 +85,11 @@ class _Planner:
         ordering = self._order_by(outputs)
         groups = tuple(group.column for group in self._groups)
         relation = self._relation
+        fragment = _fragment(relation, self._measures)
         finished = Plan(
             statement=self._statement,
             table=relation.table,
-            fragment=_fragment(relation, self._groups, self._measures),
+            fragment=fragment,
             groups=groups,
             measures=tuple(self._measures.measures),
             outputs=tuple(outputs),
@@ -95,7 +97,7 @@ class _Planner:
             order_by=ordering,
             limit=self._limit(),
             operations=tuple(dict.fromkeys(self._aggregates.operations)),
-            quantisation=tuple(dict.fromkeys(self._measures.quantisation)),
+            quantisation=self._quantisation(fragment.columns_read),
         )
         if not finished.measures:
             raise refusal("SB-1019", self._select)
@@ -105,6 +107,19 @@ class _Planner:
             raise refusal("SB-1021", self._select, integers=finished.length, most=MOST_INTEGERS)
         return finished
 
+    def _quantisation(self, read: tuple[str, ...]) -> tuple[Quantisation, ...]:
+        """Return everything that is rounded: decimal columns, inexact expressions, arguments."""
+        card = self._relation.table.card
+        steps = {
+            column.name: Fraction(1, 10**column.scale)
+            for column in card.columns
+            if column.name in read and column.type is ColumnType.DECIMAL
+        }
+        rounded = [
+            Quantisation(what, s, s / 2) for what, s in {**steps, **self._scope.rounded}.items()
+        ]
+        return tuple(dict.fromkeys(rounded + self._measures.quantisation))
+
     def _group_by(self) -> list[_Group]:
         clause = self._select.args.get("group")
         groups: list[_Group] = []
@@ -112,18 +127,18 @@ class _Planner:
             only(clause, "expressions")
             for written in clause.expressions:
                 node = self._resolve(written)
-                groups.append(self._group(node, bind(node, self._scope), len(groups)))
-        for node in self._items:
-            if _is_histogram(node):
-                groups.append(self._histogram(node, len(groups)))
-        return groups
+                groups.append(self._group(node, bind(node, self._scope)))
+        groups += [self._histogram(node) for node in self._items if _is_histogram(node)]
+        # What is named twice is one group: it has no combinations with itself.
+        first = {group.column.sql: group for group in reversed(groups)}
+        return list(first.values())[::-1]
 
     def _resolve(self, node: exp.Expr) -> exp.Expr:
         """Return what an ordinal or alias in GROUP BY stands for; columns go before aliases."""
         if isinstance(node, exp.Literal) and not node.is_string:
-            place = int(node.name) if node.name.isdigit() else 0
-            if not 1 <= place <= len(self._items):
-                raise refusal("SB-1009", node, ordinal=node.name, outputs=len(self._items))
+            place = whole(node, len(self._items))
+            if not place:
+                raise refusal("SB-1009", node, ordinal=node.name[:40], outputs=len(self._items))
             return self._items[place - 1]
         if isinstance(node, exp.Column) and not node.table:
             name = node.name.lower()
@@ -131,31 +146,25 @@ class _Planner:
                 return self._aliases[name]
         return node
 
-    def _group(self, node: exp.Expr, value: Scalar, index: int) -> _Group:
+    def _group(self, node: exp.Expr, value: Scalar) -> _Group:
         no_keys(node, value, self._relation)
         sql, values = positions(node, value)
         name = self._measures.column("g", sql, 0, len(values) - 1, nullable=True)
         return _Group(node, value, GroupColumn(node.sql("duckdb"), name, values))
 
-    def _histogram(self, node: exp.Expr, index: int) -> _Group:
+    def _histogram(self, node: exp.Expr) -> _Group:
         """HISTOGRAM(x[, n]): equal buckets over the declared bounds, named by their lower edge."""
         arguments = node.expressions
         if not 1 <= len(arguments) <= 2:
             raise refusal("SB-1010", node, function="HISTOGRAM", fewest=1, most=2)
         value = bind(arguments[0], self._scope)
         self._aggregates.operations.append("histogram")
-        if not isinstance(value, Number) or value.points is not None:
-            return self._group(node, value, index)
-        if value.unbounded:
-            return self._group(node, value, index)
-        try:
-            count = (
-                whole(bind(arguments[1], self._scope)) if len(arguments) == 2 else HISTOGRAM_BUCKETS
-            )
-            buckets = _buckets(value, count)
-        except Mismatch:
-            raise refusal("SB-1007", node, expression=node.sql("duckdb")[:80]) from None
-        return self._group(node, buckets, index)
+        if not isinstance(value, Number) or value.points is not None or value.unbounded:
+            return self._group(node, value)
+        count = whole(arguments[1], MOST_CELLS) if len(arguments) == 2 else HISTOGRAM_BUCKETS
+        if not count:
+            raise refusal("SB-1007", node, expression=node.sql("duckdb")[:80])
+        return self._group(node, _buckets(value, count))
 
     def _outputs(self) -> list[Output]:
         outputs: list[Output] = []
@@ -201,7 +210,7 @@ class _Planner:
             return None
         try:
             value = bind(node, self._scope)
-        except Exception:
+        except SandboxError:
             return None
         for index, group in enumerate(self._groups):
             if type(value) is type(group.value) and value.sql == group.value.sql:
@@ -215,6 +224,8 @@ class _Planner:
     def _named(self, node: exp.Column) -> Formula:
         """HAVING and ORDER BY may name an output."""
         found = self._aliases.get(node.name.lower()) if not node.table else None
+        if self._group_of(found or node) is not None:
+            raise refusal("SB-1018", node, construct=f"HAVING {node.sql('duckdb')[:80]}")
         if found is None:
             return self._ungrouped(node)
         return self._aggregates.formula(found, self._ungrouped)
@@ -264,10 +275,11 @@ class _Planner:
 
     def _place(self, node: exp.Expr, outputs: list[Output]) -> int | None:
         """Return the output that an ordinal, a name or an equal expression in ORDER BY means."""
-        if isinstance(node, exp.Literal) and node.name.isdigit():
-            if not 1 <= int(node.name) <= len(outputs):
-                raise refusal("SB-1009", node, ordinal=node.name, outputs=len(outputs))
-            return int(node.name) - 1
+        if isinstance(node, exp.Literal) and not node.is_string:
+            place = whole(node, len(outputs))
+            if not place:
+                raise refusal("SB-1009", node, ordinal=node.name[:40], outputs=len(outputs))
+            return place - 1
         if isinstance(node, exp.Column) and not node.table:
             for index, output in enumerate(outputs):
                 if output.name.lower() == node.name.lower():
@@ -283,13 +295,16 @@ class _Planner:
         if clause is None:
             return None
         only(clause, "expression")
-        if not isinstance(clause.expression, exp.Literal) or not clause.expression.name.isdigit():
-            raise refusal("SB-1003", clause, construct="LIMIT", instead="LIMIT 10")
-        return int(clause.expression.name)
+        limit = whole(clause.expression, 10**9)
+        if limit is None:
+            written = clause.sql("duckdb").strip()[:40]
+            raise refusal("SB-1003", clause, construct=written, instead="LIMIT 10")
+        return limit
 
 
 def _unaliased(item: exp.Expr) -> exp.Expr:
-    return cast(exp.Expr, item.this) if isinstance(item, exp.Alias) else item
+    bare: exp.Expr = item.this if isinstance(item, exp.Alias) else item
+    return bare
 
 
 def _is_histogram(node: exp.Expr) -> bool:
@@ -297,8 +312,6 @@ def _is_histogram(node: exp.Expr) -> bool:
 
 
 def _buckets(value: Number, count: int) -> Number:
-    if not 1 <= count <= MOST_CELLS:
-        raise Mismatch
     low, high = value.lower * value.step, value.upper * value.step
     width = (high - low + value.step) / count
     place = bucket(
@@ -315,7 +328,7 @@ def _buckets(value: Number, count: int) -> Number:
     )
 
 
-def _fragment(relation: Relation, groups: list[_Group], measures: Measures) -> Fragment:
+def _fragment(relation: Relation, measures: Measures) -> Fragment:
     """Return the row-level SQL: read what is used, leave out rows that break the card, filter."""
     card = relation.table.card
     sqls = [c.sql for c in measures.columns] + [t.sql for t in relation.conditions]

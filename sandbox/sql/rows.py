@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from sqlglot import exp
 
-from sandbox.sql import dates, scalar
+from sandbox.sql import arithmetic, dates, scalar
 from sandbox.sql.functions import FUNCTIONS, moment, number
-from sandbox.sql.parse import construct, nearest, only, refusal
+from sandbox.sql.parse import construct, exact, nearest, only, refusal, whole
 from sandbox.sql.scalar import Mismatch, Moment, Null, Number, Scalar, Text, TooWide, Truth
 
 LONGEST_SQL = 50_000
 LONGEST_PATTERN = 200
+MOST_SCALE = 18
 
 COMPARISONS: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
@@ -83,6 +84,8 @@ class Scope:
     name: str
     tables: frozenset[str]
     columns: Mapping[str, Scalar]
+    rounded: dict[str, Fraction] = field(default_factory=dict, compare=False)
+    """Expressions whose values are not exact, with the steps they are rounded to."""
 
 
 def bind(node: exp.Expr, scope: Scope) -> Scalar:
@@ -151,7 +154,7 @@ def _call(node: exp.Expr, scope: Scope) -> Scalar:
         raise refusal(
             "SB-1010", node, function=name.upper(), fewest=function.fewest, most=function.most
         )
-    return function.build([bind(a, scope) for a in arguments])
+    return _inexact(node, scope, function.build([bind(a, scope) for a in arguments]))
 
 
 def _column(node: exp.Column, scope: Scope) -> Scalar:
@@ -176,10 +179,7 @@ def _column(node: exp.Column, scope: Scope) -> Scalar:
 def _literal(node: exp.Literal, _: Scope) -> Scalar:
     if node.is_string:
         return scalar.text(node.name)
-    try:
-        return scalar.constant(Fraction(node.name))
-    except ValueError:
-        raise Mismatch from None
+    return scalar.constant(exact(node))
 
 
 def _interval(node: exp.Expr, _: Scope) -> Scalar:
@@ -197,14 +197,14 @@ def _add(node: exp.Expr, scope: Scope) -> Scalar:
         return _found(dates.shifted(a, number(b)))
     if isinstance(b, Moment):
         return _found(dates.shifted(b, number(a)))
-    return scalar.add(number(a), number(b))
+    return arithmetic.add(number(a), number(b))
 
 
 def _subtract(node: exp.Expr, scope: Scope) -> Scalar:
     only(node, "this", "expression")
     a, b = bind(node.this, scope), bind(node.expression, scope)
     if isinstance(a, Moment) and isinstance(b, Number):
-        return _found(dates.shifted(a, scalar.negate(b)))
+        return _found(dates.shifted(a, arithmetic.negate(b)))
     if isinstance(a, Moment) or isinstance(b, Moment):
         left, right = moment(a), moment(b)
         if left.clock is not scalar.Clock.DAY or right.clock is not scalar.Clock.DAY:
@@ -215,7 +215,7 @@ def _subtract(node: exp.Expr, scope: Scope) -> Scalar:
                 instead="DATE_DIFF('second', a, b)",
             )
         return _found(dates.difference("day", right, left))
-    return scalar.subtract(number(a), number(b))
+    return arithmetic.subtract(number(a), number(b))
 
 
 def _found(value: Scalar | None) -> Scalar:
@@ -226,12 +226,21 @@ def _found(value: Scalar | None) -> Scalar:
 
 def _multiply(node: exp.Expr, scope: Scope) -> Scalar:
     only(node, "this", "expression")
-    return scalar.multiply(_number(node.this, scope), _number(node.expression, scope))
+    return arithmetic.multiply(_number(node.this, scope), _number(node.expression, scope))
 
 
 def _divide(node: exp.Expr, scope: Scope) -> Scalar:
     only(node, "this", "expression", *FLAGS)
-    return scalar.divide(_number(node.this, scope), _number(node.expression, scope))
+    return _inexact(
+        node, scope, arithmetic.divide(_number(node.this, scope), _number(node.expression, scope))
+    )
+
+
+def _inexact(node: exp.Expr, scope: Scope, value: Scalar) -> Scalar:
+    """Note a value that arithmetic could only round, and return it."""
+    if isinstance(value, Number) and value.rounded:
+        scope.rounded[node.sql("duckdb")[:80]] = value.step
+    return value
 
 
 def _junction(node: exp.Expr, scope: Scope) -> Scalar:
@@ -262,6 +271,8 @@ def _in(node: exp.Expr, scope: Scope) -> Scalar:
     only(node, "this", "expressions")
     value = bind(node.this, scope)
     listed = [bind(option, scope) for option in node.expressions]
+    if len(value.sql) * len(listed) > LONGEST_SQL:
+        raise refusal("SB-1012", node)
     tests = [scalar.compare("=", value, option) for option in listed if option.sql != "NULL"]
     sqls = [t.sql for t in tests] + ["NULL::BOOLEAN"] * (len(tests) < len(listed))
     nullable = value.nullable or scalar.missing(listed)
@@ -293,7 +304,10 @@ def _like(node: exp.Expr, scope: Scope) -> Scalar:
 
 def _case(node: exp.Expr, scope: Scope) -> Scalar:
     only(node, "this", "ifs", "default")
-    subject = node.args.get("this")
+    written = node.args.get("this")
+    subject = None if written is None else bind(written, scope)
+    if subject is not None and len(subject.sql) * len(node.args["ifs"]) > LONGEST_SQL:
+        raise refusal("SB-1012", node)
     tests: list[Truth] = []
     branches: list[Scalar] = []
     for arm in node.args["ifs"]:
@@ -301,7 +315,7 @@ def _case(node: exp.Expr, scope: Scope) -> Scalar:
         if subject is None:
             tests.append(condition(arm.this, scope))
         else:
-            tests.append(scalar.compare("=", bind(subject, scope), bind(arm.this, scope)))
+            tests.append(scalar.compare("=", subject, bind(arm.this, scope)))
         branches.append(bind(arm.args["true"], scope))
     default = node.args.get("default")
     branches.append(bind(default, scope) if default is not None else Null())
@@ -327,18 +341,21 @@ def _cases(tests: list[Truth], branches: list[Scalar]) -> Scalar:
     return scalar.reading_also(value, scalar.reads(tests))
 
 
-def _cast(node: exp.Expr, scope: Scope) -> Scalar:
+def _cast(node: exp.Expr, scope: Scope) -> Scalar:  # noqa: PLR0911 - one case each
     only(node, "this", "to", "safe")
     value, target = bind(node.this, scope), node.args["to"]
     kind = target.this
     if kind in exp.DataType.INTEGER_TYPES:
-        return scalar.rounded(number(value), 0)
+        return arithmetic.rounded(number(value), 0)
     if kind in exp.DataType.REAL_TYPES and not target.expressions:
         if kind is exp.DataType.Type.DECIMAL:
-            return scalar.rounded(number(value), 3)
+            return arithmetic.rounded(number(value), 3)
         return number(value)
     if kind is exp.DataType.Type.DECIMAL and len(target.expressions) == 2:
-        return scalar.rounded(number(value), int(target.expressions[1].name))
+        digits = whole(target.expressions[1].this, MOST_SCALE)
+        if digits is None:
+            raise Mismatch
+        return arithmetic.rounded(number(value), digits)
     if kind is exp.DataType.Type.DATE:
         return _found(dates.date_of(moment(value)))
     if kind in exp.DataType.TEMPORAL_TYPES:
@@ -368,7 +385,7 @@ _HANDLERS: dict[type[exp.Expr], Callable[..., Scalar]] = {
     exp.Paren: lambda node, scope: bind(node.this, scope),
     exp.Var: lambda node, _: scalar.text(node.name),
     exp.Interval: _interval,
-    exp.Neg: lambda node, scope: scalar.negate(_number(node.this, scope)),
+    exp.Neg: lambda node, scope: arithmetic.negate(_number(node.this, scope)),
     exp.Add: _add,
     exp.Sub: _subtract,
     exp.Mul: _multiply,

@@ -11,17 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from fractions import Fraction
-from math import ceil, floor, gcd
+from math import gcd
 
 NARROW = 2**62
 """Largest magnitude kept as BIGINT: a sum of two still fits."""
 WIDEST = 2**120
 """Largest magnitude of any row-level integer; HUGEINT holds it with room for a sum."""
-DIGITS = 6
-"""Decimal digits kept by division and by functions whose value is not exact."""
 EPOCH = date(1970, 1, 1)
 
 
@@ -38,6 +36,7 @@ class Number:
     """x = step * u. `points`: all values of u, where they are few; `exact`: the value if constant.
 
     `magnitude`: a typical |x| as declared. `unbounded`: a column without bounds that flows into it.
+    `rounded`: whether this value itself was rounded to `step`, not exact.
     """
 
     sql: str
@@ -50,6 +49,7 @@ class Number:
     exact: Fraction | None = None
     magnitude: Fraction | None = None
     unbounded: str = ""
+    rounded: bool = False
 
     def __post_init__(self) -> None:
         if max(abs(self.lower), abs(self.upper)) > WIDEST:
@@ -148,7 +148,8 @@ def _unbounded(values: Sequence[Scalar]) -> str:
     return next((name for name in names if name), "")
 
 
-def _wide(sql: str, *intervals: int) -> str:
+def wide(sql: str, *intervals: int) -> str:
+    """Return `sql` as HUGEINT where one of `intervals` needs it."""
     return f"{sql}::HUGEINT" if max(map(abs, intervals)) > NARROW else sql
 
 
@@ -163,7 +164,7 @@ def rescale(number: Number, step: Fraction) -> Number:
     if number.exact is not None:
         sql = integer(lower)
     else:
-        sql = f"({_wide(number.sql, lower, upper)} * {integer(factor)})"
+        sql = f"({wide(number.sql, lower, upper)} * {integer(factor)})"
     points = None if number.points is None else tuple(p * factor for p in number.points)
     return replace(number, sql=sql, step=step, lower=lower, upper=upper, points=points)
 
@@ -189,192 +190,6 @@ def derived(
     return Number(
         sql, step, lower, upper, nullable or missing(of), reads(of), unbounded=_unbounded(of)
     )
-
-
-def add(a: Number, b: Number) -> Number:
-    """Return a + b, exact."""
-    if a.exact is not None and b.exact is not None:
-        return constant(a.exact + b.exact)
-    x, y = common([a, b])
-    lower, upper = x.lower + y.lower, x.upper + y.upper
-    sql = f"({_wide(x.sql, lower, upper)} + {y.sql})"
-    sum_ = derived(sql, x.step, lower, upper, [a, b])
-    known = [m for m in (a.magnitude, b.magnitude) if m is not None]
-    return replace(sum_, magnitude=max(known) if len(known) == 2 else None)
-
-
-def negate(a: Number) -> Number:
-    """Return -a."""
-    if a.exact is not None:
-        return constant(-a.exact)
-    points = None if a.points is None else tuple(-p for p in reversed(a.points))
-    return replace(a, sql=f"(-{a.sql})", lower=-a.upper, upper=-a.lower, points=points)
-
-
-def subtract(a: Number, b: Number) -> Number:
-    """Return a - b, exact."""
-    if a.sql == b.sql and a.step == b.step and a.exact is None:
-        return derived(f"({a.sql} - {b.sql})", a.step, 0, 0, [a, b])
-    if b.exact is not None:
-        return add(a, negate(b))
-    x, y = common([a, b])
-    lower, upper = x.lower - y.upper, x.upper - y.lower
-    difference = derived(f"({_wide(x.sql, lower, upper)} - {y.sql})", x.step, lower, upper, [a, b])
-    known = [m for m in (a.magnitude, b.magnitude) if m is not None]
-    return replace(difference, magnitude=max(known) if len(known) == 2 else None)
-
-
-def multiply(a: Number, b: Number) -> Number:
-    """Return a * b, exact; by a constant it only changes the step."""
-    if a.exact is not None and b.exact is not None:
-        return constant(a.exact * b.exact)
-    if a.exact is not None:
-        a, b = b, a
-    product = None if a.magnitude is None or b.magnitude is None else a.magnitude * b.magnitude
-    if b.exact:
-        scaled = a if b.exact > 0 else negate(a)
-        return replace(scaled, step=a.step * abs(b.exact), magnitude=product)
-    corners = [x * y for x in (a.lower, a.upper) for y in (b.lower, b.upper)]
-    lower, upper = min(corners), max(corners)
-    if a.sql == b.sql:
-        lower = max(lower, 0)
-    sql = f"({_wide(a.sql, lower, upper)} * {b.sql})"
-    return replace(derived(sql, a.step * b.step, lower, upper, [a, b]), magnitude=product)
-
-
-def divide(a: Number, b: Number) -> Number:
-    """Return a / b: exact by a constant, else rounded to DIGITS digits; NULL where b is zero."""
-    if b.exact == 0:
-        return derived("NULL::BIGINT", Fraction(1), 0, 0, [a, b], nullable=True)
-    if b.exact is not None:
-        return multiply(a, constant(1 / b.exact))
-    step = Fraction(1, 10**DIGITS)
-    factor = a.step / (b.step * step)
-    smallest = 1 if b.lower <= 0 <= b.upper else min(abs(b.lower), abs(b.upper))
-    bound = max(abs(a.lower), abs(a.upper)) * factor / smallest
-    sql = f"{a.sql}::DOUBLE * {float(factor)!r}::DOUBLE / NULLIF({b.sql}, 0)::DOUBLE"
-    quotient = _from_double(sql, -bound, bound, [a, b], nullable=b.lower <= 0 <= b.upper)
-    known = a.magnitude is not None and b.magnitude
-    return replace(quotient, magnitude=a.magnitude / b.magnitude if known else None)  # type: ignore[operator]
-
-
-def _from_double(
-    sql: str, lower: Fraction, upper: Fraction, of: Sequence[Scalar], nullable: bool
-) -> Number:
-    """Round a double in units of 10^-DIGITS; the slack covers what floating point may add."""
-    slack = max(abs(lower), abs(upper)) / 2**40 + 1
-    low, high = floor(lower - slack), ceil(upper + slack)
-    if max(abs(low), abs(high)) > WIDEST:
-        raise TooWide
-    kind = "BIGINT" if max(abs(low), abs(high)) <= NARROW else "HUGEINT"
-    rounded = f"round({sql})::{kind}"
-    return derived(rounded, Fraction(1, 10**DIGITS), low, high, of, nullable)
-
-
-def real_function(
-    name: str, a: Number, value: Callable[[float], float], domain: str, smallest: int | None
-) -> Number:
-    """Return an increasing function rounded to DIGITS digits, NULL outside its domain.
-
-    `domain`: the comparison that u must meet ("> 0"); `smallest`: the least such u, or None.
-    """
-    low = a.lower if smallest is None else max(a.lower, smallest)
-    if low > a.upper:
-        return derived("NULL::BIGINT", Fraction(1), 0, 0, [a], nullable=True)
-    try:
-        ends = [Fraction(value(float(u * a.step))) * 10**DIGITS for u in (low, a.upper)]
-    except OverflowError:
-        raise TooWide from None
-    guarded = f"CASE WHEN {a.sql} {domain} THEN {a.sql} END" if low > a.lower else a.sql
-    sql = f"{name}(({guarded})::DOUBLE * {float(a.step)!r}::DOUBLE) * {10**DIGITS}::DOUBLE"
-    return _from_double(sql, ends[0], ends[1], [a], nullable=low > a.lower)
-
-
-def floored(a: Number) -> Number:
-    """Return the largest integer <= a, exact."""
-    p, q = a.step.numerator, a.step.denominator
-    if a.exact is not None:
-        return constant(Fraction(floor(a.exact)))
-    if q == 1:
-        return a
-    # DuckDB's // truncates towards zero: shift by whole quotients so that it never meets a negative.
-    lower, upper = a.lower * p // q, a.upper * p // q
-    shift = max(0, -lower)
-    scaled = f"{_wide(a.sql, a.lower * p, a.upper * p, shift * q)} * {integer(p)}"
-    sql = f"(({scaled} + {integer(shift * q)}) // {integer(q)} - {integer(shift)})"
-    return replace(derived(sql, Fraction(1), lower, upper, [a]), magnitude=a.magnitude)
-
-
-def rounded(a: Number, digits: int) -> Number:
-    """Return a rounded half away from zero to `digits` decimals, exact."""
-    step = Fraction(10) ** -digits
-    ratio = a.step / step
-    p, q = ratio.numerator, ratio.denominator
-    if q == 1:
-        return a
-
-    def half_away(u: int) -> int:
-        return (abs(u) * p * 2 + q) // (2 * q) * (1 if u >= 0 else -1)
-
-    if a.exact is not None:
-        return constant(half_away(a.lower) * step)
-    wide = _wide(a.sql, a.lower * p * 2 + q, a.upper * p * 2 + q)
-    sql = f"(({wide} * {integer(2 * p)} + {integer(q)} * sign({a.sql})) // {integer(2 * q)})"
-    return replace(
-        derived(sql, step, half_away(a.lower), half_away(a.upper), [a]), magnitude=a.magnitude
-    )
-
-
-def truncated(a: Number) -> Number:
-    """Return a rounded towards zero, exact."""
-    p, q = a.step.numerator, a.step.denominator
-    if q == 1:
-        return a
-
-    def towards_zero(u: int) -> int:
-        return abs(u) * p // q * (1 if u >= 0 else -1)
-
-    if a.exact is not None:
-        return constant(Fraction(towards_zero(a.lower)))
-    sql = f"({_wide(a.sql, a.lower * p, a.upper * p)} * {integer(p)} // {integer(q)})"
-    return derived(sql, Fraction(1), towards_zero(a.lower), towards_zero(a.upper), [a])
-
-
-def remainder(a: Number, b: Number) -> Number:
-    """Return a % b with the sign of a (as DuckDB), NULL where b is zero."""
-    x, y = common([a, b])
-    most = max(abs(y.lower), abs(y.upper), 1) - 1
-    lower = 0 if x.lower >= 0 else -min(most, -x.lower)
-    upper = 0 if x.upper <= 0 else min(most, x.upper)
-    zero = y.lower <= 0 <= y.upper
-    return derived(f"({x.sql} % NULLIF({y.sql}, 0))", x.step, lower, upper, [a, b], nullable=zero)
-
-
-def absolute(a: Number) -> Number:
-    """Return |a|."""
-    lower = 0 if a.lower <= 0 <= a.upper else min(abs(a.lower), abs(a.upper))
-    number = derived(f"abs({a.sql})", a.step, lower, max(abs(a.lower), abs(a.upper)), [a])
-    return replace(number, magnitude=a.magnitude)
-
-
-def sign(a: Number) -> Number:
-    """Return -1, 0 or 1."""
-    low, high = (a.lower > 0) - (a.lower < 0), (a.upper > 0) - (a.upper < 0)
-    return derived(f"sign({a.sql})::BIGINT", Fraction(1), low, high, [a])
-
-
-def extreme(name: str, numbers: Sequence[Number]) -> Number:
-    """Return LEAST or GREATEST, which pass over NULLs."""
-    scaled = common(numbers)
-    sure = [n for n in scaled if not n.nullable] or None
-    lows, highs = [n.lower for n in scaled], [n.upper for n in scaled]
-    if name == "least":
-        lower, upper = min(lows), min(n.upper for n in sure) if sure else max(highs)
-    else:
-        lower, upper = max(n.lower for n in sure) if sure else min(lows), max(highs)
-    sql = f"{name}({', '.join(n.sql for n in scaled)})"
-    number = derived(sql, scaled[0].step, lower, upper, numbers)
-    return replace(number, nullable=sure is None)
 
 
 def choice(build: Callable[[list[str]], str], branches: Sequence[Scalar], nullable: bool) -> Scalar:
@@ -459,10 +274,12 @@ def aligned(values: Sequence[Scalar]) -> list[Scalar]:
 
 def compare(operator: str, a: Scalar, b: Scalar) -> Truth:
     """Return a comparison; operator is SQL (=, <>, <, <=, >, >=, IS [NOT] DISTINCT FROM)."""
-    if isinstance(a, Null) or isinstance(b, Null):
-        raise Mismatch
-    x, y = aligned([a, b])
     null_safe = operator.startswith("IS")
+    if isinstance(a, Null) or isinstance(b, Null):
+        if not null_safe:
+            return Truth("NULL::BOOLEAN", nullable=True, reads=reads([a, b]))
+        return Truth(f"({a.sql} {operator} {b.sql})", reads=reads([a, b]))
+    x, y = aligned([a, b])
     return Truth(f"({x.sql} {operator} {y.sql})", not null_safe and missing([a, b]), reads([a, b]))
 
 
@@ -491,20 +308,21 @@ def as_seconds(moment: Moment) -> Moment:
 
 
 def moment_literal(value: str | None) -> Moment:
-    """Return the Moment an ISO date or timestamp names. Raises Mismatch for anything else."""
+    """Return the Moment an ISO date or timestamp (UTC, whole seconds) names.
+
+    Raises Mismatch for anything else: a fraction of a second could not be compared exactly, and
+    databases disagree about what an offset means.
+    """
     if value is None:
         raise Mismatch
     try:
         if len(value) <= 10:
             days = (date.fromisoformat(value) - EPOCH).days
             return Moment(integer(days), Clock.DAY, days, days, points=(days,))
-        seconds = seconds_of(datetime.fromisoformat(value))
+        at = datetime.fromisoformat(value)
     except ValueError:
         raise Mismatch from None
+    if at.tzinfo or at.microsecond:
+        raise Mismatch
+    seconds = (at - datetime(1970, 1, 1)) // timedelta(seconds=1)
     return Moment(integer(seconds), Clock.SECOND, seconds, seconds, points=(seconds,))
-
-
-def seconds_of(moment: datetime) -> int:
-    """Return whole seconds since 1970-01-01; a time without a zone is taken as UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
