@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from nodes.assessment import Assessment, minimum_group_size
 from nodes.ledger import exact_loss
-from nodes.registry import Dataset, Registry
-from nodes.sources import Source, ViewSource, quoted
+from nodes.registry import Registry
 from nodes.workers import FragmentRequest, Workers
 from sandbox.audit.statements import Release
 from sandbox.crypto.identity import Identity, Signed
@@ -70,10 +69,10 @@ class Sharing:
             for measure in range(len(plan.measures))
         ]
         sums, noise = await asyncio.gather(
-            self._workers.sum_fragment(self._request(job)),
+            self._sums(job),
             asyncio.to_thread(_draw, self._sampler, laws, plan),
         )
-        values = [s + drawn for s, drawn in zip(_saturate(sums, plan), noise, strict=True)]
+        values = [s + drawn for s, drawn in zip(sums, noise, strict=True)]
         transcript = bytes.fromhex(job.signed.digest + roster_digest)
         slots = self._slots(job, roster, transcript, secret, ring, values)
         payload = await self._workers.encrypt(
@@ -113,19 +112,19 @@ class Sharing:
         )
         return add_modulo(slots, masks, ring)
 
-    def _request(self, job: Accepted) -> FragmentRequest:
-        datasets = [self._registry.dataset(name) for name in job.assessment.datasets]
-        return FragmentRequest(job.spec.researcher, _source(datasets), job.assessment.plan)
-
-
-def _source(datasets: Sequence[Dataset]) -> Source:
-    """Return what the fragment reads: one dataset, or a UNION ALL of several of this node's."""
-    if len(datasets) == 1:
-        return datasets[0].source
-    columns = ", ".join(quoted(column.name) for column in datasets[0].card.columns)
-    inputs = tuple((f"part{n}", dataset.source) for n, dataset in enumerate(datasets))
-    sql = " UNION ALL ".join(f"SELECT {columns} FROM {name}" for name, _ in inputs)
-    return ViewSource(sql, inputs)
+    async def _sums(self, job: Accepted) -> list[int]:
+        """Return the sums over this node's datasets, each bounded by its own card: where datasets
+        lie does not change what UNION ALL of them means."""
+        plan = job.assessment.plan
+        parts = await asyncio.gather(
+            *(
+                self._workers.sum_fragment(
+                    FragmentRequest(job.spec.researcher, self._registry.dataset(name).source, plan)
+                )
+                for name in job.assessment.datasets
+            )
+        )
+        return [sum(values) for values in zip(*(_saturate(p, plan) for p in parts), strict=True)]
 
 
 def _draw(sampler: Sampler, laws: Sequence[Law], plan: Plan) -> list[int]:
