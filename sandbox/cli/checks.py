@@ -6,14 +6,14 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.cli.profile import coordinator_of
-from sandbox.errors import SandboxError
+from sandbox.errors import InputError, SandboxError
 from sandbox.messages import text
 
 if TYPE_CHECKING:
@@ -51,19 +51,24 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: what was looked at, how it ended, what was found, what to do."""
+    """One finding: what was looked at, how it ended, what was found, what to do.
+
+    party: whose it is, "" for the machine's.
+    """
 
     name: str
     state: State
     found: str
     cure: str = ""
+    party: str = ""
 
 
 def examine(profile: Path | None) -> list[Check]:
     """Return the findings on this machine and, if given, on the party or deployment in `profile`."""
     checks = [_python(), *_packages(), _disk(profile or Path.cwd())]
+    asked: set[str] = set()
     for folder in _party_folders(profile):
-        checks.extend(_party(folder))
+        checks.extend(replace(check, party=folder.name) for check in _party(folder, asked))
     return checks
 
 
@@ -102,11 +107,17 @@ def _party_folders(profile: Path | None) -> list[Path]:
     nodes = profile / "nodes"
     own = [profile / name for name in ("coordinator", "researcher", "supervisor")]
     own[1:1] = sorted(nodes.iterdir()) if nodes.is_dir() else []
-    return [folder for folder in own if (folder / "identity.json").exists()]
+    found = [folder for folder in own if (folder / "identity.json").exists()]
+    if not found:
+        raise InputError("SB-1311", folder=str(profile))
+    return found
 
 
-def _party(folder: Path) -> Iterator[Check]:
-    """Check one party: configuration, certificate, its port, and the peers it must reach."""
+def _party(folder: Path, asked: set[str]) -> Iterator[Check]:
+    """Check one party: configuration, certificate, its port, and the peers it must reach.
+
+    asked: coordinators that have told of their nodes already.
+    """
     from sandbox.config import check
 
     try:
@@ -130,7 +141,7 @@ def _party(folder: Path) -> Iterator[Check]:
     except SandboxError as error:
         yield Check("peer", State.FAILED, error.sentence, error.cure)
         return
-    yield from _peers(folder, address, coordinator)
+    yield from _peers(folder, address, coordinator, asked)
 
 
 def _certificate(folder: Path) -> Check:
@@ -191,17 +202,21 @@ def _who_answers(folder: Path, listen: str) -> tuple[str, bool]:
     except OSError as error:
         return text("doctor.port_mute", listen=listen, reason=error), False
     peer = peer_name(certificate.encode())
-    found = text("doctor.port_served", listen=listen, name=f"{peer.role} {peer.name}")
+    found = text(
+        "doctor.port_served", listen=listen, name=f"{text(f'role.{peer.role.value}')} {peer.name}"
+    )
     return found, peer.fingerprint == load_public(folder).fingerprint
 
 
-def _peers(folder: Path, address: str, coordinator: PublicIdentity) -> Iterator[Check]:
+def _peers(
+    folder: Path, address: str, coordinator: PublicIdentity, asked: set[str]
+) -> Iterator[Check]:
     """Ask the coordinator, and by it every node: reachable, which version, how far the clocks are."""
     import time
 
     from sandbox.health import ask
 
-    party = f"coordinator {coordinator.name} {address}"
+    party = f"{text('role.coordinator')} {address}"
     began = time.time()
     try:
         health = ask(folder, address, coordinator)
@@ -209,6 +224,10 @@ def _peers(folder: Path, address: str, coordinator: PublicIdentity) -> Iterator[
         cure = text("doctor.cure_unreachable", party=party)
         yield Check("peer", State.FAILED, error.sentence, cure)
         return
+    yield Check("peer", State.OK, text("doctor.reached", party=party))
+    if coordinator.fingerprint in asked:
+        return
+    asked.add(coordinator.fingerprint)
     yield _version(party, health.version)
     here_ms = (began + time.time()) / 2 * 1000
     skew_ms = round(health.time_ms - here_ms)
@@ -218,7 +237,7 @@ def _peers(folder: Path, address: str, coordinator: PublicIdentity) -> Iterator[
 
 
 def _node(node: NodeHealth, *, alone: bool) -> Iterator[Check]:
-    name = f"node {node.identity.name} {node.address}"
+    name = f"{text('role.node')} {node.identity.name} {node.address}"
     if not node.reachable:
         found = text("doctor.unreachable", party=name)
         yield Check("peer", State.FAILED, found, text("doctor.cure_unreachable", party=name))

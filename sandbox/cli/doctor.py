@@ -31,6 +31,7 @@ def doctor(
     checks = examine(profile)
     rows = [
         {
+            "party": each.party,
             "check": text(f"check.{each.name}"),
             "state": text(f"doctor.state.{each.state.value}"),
             "found": each.found,
@@ -43,7 +44,7 @@ def doctor(
             row | {"check": each.name, "state": each.state.value}
             for row, each in zip(rows, checks, strict=True)
         ]
-    show_rows(format, "checks", rows, ("check", "state", "found", "what_to_do"))
+    show_rows(format, "checks", rows, ("party", "check", "state", "found", "what_to_do"))
     failed = sum(each.state.value == "failed" for each in checks)
     if format is Format.TABLE:
         say("doctor.summary", checks=len(checks), failed=failed)

@@ -177,6 +177,8 @@ def _cells(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[list[
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return text("cli.yes") if value else text("cli.no")
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return str(value)
