@@ -33,9 +33,11 @@ class Budgets:
             raise TrustError("SB-3115", fingerprint=signed.signer, node=name)
         body = verify(signed, researcher, BUDGET_REQUEST_KIND)
         request = read_document(BudgetRequest, signed, body)
-        age = abs(time.time() - request.at)
-        if request.researcher != researcher.fingerprint or age > CLOCK_TOLERANCE_S:
-            raise TrustError("SB-3104", seconds=int(age))
+        if request.researcher != researcher.fingerprint:
+            raise TrustError("SB-3254", named=request.researcher, signer=researcher.fingerprint)
+        age = abs(int(time.time()) - request.at)
+        if age > CLOCK_TOLERANCE_S:
+            raise TrustError("SB-3255", seconds=age)
         budgets = [
             line
             for dataset in self._registry.datasets()
