@@ -26,15 +26,16 @@ class WaitingJob:
 
 
 def waiting_jobs(vault: Vault) -> list[WaitingJob]:
-    """Return the jobs that wait for a decision, oldest first."""
-    return [_waiting(task) for task in vault.tasks([TaskState.WAITING])]
+    """Return the jobs that wait for a decision, oldest first, without those that have expired."""
+    waiting = vault.tasks([TaskState.WAITING])
+    return [_waiting(task) for task in waiting if not _expired(vault, task)]
 
 
 def approve(vault: Vault, job: str, approver: str, reason: str) -> None:
     """Let a waiting job go on; logged.
 
-    approver: the fingerprint of who decides. Raises InputError SB-1450 if no such job waits, Refusal
-    SB-1451 if the approver is its researcher.
+    approver: the fingerprint of who decides. Raises InputError SB-1450 if no such job waits, SB-6033
+    if it has expired, Refusal SB-1451 if the approver is its researcher.
     """
     _decide(vault, job, approver, reason, TaskState.ACCEPTED)
 
@@ -48,16 +49,23 @@ def _decide(vault: Vault, job: str, approver: str, reason: str, to: TaskState) -
     task = vault.task_of(job)
     if task is None or task.state is not TaskState.WAITING:
         raise InputError("SB-1450", job=job[:40])
+    if _expired(vault, task):
+        raise InputError("SB-6033", job=job)
     if task.researcher == approver:
         raise Refusal("SB-1451", job=job)
     decision = "approved" if to is TaskState.ACCEPTED else "rejected"
     with vault.database.write("decide") as connection:
         moved = connection.execute(
             sa.text(
-                "UPDATE tasks SET state = :to, refusal = :refusal"
-                " WHERE job = :job AND state = 'waiting'"
+                "UPDATE tasks SET state = :to, refusal = :refusal,"
+                " changed_ms = :now WHERE job = :job AND state = 'waiting'"
             ),
-            {"to": to, "job": job, "refusal": None if decision == "approved" else _refusal(reason)},
+            {
+                "to": to,
+                "job": job,
+                "refusal": None if decision == "approved" else _refusal(reason),
+                "now": vault.clock(),
+            },
         )
         if moved.rowcount != 1:
             raise InputError("SB-1450", job=job[:40])
@@ -67,6 +75,10 @@ def _decide(vault: Vault, job: str, approver: str, reason: str, to: TaskState) -
 
 def _refusal(reason: str) -> str:
     return json.dumps(["Refusal", "SB-1452", {"reason": reason}])
+
+
+def _expired(vault: Vault, task: Task) -> bool:
+    return int(json.loads(task.document.body)["expires"]) <= vault.now_s()
 
 
 def _waiting(task: Task) -> WaitingJob:

@@ -59,19 +59,6 @@ STEPS: tuple[Step, ...] = (
             refusal TEXT)""",
         "CREATE INDEX tasks_by_state ON tasks(state)",
         "CREATE TABLE contexts (digest TEXT PRIMARY KEY, context BLOB NOT NULL)",
-        """CREATE TABLE approvals (
-            job TEXT PRIMARY KEY REFERENCES tasks(job),
-            asked INTEGER NOT NULL,
-            decision TEXT,
-            approver TEXT,
-            reason TEXT,
-            decided INTEGER)""",
-        """CREATE TABLE listed_statements (
-            digest TEXT NOT NULL,
-            researcher TEXT NOT NULL,
-            approver TEXT NOT NULL,
-            until INTEGER NOT NULL,
-            PRIMARY KEY (digest, researcher))""",
         # One row for a budget group (researcher '') and one for each researcher on it.
         """CREATE TABLE budgets (
             budget_group TEXT NOT NULL,

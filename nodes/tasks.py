@@ -27,7 +27,15 @@ from sandbox.config import NodeConfig
 from sandbox.crypto import he
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, verify
 from sandbox.crypto.rings import ring_named
-from sandbox.errors import BY_NAME, ProtocolError, SandboxError, StateError, TrustError, Unavailable
+from sandbox.errors import (
+    BY_NAME,
+    ProtocolError,
+    Refusal,
+    SandboxError,
+    StateError,
+    TrustError,
+    Unavailable,
+)
 from sandbox.jobs import (
     CANCEL_KIND,
     OFFER_KIND,
@@ -66,7 +74,10 @@ class Tasks:
         self._registry = Registry(vault)
         self._sharing = Sharing(identity, self._registry, workers, sampler)
         self.catalogue = OwnCatalogue(identity, vault, self._registry)
+        self._workers = workers
         self._accepted: OrderedDict[str, Accepted] = OrderedDict()
+        # What a crash left between reservation and commit: charged, and never drawn again.
+        self._vault.end_interrupted(Unavailable("SB-5203"))
         self._running: dict[str, asyncio.Task[Shared]] = {}
 
     async def keep_context(self, digest: str, ring: str, contexts: bytes) -> None:
@@ -141,12 +152,16 @@ class Tasks:
 
     def _accept(self, signed: Signed) -> Accepted:
         """Return the job verified and assessed; remembered, since every step needs it."""
-        known = self._accepted.get(signed.digest)
-        if known is not None and known.signed == signed:
-            self._pinned(signed.signer, Role.RESEARCHER)
-            return known
         researcher = self._pinned(signed.signer, Role.RESEARCHER)
-        spec = read_job(signed, researcher, int(time.time()))
+        known = self._accepted.get(signed.digest)
+        if known is not None and known.signed == signed and known.spec.expires > time.time():
+            return known
+        try:
+            spec = read_job(signed, researcher, int(time.time()))
+        except TrustError as error:
+            if error.code == "SB-3104":
+                self._vault.expire(signed.digest, error)
+            raise
         if spec.coordinator != self.coordinator:
             raise TrustError("SB-3119")
         try:
@@ -205,11 +220,6 @@ class Tasks:
             return Shared(Signed.from_document(json.loads(stored.release)), stored.share)
         task = self._vault.task(digest)
         self._raise_if_ended(task)
-        if task.state is TaskState.RESERVED:
-            # A crash fell between reservation and commit: charged, and never drawn again.
-            error = Unavailable("SB-5203")
-            self._vault.fail_job(digest, error)
-            raise error
         if task.state is not TaskState.ROSTERED:
             raise ProtocolError(
                 "SB-4004", job=task.job, found=task.state.value, expected="rostered"
@@ -218,26 +228,39 @@ class Tasks:
         roster = self._verified_roster(task, signatures)
         spec, assessment = accepted.spec, accepted.assessment
         roster_digest = signatures[0].digest
-        wanted = demands(spec, assessment, self._registry)
-        lease = self._vault.reserve(digest, roster_digest, assessment.noise.charge, wanted)
+        lease = self._reserve(task, accepted, roster_digest)
         slot = first_slot(assessment.plan.table.card.row_bound, assessment.plan.length)
-        contexts = self._vault.context(spec.context) or b""
-        secret = X25519PrivateKey.from_private_bytes(self._vault.offer_secret(digest))
         try:
+            contexts = self._vault.context(spec.context) or b""
+            secret = X25519PrivateKey.from_private_bytes(self._vault.offer_secret(digest))
             shared = await self._sharing.make(
                 Accepted(task.document, spec, assessment), roster, roster_digest, secret, contexts
             )
+            if wait_s(time.monotonic() - received, slot) is None:
+                raise Unavailable("SB-5117", node=self._name)
             self._vault.commit_share(digest, lease, shared.payload, shared.release)
-        except SandboxError as error:
-            # One code for whatever a row made fail; the owner's log says which step it was.
-            closed = error if isinstance(error, StateError) else Unavailable("SB-5203")
-            log.warning("task %s failed: %s", task.job, error.code)
+        except Exception as error:
+            # One code and one moment for whatever a row made fail; the owner's log has the cause.
+            log.warning("task %s failed: %s", task.job, _cause(error))
+            closed = _closed(error)
             self._vault.fail_job(digest, closed)
             await _hold(received, slot)
             raise closed from None
-        if not await _hold(received, slot):
-            raise Unavailable("SB-5117", node=self._name)
+        await _hold(received, slot)
         return shared
+
+    def _reserve(self, task: Task, accepted: Accepted, roster: str) -> int:
+        """Charge the job; raises Refusal, which ends the task and is logged, or Unavailable SB-5202
+        while the workers' line is full, which costs nothing."""
+        self._workers.require_room()
+        wanted = demands(accepted.spec, accepted.assessment, self._registry)
+        try:
+            return self._vault.reserve(
+                task.digest, roster, accepted.assessment.noise.charge, wanted
+            )
+        except Refusal as error:
+            self._vault.refuse_job(task.job, task.document, error)
+            raise
 
     def _verified_roster(self, task: Task, signatures: Sequence[Signed]) -> Roster:
         """Return the roster this node signed, with every member's signature under the same body."""
@@ -275,10 +298,19 @@ class Tasks:
             )
 
 
-async def _hold(received: float, slot: int) -> bool:
-    """Wait for the next release slot; False if the last one has passed."""
-    left = wait_s(time.monotonic() - received, slot)
-    if left is None:
-        return False
-    await asyncio.sleep(left)
-    return True
+async def _hold(received: float, slot: int) -> None:
+    """Wait for the next release slot."""
+    await asyncio.sleep(wait_s(time.monotonic() - received, slot) or 0.0)
+
+
+def _closed(error: Exception) -> SandboxError:
+    """Return what may be known outside of why a share was not made."""
+    if isinstance(error, StateError) or (
+        isinstance(error, SandboxError) and error.code == "SB-5117"
+    ):
+        return error
+    return Unavailable("SB-5203")
+
+
+def _cause(error: Exception) -> str:
+    return error.code if isinstance(error, SandboxError) else type(error).__name__

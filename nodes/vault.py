@@ -145,6 +145,20 @@ class Vault:
         """End a task that cannot be completed; what it reserved stays spent."""
         return self._give_up(digest, TaskState.FAILED, EntryKind.FAILURE, error)
 
+    def end_interrupted(self, error: SandboxError) -> None:
+        """Fail what an earlier run had reserved and not committed; it stays spent."""
+        for task in self.tasks([TaskState.RESERVED]):
+            self.fail_job(task.digest, error)
+
+    def expire(self, digest: str, error: SandboxError) -> None:
+        """End a task whose job has expired, if there is one."""
+        with self.database.read() as connection:
+            known = connection.execute(
+                sa.text("SELECT digest FROM tasks WHERE digest = :digest"), {"digest": digest}
+            ).scalar()
+        if known is not None:
+            self.fail_job(digest, error)
+
     def cancel(self, digest: str) -> Task:
         """Give up a task that has not been committed; what it reserved stays spent.
 
@@ -384,16 +398,14 @@ class Vault:
         """Return tasks in these states, oldest first."""
         with self.database.read() as connection:
             rows = connection.execute(
-                sa.text("SELECT * FROM tasks ORDER BY received_ms, job")
+                sa.text(
+                    "SELECT * FROM tasks WHERE state IN :states ORDER BY received_ms, job"
+                ).bindparams(sa.bindparam("states", expanding=True)),
+                {"states": [state.value for state in states]},
             ).all()
-        wanted = set(states)
-        return [task for task in map(_task, rows) if task.state in wanted]
+        return [_task(row) for row in rows]
 
     # Within a transaction
-
-    def set_state(self, connection: sa.Connection, digest: str, state: TaskState) -> None:
-        """Move a task within a transaction of the caller, who also writes the log entry."""
-        self._update(connection, digest, state=state)
 
     def _insert(
         self, connection: sa.Connection, job: str, document: Signed, state: TaskState

@@ -126,6 +126,10 @@ class Workers:
         await asyncio.gather(*(server.stop() for server in self._servers.values()))
         shutil.rmtree(self._temp, ignore_errors=True)
 
+    def require_room(self) -> None:
+        """Raise Unavailable SB-5202 if a request would be refused now: asked before any charge."""
+        self._turns.require_room()
+
     async def sum_fragment(
         self, request: FragmentRequest, deadline_s: float | None = None
     ) -> list[int]:
@@ -334,10 +338,14 @@ class Turns:
         finally:
             self._pass_on()
 
-    async def _wait(self, researcher: str) -> None:
+    def require_room(self) -> None:
+        """Raise Unavailable SB-5202 if the line is full."""
         in_line = sum(len(line) for line in self._lines.values())
         if in_line >= self._waiting:
             raise Unavailable("SB-5202", waiting=in_line)
+
+    async def _wait(self, researcher: str) -> None:
+        self.require_room()
         called = asyncio.get_running_loop().create_future()
         self._lines.setdefault(researcher, deque()).append(called)
         try:
