@@ -85,6 +85,7 @@ class EntryKind(StrEnum):
     COLLECTION = "collection"
     START = "start"
     OVERRIDE = "override"
+    OWNER = "owner"
 
 
 @dataclass(frozen=True)

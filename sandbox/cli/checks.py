@@ -136,12 +136,25 @@ def _party(folder: Path, asked: set[str]) -> Iterator[Check]:
         from sandbox.config import load_node
 
         yield _served(folder, load_node(folder).listen)
+        yield _owners(folder)
     try:
         address, coordinator = coordinator_of(folder)
     except SandboxError as error:
         yield Check("peer", State.FAILED, error.sentence, error.cure)
         return
     yield from _peers(folder, address, coordinator, asked)
+
+
+def _owners(folder: Path) -> Check:
+    """Remark on a node that takes orders from anybody who may write in its folder."""
+    from nodes.owners import Owners
+    from sandbox.cli.owner import opened
+    from sandbox.crypto.identity import load_public
+
+    with opened(folder) as vault:
+        owners = Owners(vault, load_public(folder).fingerprint).registered()
+    names = ", ".join(owner.name for owner in owners.values())
+    return Check("owners", State.OK, names or text("doctor.no_owners"))
 
 
 def _certificate(folder: Path) -> Check:

@@ -36,7 +36,12 @@ def new(
     if role not in {known.value for known in Role}:
         raise InputError("SB-1330", role=role, known=", ".join(known.value for known in Role))
     identity = Identity.generate(name, Role(role))
-    identity.save(profile)
+    if identity.public.role is Role.OWNER:
+        from sandbox.cli.owners import new_passphrase
+
+        identity.save(profile, new_passphrase())
+    else:
+        identity.save(profile)
     _show(profile, format)
 
 

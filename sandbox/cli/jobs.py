@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sandbox.cli.owners import AsOption
 from sandbox.cli.profile import ProfileOption, party_folder, researcher_folder
 from sandbox.cli.terminal import Format, FormatOption, examples, say, show_facts, show_rows
 from sandbox.messages import text
@@ -80,9 +81,10 @@ def approve(
     id: Job,
     reason: Annotated[str, typer.Option("--reason", help=text("option.reason"))],
     profile: ProfileOption = None,
+    owner: AsOption = None,
 ) -> None:
     """Approve a job at the node of this profile."""
-    _decide(id, profile, reason, approved=True)
+    _decide(id, profile, reason, owner, approved=True)
 
 
 @app.command(
@@ -94,15 +96,18 @@ def reject(
     id: Job,
     reason: Annotated[str, typer.Option("--reason", help=text("option.reason"))],
     profile: ProfileOption = None,
+    owner: AsOption = None,
 ) -> None:
     """Reject a job at the node of this profile."""
-    _decide(id, profile, reason, approved=False)
+    _decide(id, profile, reason, owner, approved=False)
 
 
-def _decide(id: str, profile: Path | None, reason: str, *, approved: bool) -> None:
+def _decide(
+    id: str, profile: Path | None, reason: str, owner: Path | None, *, approved: bool
+) -> None:
     from sandbox.cli.owner import decide
 
-    decide(party_folder(profile), id, reason, approved=approved)
+    decide(party_folder(profile), id, reason, owner, approved=approved)
     say("jobs.approved" if approved else "jobs.rejected", job=id)
 
 

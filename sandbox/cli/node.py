@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from sandbox.cli import owners
+from sandbox.cli.owners import AsOption
 from sandbox.cli.profile import ProfileOption, party_folder
 from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json, show_rows
 from sandbox.messages import text
@@ -21,6 +23,7 @@ policy = typer.Typer(
     name="policy", help=text("help.node.policy.root"), no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(policy)
+app.add_typer(owners.app)
 
 NodeFolder = Annotated[Path, typer.Argument(metavar="DIR", help=text("option.node_folder"))]
 Source = Annotated[Path, typer.Argument(metavar="FILE", help=text("option.source"))]
@@ -162,11 +165,12 @@ def datasets(folder: NodeFolder, format: FormatOption = Format.TABLE) -> None:
 def trust(
     who: Annotated[str, typer.Argument(metavar="FINGERPRINT", help=text("option.who"))],
     profile: ProfileOption = None,
+    owner: AsOption = None,
 ) -> None:
     """Pin a peer or a researcher."""
     from sandbox.cli.owner import pin
 
-    pinned = pin(party_folder(profile), who)
+    pinned = pin(party_folder(profile), who, owner)
     say(
         "node.trusted",
         role=text(f"role.{pinned.role.value}"),
@@ -185,11 +189,12 @@ def untrust(
         str, typer.Argument(metavar="FINGERPRINT", help=text("option.fingerprint"))
     ],
     profile: ProfileOption = None,
+    owner: AsOption = None,
 ) -> None:
     """Take a pin back."""
     from sandbox.cli.owner import unpin
 
-    unpin(party_folder(profile), fingerprint)
+    unpin(party_folder(profile), fingerprint, owner)
     say("node.untrusted", fingerprint=fingerprint)
 
 
@@ -215,11 +220,12 @@ def trusted(profile: ProfileOption = None, format: FormatOption = Format.TABLE) 
 def override_witness(
     reason: Annotated[str, typer.Option("--reason", help=text("option.reason"))],
     profile: ProfileOption = None,
+    owner: AsOption = None,
 ) -> None:
     """Release again although no witness has confirmed the last head."""
     from sandbox.cli.owner import override
 
-    override(party_folder(profile), reason)
+    override(party_folder(profile), reason, owner)
     say("node.overridden")
 
 
@@ -247,11 +253,12 @@ def policy_show(profile: ProfileOption = None, format: FormatOption = Format.TAB
 def policy_set(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=text("option.policy"))],
     profile: ProfileOption = None,
+    owner: AsOption = None,
 ) -> None:
     """Put a policy in force, for every job that comes after."""
     from sandbox.cli.owner import set_policy
 
-    say("node.policy_set", version=set_policy(party_folder(profile), file))
+    say("node.policy_set", version=set_policy(party_folder(profile), file, owner=owner))
 
 
 @policy.command(

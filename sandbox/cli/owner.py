@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nodes.owners import Act
 from nodes.vault import Vault
+from sandbox.cli.owners import authorise
 from sandbox.cli.profile import coordinator_of
 from sandbox.crypto.identity import Identity, PublicIdentity, Role
 from sandbox.errors import InputError
@@ -32,21 +35,23 @@ def opened(folder: Path) -> Iterator[Vault]:
         vault.close()
 
 
-def pin(folder: Path, who: str) -> PublicIdentity:
+def pin(folder: Path, who: str, owner: Path | None = None) -> PublicIdentity:
     """Pin the identity with fingerprint `who`, or in the file `who`; return it.
 
     A fingerprint covers name, role and keys, so whoever hands its identity over need not be
     trusted: the coordinator is asked for it. Raises InputError SB-1334 if nobody has it.
     """
-    identity = _identity_in(Path(who)) if Path(who).is_file() else _identity_of(folder, who)
+    identity = identity_in(Path(who)) if Path(who).is_file() else _identity_of(folder, who)
     with opened(folder) as vault:
+        authorise(vault, folder, owner, Act.TRUST, identity.fingerprint)
         vault.pin(identity)
     return identity
 
 
-def unpin(folder: Path, fingerprint: str) -> None:
+def unpin(folder: Path, fingerprint: str, owner: Path | None = None) -> None:
     """Take a pin back; raises InputError if it was none."""
     with opened(folder) as vault:
+        authorise(vault, folder, owner, Act.UNTRUST, fingerprint)
         vault.revoke(fingerprint)
 
 
@@ -62,13 +67,15 @@ def pins(folder: Path) -> list[dict[str, str]]:
     ]
 
 
-def override(folder: Path, reason: str) -> None:
+def override(folder: Path, reason: str, owner: Path | None = None) -> None:
     """Let the node release without a witness; logged with the reason."""
     with opened(folder) as vault:
+        authorise(vault, folder, owner, Act.OVERRIDE_WITNESS, reason)
         vault.log.override_witness(reason)
 
 
-def _identity_in(file: Path) -> PublicIdentity:
+def identity_in(file: Path) -> PublicIdentity:
+    """Return the public identity in a file; raises InputError SB-1335."""
     try:
         return PublicIdentity.from_document(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
@@ -174,11 +181,15 @@ def current_policy(folder: Path, dataset: str = "") -> tuple[int, str]:
     return policy.version, policy_toml(policy)
 
 
-def set_policy(folder: Path, file: Path, dataset: str = "") -> int:
+def set_policy(folder: Path, file: Path, dataset: str = "", owner: Path | None = None) -> int:
     """Put the policy in a file in force and return its version."""
+    from nodes.registry import Registry
+
     policy = read_policy(file)
-    with registry(folder) as known:
-        known.set_policy(dataset, policy)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    with opened(folder) as vault:
+        authorise(vault, folder, owner, Act.SET_POLICY, f"{dataset}:{digest}")
+        Registry(vault).set_policy(dataset, policy)
     return policy.version
 
 
@@ -203,12 +214,15 @@ def waiting_approvals(folder: Path) -> list[dict[str, Any]]:
         return [vars(job) for job in waiting_jobs(vault)]
 
 
-def decide(folder: Path, job: str, reason: str, *, approved: bool) -> None:
+def decide(
+    folder: Path, job: str, reason: str, owner: Path | None = None, *, approved: bool
+) -> None:
     """Approve or reject a waiting job in the owner's name."""
     from nodes.approvals import approve, reject
 
-    approver = Identity.load(folder).public.fingerprint
     with opened(folder) as vault:
+        act = Act.APPROVE if approved else Act.REJECT
+        approver = authorise(vault, folder, owner, act, job)
         (approve if approved else reject)(vault, job, approver, reason)
 
 
