@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PROTOS := $(wildcard proto/sandbox/v1/*.proto)
 PROTOC := $(RUN) -m grpc_tools.protoc -I sandbox/rpc=proto/sandbox/v1
 
-.PHONY: setup demo test breaks lint format types imports stubs stubs-check docker-lint ci clean
+.PHONY: setup demo test breaks histories lint format types imports stubs stubs-check docker-lint ci clean
 
 setup: $(READY)
 
@@ -35,6 +35,10 @@ test: setup
 	$(RUN) -m pytest -n 2
 
 # Each attack test must fail once the defence it is about is removed.
+# 10,000 random histories of a node with crashes, restarts and restored backups, on all cores.
+histories: setup
+	$(RUN) tests/faults/histories.py 10000
+
 breaks: setup
 	$(RUN) tests/attacks/run_breaks.py
 

@@ -18,6 +18,7 @@ from sandbox.crypto.rings import ring_named
 from sandbox.errors import Refusal, TrustError
 from sandbox.jobs import JobSpec
 from sandbox.privacy.allocate import NoisePlan
+from sandbox.privacy.budget import strictest
 from sandbox.privacy.policy import Decision, check
 from sandbox.sql.algebra import Plan
 from sandbox.sql.noise import capacity, job_noise
@@ -77,15 +78,26 @@ def decide(spec: JobSpec, assessment: Assessment, registry: Registry, node: str)
 
 def demands(spec: JobSpec, assessment: Assessment, registry: Registry) -> list[Demand]:
     """Return every budget that the job must fit: each group's own and the researcher's on it."""
-    found: dict[tuple[str, str], Demand] = {}
-    for name in assessment.datasets:
-        policy = registry.policy(name)
-        for group in registry.dataset(name).groups:
-            found[group, ""] = Demand(group, "", policy.dataset_budget, name)
-            found[group, spec.researcher] = Demand(
-                group, spec.researcher, policy.researcher_budget, f"{name} ({spec.researcher})"
-            )
-    return [found[key] for key in sorted(found)]
+    names = {group: name for name in assessment.datasets for group in registry.dataset(name).groups}
+    return [
+        demand
+        for group in sorted(names)
+        for demand in group_demands(group, names[group], spec.researcher, registry)
+    ]
+
+
+def group_demands(
+    group: str, name: str, researcher: str, registry: Registry
+) -> tuple[Demand, Demand]:
+    """Return a group's own budget and the researcher's on it, named after dataset `name`.
+
+    The strictest limits of all datasets in the group hold: a view with a generous policy of its own
+    must not spend what the policy of the data below it forbids.
+    """
+    policies = registry.budget_policies(group)
+    whole = strictest([policy.dataset_budget for policy in policies])
+    own = strictest([policy.researcher_budget for policy in policies])
+    return Demand(group, "", whole, name), Demand(group, researcher, own, f"{name} ({researcher})")
 
 
 def minimum_group_size(assessment: Assessment, registry: Registry) -> int:

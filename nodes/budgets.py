@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from nodes.assessment import group_demands
 from nodes.registry import Registry
 from nodes.vault import Vault
 from sandbox.crypto.identity import Identity, Role, Signed, verify
@@ -60,11 +61,13 @@ class Budgets:
         """Return the tighter of the researcher's budget and the group's own."""
         left = min(
             (
-                remaining(self._vault.spent(group, who), limits, policy.delta_max, now)
-                for who, limits in (
-                    (researcher, policy.researcher_budget),
-                    ("", policy.dataset_budget),
+                remaining(
+                    self._vault.spent(group, demand.researcher),
+                    demand.limits,
+                    policy.delta_max,
+                    now,
                 )
+                for demand in group_demands(group, name, researcher, self._registry)
             ),
             key=lambda found: found.epsilon,
         )

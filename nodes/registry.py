@@ -52,6 +52,8 @@ class Registry:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
+        self.folder = vault.database.file.parent
+        """The node's folder."""
 
     # Datasets
 
@@ -195,6 +197,15 @@ class Registry:
             )
             body = {"dataset": dataset, "version": policy.version, "policy": text}
             self._vault.log.write(connection, EntryKind.POLICY, body)
+
+    def budget_policies(self, group: str) -> list[Policy]:
+        """Return the policies of all datasets that ever spent a budget group: each binds it."""
+        with self._vault.database.read() as connection:
+            names = connection.execute(
+                sa.text("SELECT dataset FROM budget_groups WHERE budget_group = :group"),
+                {"group": group},
+            ).scalars()
+            return [self.policy(name) for name in names.all()]
 
     # Collections
 

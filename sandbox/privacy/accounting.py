@@ -125,7 +125,10 @@ def loss_limit(epsilon: Decimal, delta: Decimal, order: Fraction | None) -> int:
     """Return the greatest integer loss at `order` that converts to no more than (epsilon, delta).
 
     Order None: pure DP, the limit is epsilon. May be negative where the order cannot reach epsilon.
+    0 at delta 0, since no Rényi loss of a finite order converts to pure DP.
     """
+    if order is not None and delta == 0:
+        return 0
     nats = Fraction(epsilon)
     if order is not None:
         nats -= Fraction(conversion(order, delta))

@@ -12,6 +12,7 @@ loses more than `lifetime_epsilon`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -56,6 +57,17 @@ class BudgetLimits:
     def converting_delta(self) -> Decimal:
         """The delta at which Rényi losses convert."""
         return self.delta - self.extra_delta
+
+
+def strictest(limits: Sequence[BudgetLimits]) -> BudgetLimits:
+    """Return limits that whoever keeps them keeps all of `limits` too; at least one is given."""
+    return BudgetLimits(
+        min(one.epsilon for one in limits),
+        min(one.delta for one in limits),
+        max(one.period for one in limits),
+        min(one.lifetime_epsilon for one in limits),
+        min(one.extra_delta for one in limits),
+    )
 
 
 @dataclass(frozen=True)
