@@ -11,6 +11,7 @@ from nodes.inspection import Progress, check_rows, open_source, where
 from nodes.registry import Dataset, Registry
 from nodes.sources import Source, ViewSource
 from nodes.views import read_view, rebuilt
+from nodes.workers import TEMP
 from sandbox.catalog import DatasetCard
 from sandbox.errors import InputError
 
@@ -33,7 +34,7 @@ def register(
     if not NAME.fullmatch(name):
         raise InputError("SB-1444", name=name)
     source = _open(registry, name, path, table)
-    check_rows(source, card, name, progress)
+    check_rows(source, card, name, _temp(registry), progress)
     return registry.add(name, card, source, data_digest(source, name))
 
 
@@ -53,7 +54,7 @@ def replace_data(
     changed = {name: _open(registry, name, path, table)}
     changed |= _views_over(registry, changed)
     for each, source in changed.items():
-        check_rows(source, cards[each], each, progress)
+        check_rows(source, cards[each], each, _temp(registry), progress)
     registry.replace({each: (s, data_digest(s, each)) for each, s in changed.items()})
     return registry.dataset(name)
 
@@ -80,6 +81,13 @@ def data_digest(source: Source, name: str) -> str:
     if not sources.unchanged(source):
         raise InputError("SB-1465", path=where(source, name))
     return total.hexdigest()
+
+
+def _temp(registry: Registry) -> Path:
+    """Return where rows may be spilled: the node wipes it when it starts (nodes/workers.py)."""
+    folder = registry.folder / TEMP
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
 
 
 def _open(registry: Registry, name: str, path: Path, table: str | None) -> Source:

@@ -34,8 +34,9 @@ def draft_card(
 ) -> str:
     """Return a draft (TOML) of the card of dataset `name`.
 
-    unit: the privacy unit's column. bounds, row_bound: as the owner gave them. Raises InputError SB-1403 where
-    these name a column that is not there, SB-1416 where a bound does not fit its column's type.
+    unit: the privacy unit's column. bounds, row_bound: as the owner gave them. Raises InputError
+    SB-1403 where these name a column that is not there, SB-1416 where a bound does not fit its
+    column's type.
     """
     bounds = bounds or {}
     found = _typed_columns(source, name)

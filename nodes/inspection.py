@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY_LIMIT = "1GB"
+THREADS = 4
+"""Each holds buffers, so that their number must not grow with the machine."""
 TELL_S = 0.2
 
 Progress = Callable[[float], None]
@@ -125,10 +127,15 @@ class _Rule:
 
 
 def check_rows(
-    source: Source, card: DatasetCard, name: str, progress: Progress | None = None
+    source: Source,
+    card: DatasetCard,
+    name: str,
+    temp: Path | None = None,
+    progress: Progress | None = None,
 ) -> int:
     """Check every row of a source against the card of dataset `name`; returns the number of rows.
 
+    temp: where a view may spill; the system's place for temporary files if absent.
     Raises InputError SB-1403..SB-1408, SB-1415, SB-1418, SB-1426, SB-1461 with file, line
     and cure.
     """
@@ -136,7 +143,7 @@ def check_rows(
     rules = _rules(source, card)
     counts = ", ".join(f"count(*) FILTER (WHERE {rule.condition})" for rule in rules)
     place = where(source, name)
-    with _opened(source, name, [c.name for c in card.columns]) as connection:
+    with _opened(source, name, [c.name for c in card.columns], temp) as connection:
         with _told(connection, progress):
             found = connection.execute(f"SELECT count(*), {counts} FROM {RELATION}").fetchone()
         rows, *violations = found or (0,)
@@ -243,18 +250,19 @@ def _session() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def _opened(
-    source: Source, name: str, columns: list[str] | None
+    source: Source, name: str, columns: list[str] | None, temp: Path | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a locked session over a source; only a view's joins and sorts ever spill."""
     with (
-        tempfile.TemporaryDirectory(prefix="fedsandbox-") as temp,
+        tempfile.TemporaryDirectory(prefix="fedsandbox-", dir=temp) as spill,
         _session() as connection,
         _reading(where(source, name), _kind(source)),
     ):
         settings: dict[str, str | int] = {
             "memory_limit": MEMORY_LIMIT,
             "preserve_insertion_order": "true",
-            "temp_directory": temp,
+            "threads": THREADS,
+            "temp_directory": spill,
             "enable_progress_bar": "true",
             "enable_progress_bar_print": "false",
         }

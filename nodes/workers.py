@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TEMP = Path("workers", "temp")
+"""Where rows may be spilled to disk, in the node's folder: wiped at every start."""
 START_S = 30.0
 """Longest wait for a warm server's imports on a busy machine."""
 STOP_S = 5.0
@@ -95,8 +97,8 @@ class Workers:
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        self._folder = folder / "workers"
-        self._temp = self._folder / "temp"
+        self._temp = folder / TEMP
+        self._folder = self._temp.parent
         self._turns = Turns(self._limits.active, self._limits.waiting)
         self._servers = {
             kind: WarmServer(kind, self._folder / f"{kind}.log", self._limits.active + 2)

@@ -139,7 +139,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(texts=st.lists(TEXTS, min_size=1, max_size=8), odd=st.sampled_from([0, 1]))
 def test_any_text_survives_csv_as_it_survives_parquet(
