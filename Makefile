@@ -34,11 +34,11 @@ demo: setup
 test: setup
 	$(RUN) -m pytest -n 2
 
-# Each attack test must fail once the defence it is about is removed.
 # 10,000 random histories of a node with crashes, restarts and restored backups, on all cores.
 histories: setup
 	$(RUN) tests/faults/histories.py 10000
 
+# Each attack test must fail once the defence it is about is removed.
 breaks: setup
 	$(RUN) tests/attacks/run_breaks.py
 

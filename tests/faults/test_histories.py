@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sandbox.audit.journal import Journal
 from tests.faults import histories
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(14))
 def test_random_history_keeps_every_invariant(seed: int, tmp_path: Path) -> None:
     assert histories.run(seed, tmp_path).draws >= 0
 
@@ -25,11 +26,14 @@ def found(first: int, count: int = 40) -> str:
 def test_histories_notice_a_share_that_is_forgotten_and_drawn_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def forgets(vault: Vault, digest: str) -> StoredShare:
-        return StoredShare(b"draw %d" % vault.clock(), b"{}")
+    stored = Vault.stored_share
 
-    monkeypatch.setattr(Vault, "stored_share", forgets)
-    assert "I2" in found(0) or "I1" in found(0)
+    def redrawn(vault: Vault, digest: str) -> StoredShare | None:
+        share = stored(vault, digest)
+        return share and replace(share, share=b"draw %d" % vault.clock())
+
+    monkeypatch.setattr(Vault, "stored_share", redrawn)
+    assert "I2" in found(0)
 
 
 def test_histories_notice_a_node_that_starts_from_an_old_copy(
