@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -88,11 +88,11 @@ class Query:
         )
         return self.explained(wishes)
 
-    def explained(self, wishes: Wishes) -> Explanation:
-        """Return the explanation under `wishes`."""
+    def explained(self, wishes: Wishes, pilot: Pilot | None = None) -> Explanation:
+        """Return the explanation under `wishes`, planned from what a pilot showed."""
         from sandbox.sql.explain import explain
 
-        terms = self.terms(wishes)
+        terms = self.terms(wishes, pilot)
         return explain(self.plan, noise_of(self.plan, terms), terms.collusion, terms.missing)
 
     def run(
@@ -126,14 +126,33 @@ class Query:
             magnitudes or {},
         )
         with notebook_progress(progress) as tell:
-            return self.answered(wishes, tell, pilot=pilot)
+            seen = self.pilot(wishes, tell) if pilot else None
+            return self.answered(wishes, seen, tell)
 
     def answered(
-        self, wishes: Wishes, progress: Progress | None = None, *, pilot: bool = False
+        self, wishes: Wishes, pilot: Pilot | None = None, progress: Progress | None = None
     ) -> Result:
-        """Return the result of a run under `wishes`."""
-        seen = self._pilot(wishes, progress) if pilot else None
-        return self._spend(self.terms(wishes, seen), progress)
+        """Return the result of a run under `wishes`, planned from what a pilot showed."""
+        return self._spend(self.terms(wishes, pilot), progress)
+
+    def pilot(self, wishes: Wishes, progress: Progress | None = None) -> Pilot:
+        """Pay for a small release; return what it showed. Raises InputError SB-3136."""
+        if not wishes.error:
+            raise InputError("SB-3136")
+        first = self._spend(self.terms(self.pilot_wishes(wishes)), progress)
+        outputs = [i for i, output in enumerate(self.plan.outputs) if output.formula is not None]
+        columns = [
+            [estimate.value for row in first.answer.rows if (estimate := row.estimates[i])]
+            for i in outputs
+        ]
+        names = [self.plan.outputs[i].name for i in outputs]
+        return Pilot(first.noised, typical_sizes(names, columns))
+
+    def pilot_wishes(self, wishes: Wishes) -> Wishes:
+        """Return the wishes of a pilot: no error, and a small epsilon."""
+        limits = self._session.limits(self.plan.table)
+        epsilon = max(limits.epsilon_min, limits.epsilon_max / PILOT_SHARE)
+        return replace(wishes, epsilon=epsilon, error=None)
 
     def _spend(self, terms: Terms, progress: Progress | None) -> Result:
         job = self._session.submit(self.plan, terms)
@@ -177,29 +196,6 @@ class Query:
         wanted = wanted_errors(self.plan, wishes.error or "", magnitudes)
         release = release_of(self.plan, delta, magnitudes, wishes.collusion, pilot)
         return solve_epsilon(release, wanted, limits.epsilon_min, limits.epsilon_max)
-
-    def _pilot(self, wishes: Wishes, progress: Progress | None) -> Pilot:
-        if not wishes.error:
-            raise InputError("SB-3136")
-        limits = self._session.limits(self.plan.table)
-        epsilon = max(limits.epsilon_min, limits.epsilon_max / PILOT_SHARE)
-        small = Wishes(
-            epsilon=epsilon,
-            delta=wishes.delta,
-            purpose=wishes.purpose,
-            on_missing=wishes.on_missing,
-            minimum_members=wishes.minimum_members,
-            collusion=wishes.collusion,
-            magnitudes=wishes.magnitudes,
-        )
-        first = self._spend(self.terms(small), progress)
-        outputs = [i for i, output in enumerate(self.plan.outputs) if output.formula is not None]
-        columns = [
-            [row.estimates[i].value for row in first.answer.rows if row.estimates[i] is not None]  # type: ignore[union-attr]
-            for i in outputs
-        ]
-        names = [self.plan.outputs[i].name for i in outputs]
-        return Pilot(first.noised, typical_sizes(names, columns))
 
     def _nothing_stated(self, missing: str) -> InputError:
         table = self.plan.table

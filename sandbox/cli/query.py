@@ -1,11 +1,12 @@
-"""`sandbox query` and what helps to write one: datasets, show, mock, explain, grants, result."""
+"""`sandbox query`, and `explain`, `grants`, `result` around it."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -19,22 +20,21 @@ from sandbox.cli.terminal import (
     remark,
     say,
     show_json,
-    show_rows,
 )
-from sandbox.errors import InputError
+from sandbox.errors import InputError, Unavailable
 from sandbox.messages import text
 
 if TYPE_CHECKING:
-    from sandbox.client import Session
-    from sandbox.query import Query, Wishes
-    from sandbox.result import Result
+    from sandbox.client import JobView, Session
+    from sandbox.query import Wishes
     from sandbox.sql.explain import Explanation
     from sandbox.study import StudyPlan
+    from sandbox.targets import Pilot
 
 app = typer.Typer(rich_markup_mode=None)
+T = TypeVar("T")
 
 Sql = Annotated[str, typer.Argument(metavar="SQL", help=text("option.sql"))]
-Name = Annotated[str, typer.Argument(metavar="NAME", help=text("option.table"))]
 Epsilon = Annotated[str | None, typer.Option("--epsilon", help=text("option.epsilon"))]
 Delta = Annotated[str | None, typer.Option("--delta", help=text("option.delta"))]
 Error = Annotated[str | None, typer.Option("--error", help=text("option.error"))]
@@ -44,6 +44,10 @@ MinimumMembers = Annotated[
     int | None, typer.Option("--minimum-members", min=1, help=text("option.minimum_members"))
 ]
 Collusion = Annotated[int, typer.Option("--collusion", min=1, help=text("option.collusion"))]
+ResultFormatOption = Annotated[
+    ResultFormat, typer.Option("--format", help=text("option.result_format"))
+]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help=text("option.answer_file"))]
 Magnitude = Annotated[list[str] | None, typer.Option("--magnitude", help=text("option.magnitude"))]
 
 
@@ -68,27 +72,23 @@ def query(
     pilot: Annotated[bool, typer.Option("--pilot", help=text("option.pilot"))] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help=text("option.yes"))] = False,
     profile: ProfileOption = None,
-    format: Annotated[
-        ResultFormat, typer.Option("--format", help=text("option.result_format"))
-    ] = ResultFormat.TABLE,
+    format: ResultFormatOption = ResultFormat.TABLE,
+    output: Output = None,
 ) -> None:
     """Run a query: the cost first, then the answer."""
+    from sandbox.cli.answers import show_answer
+
     session = _session(profile)
     asked = session.sql(sql)
     wishes = _wishes(
         epsilon, delta, error, purpose, on_missing, minimum_members, collusion, magnitude
     )
-    explanation = asked.explained(wishes)
-    if format is ResultFormat.TABLE or sys.stdin.isatty():
-        typer.echo(explanation.cost(), err=format is not ResultFormat.TABLE)
-    if not yes and sys.stdin.isatty() and not typer.confirm(text("query.confirm"), err=True):
-        raise typer.Exit(1)
-    try:
-        answered = _run(asked, wishes, pilot)
-    except KeyboardInterrupt:
-        remark("query.left_running")
-        raise
-    _show_result(answered, format)
+    seen: Pilot | None = None
+    if pilot:
+        _confirm(asked.explained(asked.pilot_wishes(wishes)), yes)
+        seen = _followed(lambda tell: asked.pilot(wishes, tell))
+    _confirm(asked.explained(wishes, seen), yes)
+    show_answer(_followed(lambda tell: asked.answered(wishes, seen, tell)), format, output)
 
 
 @app.command(
@@ -132,84 +132,13 @@ def explain(
 def result(
     job: Annotated[str, typer.Argument(metavar="JOB", help=text("option.job"))],
     profile: ProfileOption = None,
-    format: Annotated[
-        ResultFormat, typer.Option("--format", help=text("option.result_format"))
-    ] = ResultFormat.TABLE,
+    format: ResultFormatOption = ResultFormat.TABLE,
+    output: Output = None,
 ) -> None:
     """Open a finished job again; it costs nothing."""
-    _show_result(_session(profile).result(job), format)
+    from sandbox.cli.answers import show_answer
 
-
-@app.command("datasets", help=text("help.datasets"), epilog=examples("sandbox datasets"))
-def datasets(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
-    """List what can be asked."""
-    rows = [
-        {
-            "name": table.name,
-            "columns": len(table.card.columns),
-            "members": len(table.members),
-            "unit": table.card.privacy_unit,
-            "description": table.card.description.get(_language(), ""),
-        }
-        for table in _session(profile).datasets()
-    ]
-    show_rows(format, "datasets", rows, ("name", "columns", "members", "unit", "description"))
-
-
-@app.command("show", help=text("help.show"), epilog=examples("sandbox show readings"))
-def show(name: Name, profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
-    """Show a table as its owners declared it."""
-    table = _session(profile).table(name)
-    columns = [
-        {
-            "column": column.name,
-            "type": column.type.value,
-            "unit": column.unit,
-            "bounds": "" if column.lower is None else f"{column.lower} … {column.upper}",
-            "domain": ", ".join(map(str, column.domain)),
-            "grade": column.grade.name,
-            "description": column.description.get(_language(), ""),
-        }
-        for column in table.card.columns
-    ]
-    if format is Format.JSON:
-        show_json(
-            name=table.name,
-            privacy_unit=table.card.privacy_unit,
-            contribution_cap=table.card.contribution_cap,
-            row_bound=table.card.row_bound,
-            members=[{"node": member.node, "dataset": member.dataset} for member in table.members],
-            columns=columns,
-        )
-        return
-    say(
-        "query.table",
-        name=table.name,
-        unit=table.card.privacy_unit,
-        cap=table.card.contribution_cap,
-        rows=table.card.row_bound,
-        members=len(table.members),
-    )
-    show_rows(
-        format,
-        "columns",
-        columns,
-        ("column", "type", "unit", "bounds", "domain", "grade", "description"),
-    )
-
-
-@app.command("mock", help=text("help.mock"), epilog=examples("sandbox mock readings -o mock.csv"))
-def mock(
-    name: Name,
-    output: Annotated[Path, typer.Option("-o", "--output", help=text("option.mock_file"))],
-    rows: Annotated[int, typer.Option("--rows", min=1, help=text("option.mock_rows"))] = 1000,
-    profile: ProfileOption = None,
-) -> None:
-    """Write rows made from the card alone."""
-    from sandbox.cli.mock import write_mock
-
-    write_mock(_session(profile).table(name).card, output, rows)
-    say("query.mocked", name=name, rows=rows, file=output)
+    show_answer(_session(profile).result(job), format, output)
 
 
 @app.command(
@@ -260,12 +189,6 @@ def _read(file: Path) -> str:
         raise InputError("SB-1300", file=str(file), reason=type(error).__name__) from None
 
 
-def _language() -> str:
-    from sandbox.messages import language
-
-    return language()
-
-
 def _wishes(
     epsilon: str | None,
     delta: str | None,
@@ -296,16 +219,29 @@ def _magnitude(written: str) -> tuple[str, Decimal]:
     return name, _number("--magnitude", size) or Decimal(0)
 
 
-def _run(asked: Query, wishes: Wishes, pilot: bool) -> Result:
-    if not sys.stderr.isatty():
-        return asked.answered(wishes, pilot=pilot)
-    from sandbox.progress import bar
-
-    with bar(console(to_stderr=True)) as move:
-        return asked.answered(wishes, move, pilot=pilot)
+def _confirm(explanation: Explanation, yes: bool) -> None:
+    """Show the cost; on a terminal ask."""
+    typer.echo(explanation.cost(), err=True)
+    if not yes and sys.stdin.isatty() and not typer.confirm(text("query.confirm"), err=True):
+        raise typer.Exit(1)
 
 
-def _show_result(answered: Result, format: ResultFormat) -> None:
-    from sandbox.cli.answers import show_answer
+def _followed(run: Callable[[Callable[[JobView], None]], T]) -> T:
+    """Run a job with a bar on a terminal. Whoever stops waiting is told how to come back to it."""
+    told: list[JobView] = []
+    try:
+        if not sys.stderr.isatty():
+            return run(told.append)
+        from sandbox.progress import bar
 
-    show_answer(answered, format)
+        with bar(console(to_stderr=True)) as move:
+
+            def tell(view: JobView) -> None:
+                told.append(view)
+                move(view)
+
+            return run(tell)
+    except (KeyboardInterrupt, Unavailable):
+        if told and not told[-1].ended:
+            remark("query.left_running", job=told[-1].job)
+        raise
