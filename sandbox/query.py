@@ -195,7 +195,8 @@ class Query:
         limits = self._session.limits(self.plan.table)
         wanted = wanted_errors(self.plan, wishes.error or "", magnitudes)
         release = release_of(self.plan, delta, magnitudes, wishes.collusion, pilot)
-        return solve_epsilon(release, wanted, limits.epsilon_min, limits.epsilon_max)
+        found = solve_epsilon(release, wanted, limits.epsilon_min, limits.epsilon_max)
+        return Decimal(f"{found.normalize():f}")
 
     def _nothing_stated(self, missing: str) -> InputError:
         table = self.plan.table
