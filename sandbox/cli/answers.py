@@ -1,41 +1,65 @@
-"""How an answer is shown: a table with error bars, or JSON, CSV, Arrow."""
+"""How an answer is shown: a table with error bars, or JSON, CSV, an Arrow stream.
+
+Whatever the format, groups that a rule withholds and parties that took no part are told of: within
+JSON and under a table, and beside the stream (on stderr) where the format has no place for them.
+"""
 
 from __future__ import annotations
 
+import math
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from sandbox.cli.terminal import ResultFormat, say, show_json, show_table
+from sandbox.cli.terminal import ResultFormat, remark, say, show_json, show_table
+from sandbox.errors import InputError
 from sandbox.messages import text
-from sandbox.privacy.intervals import Estimate
-from sandbox.result import Result
+
+if TYPE_CHECKING:
+    from sandbox.privacy.intervals import Estimate
+    from sandbox.result import Result
+
+PLAIN_DIGITS = 6
 
 
-def show_answer(answered: Result, format: ResultFormat) -> None:
-    """Print a result in the format asked for."""
-    match format:
-        case ResultFormat.JSON:
-            show_json(
-                job=answered.job_id,
-                rows=answer_rows(answered),
-                withheld=dict(answered.answer.withheld),
-                left_out=list(answered.left_out),
-                epsilon=str(answered.epsilon),
-                delta=str(answered.delta),
-                receipt=str(answered.receipt),
-            )
-        case ResultFormat.CSV:
-            import pyarrow.csv
+def show_answer(answered: Result, format: ResultFormat, output: Path | None = None) -> None:
+    """Print a result in the format asked for, to stdout or into `output`; see `check_output`."""
+    with _written_to(output):
+        match format:
+            case ResultFormat.JSON:
+                show_json(**_document(answered))
+            case ResultFormat.CSV:
+                import pyarrow.csv
 
-            pyarrow.csv.write_csv(answered.to_arrow(), sys.stdout.buffer)
-        case ResultFormat.ARROW:
-            import pyarrow.ipc
+                pyarrow.csv.write_csv(answered.to_arrow(), sys.stdout.buffer)
+            case ResultFormat.ARROW:
+                import pyarrow.ipc
 
-            table = answered.to_arrow()
-            with pyarrow.ipc.new_stream(sys.stdout.buffer, table.schema) as stream:
-                stream.write_table(table)
-        case ResultFormat.TABLE:
-            _show_table(answered)
+                table = answered.to_arrow()
+                with pyarrow.ipc.new_stream(sys.stdout.buffer, table.schema) as stream:
+                    stream.write_table(table)
+            case ResultFormat.TABLE:
+                _show_table(answered)
+                _tell(answered, say)
+    if format in (ResultFormat.CSV, ResultFormat.ARROW):
+        _tell(answered, remark)
+
+
+def check_output(format: ResultFormat, output: Path | None) -> None:
+    """Find out, before anything is spent, whether the answer can be written where it shall go.
+
+    Raises InputError SB-1383 for an Arrow stream to a terminal, SB-1384 for a file nobody can make.
+    """
+    if output is None:
+        if format is ResultFormat.ARROW and sys.stdout.isatty():
+            raise InputError("SB-1383")
+        return
+    try:
+        output.open("a").close()
+    except OSError as error:
+        raise InputError("SB-1384", file=str(output), reason=error.strerror or "") from None
 
 
 def answer_rows(answered: Result) -> list[dict[str, Any]]:
@@ -46,16 +70,30 @@ def answer_rows(answered: Result) -> list[dict[str, Any]]:
         for name, value, estimate in zip(
             answered.answer.columns, row.values, row.estimates, strict=True
         ):
-            cells[name] = value if estimate is None else _document(estimate)
+            cells[name] = value if estimate is None else _estimate_document(estimate)
         rows.append(cells)
     return rows
 
 
 def shown(estimate: Estimate) -> str:
-    """Return an estimate with its interval, for people."""
+    """Return an estimate with its error bar, for people: "5,992 ± 17", or "3.1 [2.8, 3.9]".
+
+    The error bar has two digits that count, and the estimate as many decimals as it.
+    """
+    low, high = float(estimate.low), float(estimate.high)
     if estimate.value is None:
-        return f"—  [{_number(estimate.low)}, {_number(estimate.high)}]"
-    return f"{_number(estimate.value)}  [{_number(estimate.low)}, {_number(estimate.high)}]"
+        return f"{text('query.null')} [{low:,.{PLAIN_DIGITS}g}, {high:,.{PLAIN_DIGITS}g}]"
+    below, above = estimate.value - low, high - estimate.value
+    decimals = _decimals(max(below, above))
+    if f"{below:.{decimals}f}" == f"{above:.{decimals}f}":
+        return f"{estimate.value:,.{decimals}f} ± {above:,.{decimals}f}"
+    return f"{estimate.value:,.{decimals}f} [{low:,.{decimals}f}, {high:,.{decimals}f}]"
+
+
+def _decimals(error: float) -> int:
+    if not math.isfinite(error) or error <= 0:
+        return 0
+    return max(0, 1 - math.floor(math.log10(error)))
 
 
 def _show_table(answered: Result) -> None:
@@ -67,11 +105,16 @@ def _show_table(answered: Result) -> None:
         for row in answered.answer.rows
     ]
     show_table(answered.answer.columns, rows)
-    for rule, count in answered.answer.withheld.items():
-        say("query.withheld", count=count, rule=rule)
+
+
+def _tell(answered: Result, speak: Callable[..., None]) -> None:
+    if levels := _levels(answered):
+        speak("query.levels", levels=levels)
+    for withheld in withheld_rules(answered):
+        speak("query.withheld", **withheld)
     if answered.left_out:
-        say("query.left_out", parties=", ".join(answered.left_out))
-    say(
+        speak("query.left_out", parties=", ".join(answered.left_out))
+    speak(
         "query.spent",
         epsilon=answered.epsilon,
         delta=answered.delta,
@@ -80,7 +123,39 @@ def _show_table(answered: Result) -> None:
     )
 
 
-def _document(estimate: Estimate) -> dict[str, Any]:
+def _levels(answered: Result) -> str:
+    """Return each column's level, as "COUNT(*) 95.4%"; lattice noise cannot hit 95% everywhere."""
+    found: dict[str, set[str]] = {}
+    for row in answered.answer.rows:
+        for name, estimate in zip(answered.answer.columns, row.estimates, strict=True):
+            if estimate is not None:
+                found.setdefault(name, set()).add(f"{estimate.level:.1%}")
+    return ", ".join(f"{name} {'–'.join(sorted(levels))}" for name, levels in found.items())
+
+
+def withheld_rules(answered: Result) -> list[dict[str, Any]]:
+    """Return what each rule withholds. A rule is written "NAME LIMIT OWNER"."""
+    found = []
+    for written, groups in answered.answer.withheld.items():
+        rule, limit, owner = written.split(" ", 2)
+        found.append({"groups": groups, "rule": rule, "limit": int(limit), "owner": owner})
+    return found
+
+
+def _document(answered: Result) -> dict[str, Any]:
+    return {
+        "job": answered.job_id,
+        "columns": list(answered.answer.columns),
+        "rows": answer_rows(answered),
+        "withheld": withheld_rules(answered),
+        "left_out": list(answered.left_out),
+        "epsilon": str(answered.epsilon),
+        "delta": str(answered.delta),
+        "receipt": str(answered.receipt),
+    }
+
+
+def _estimate_document(estimate: Estimate) -> dict[str, Any]:
     return {
         "estimate": estimate.value,
         "low": estimate.low,
@@ -93,5 +168,11 @@ def _plain(value: object) -> str:
     return text("query.null") if value is None else str(value)
 
 
-def _number(value: float | int) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+@contextmanager
+def _written_to(output: Path | None) -> Iterator[None]:
+    """Let stdout be the file `output`, if one is given."""
+    if output is None:
+        yield
+        return
+    with output.open("w", encoding="utf-8") as file, redirect_stdout(file):
+        yield

@@ -76,8 +76,9 @@ def query(
     output: Output = None,
 ) -> None:
     """Run a query: the cost first, then the answer."""
-    from sandbox.cli.answers import show_answer
+    from sandbox.cli.answers import check_output, show_answer
 
+    check_output(format, output)
     session = _session(profile)
     asked = session.sql(sql)
     wishes = _wishes(
@@ -136,8 +137,9 @@ def result(
     output: Output = None,
 ) -> None:
     """Open a finished job again; it costs nothing."""
-    from sandbox.cli.answers import show_answer
+    from sandbox.cli.answers import check_output, show_answer
 
+    check_output(format, output)
     show_answer(_session(profile).result(job), format, output)
 
 

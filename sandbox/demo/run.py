@@ -16,6 +16,7 @@ import typer
 
 from sandbox import local
 from sandbox.audit.receipt import Receipt, Verdict, verify_receipt
+from sandbox.cli.answers import withheld_rules
 from sandbox.cli.terminal import remark, say, show_json, show_table
 from sandbox.client import Session
 from sandbox.demo import deployment
@@ -170,8 +171,8 @@ def _show(number: int, answered: Answered) -> None:
     ]
     show_table([*headings, text("column.exact")], rows)
     result = answered.result
-    for rule, count in result.answer.withheld.items():
-        remark("query.withheld", count=count, rule=rule)
+    for withheld in withheld_rules(result):
+        remark("query.withheld", **withheld)
     say("demo.spent", epsilon=result.epsilon, delta=result.delta, receipt=result.receipt)
     say("demo.verified", verdict=answered.verdict.sentence)
 

@@ -1,0 +1,148 @@
+"""`sandbox datasets`, `show`, `mock`: what a researcher may know of a table before he asks.
+
+Names, types, bounds and domains as their owners declared them, and each provider's policy; never a
+statistic of anybody's rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sandbox.cli.profile import ProfileOption, researcher_folder
+from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json, show_rows
+from sandbox.messages import language, text
+
+if TYPE_CHECKING:
+    from sandbox.catalog import Column, Member, Table
+    from sandbox.client import Session
+    from sandbox.privacy.policy import Policy
+
+app = typer.Typer(rich_markup_mode=None)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help=text("option.table"))]
+
+
+@app.command(
+    "datasets", help=text("help.datasets"), epilog=examples("sandbox datasets --profile plant")
+)
+def datasets(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
+    """List what can be asked."""
+    with _session(profile) as session:
+        rows = [_summary(table, session) for table in session.datasets()]
+    columns = ("name", "columns", "members", "privacy_unit", "epsilon_per_job", "description")
+    show_rows(format, "datasets", rows, columns)
+
+
+@app.command(
+    "show", help=text("help.show"), epilog=examples("sandbox show machines --profile plant")
+)
+def show(name: Name, profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
+    """Show a table as its owners declared it, and their policies."""
+    with _session(profile) as session:
+        table = session.table(name)
+        names = {who: identity.name for who, identity in session.identities().items()}
+        policies = session.policies()
+    columns = [_column(column) for column in table.card.columns]
+    rules = [
+        _rules(member, names, policies[member]) for member in table.members if member in policies
+    ]
+    if format is Format.JSON:
+        show_json(
+            name=table.name,
+            description=table.card.description,
+            grade=table.card.grade.name,
+            privacy_unit=table.card.privacy_unit,
+            contribution_cap=table.card.contribution_cap,
+            row_bound=table.card.row_bound,
+            units_span_nodes=table.card.units_span_nodes,
+            members=[
+                {"node": names.get(member.node, member.node), "dataset": member.dataset}
+                for member in table.members
+            ],
+            columns=columns,
+            policies=rules,
+        )
+        return
+    say(
+        "query.table",
+        name=table.name,
+        unit=table.card.privacy_unit,
+        cap=table.card.contribution_cap,
+        rows=table.card.row_bound,
+        members=len(table.members),
+    )
+    shown = ("column", "type", "unit", "bounds", "domain", "grade", "description")
+    show_rows(format, "columns", columns, shown)
+    kept = ("node", "dataset", "epsilon_per_job", "delta", "approval", "minimum_group_size")
+    show_rows(format, "policies", rules, (*kept, "operations", "purposes", "expires"))
+
+
+@app.command(
+    "mock",
+    help=text("help.mock"),
+    epilog=examples("sandbox mock machines -o mock.csv --profile plant"),
+)
+def mock(
+    name: Name,
+    output: Annotated[Path, typer.Option("-o", "--output", help=text("option.mock_file"))],
+    rows: Annotated[int, typer.Option("--rows", min=1, help=text("option.mock_rows"))] = 1000,
+    profile: ProfileOption = None,
+) -> None:
+    """Write rows made from the card alone."""
+    from sandbox.cli.mock import write_mock
+
+    with _session(profile) as session:
+        write_mock(session.table(name).card, output, rows)
+    say("query.mocked", name=name, rows=rows, file=output)
+
+
+def _session(profile: Path | None) -> Session:
+    from sandbox import connect
+
+    return connect(researcher_folder(profile))
+
+
+def _summary(table: Table, session: Session) -> dict[str, Any]:
+    limits = session.limits(table)
+    return {
+        "name": table.name,
+        "columns": len(table.card.columns),
+        "members": len(table.members),
+        "privacy_unit": table.card.privacy_unit,
+        "epsilon_per_job": f"{limits.epsilon_min} … {limits.epsilon_max}",
+        "description": table.card.description.get(language(), ""),
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    return {
+        "column": column.name,
+        "type": column.type.value,
+        "unit": column.unit,
+        "bounds": "" if column.lower is None else f"{column.lower} … {column.upper}",
+        "domain": list(column.domain),
+        "grade": column.grade.name,
+        "nullable": column.nullable,
+        "description": column.description.get(language(), ""),
+    }
+
+
+def _rules(member: Member, names: Mapping[str, str], policy: Policy) -> dict[str, Any]:
+    return {
+        "node": names.get(member.node, member.node),
+        "dataset": member.dataset,
+        "version": policy.version,
+        "epsilon_per_job": f"{policy.epsilon_min} … {policy.epsilon_max}",
+        "delta": f"≤ {policy.delta_max}",
+        "approval": policy.approval.value,
+        "minimum_group_size": policy.minimum_group_size,
+        "maximum_cells": policy.maximum_cells,
+        "operations": list(policy.operations),
+        "purposes": list(policy.purposes),
+        "columns_denied": list(policy.denied_columns),
+        "expires": None if policy.expires is None else policy.expires.isoformat(),
+    }
