@@ -44,7 +44,7 @@ from tests.nodes.vaults import (
 
 ROSTERS = ("abc", "ab", "ac")
 JOBS = 4
-STEPS = 40
+STEPS = 60
 ONE = 10**12
 BUDGET = limits("3", "3")
 
@@ -64,6 +64,7 @@ class History:
         self.sent: dict[str, tuple[str, bytes]] = {}
         self.heads: list[Signed] = []
         self.draws = 0
+        self.job = 0
         self.crashes = 0
         self.vault = self.open()
         self.start()
@@ -81,12 +82,10 @@ class History:
     def run(self) -> None:
         """Walk, checking after every step; raises Broken."""
         steps: list[Callable[[], None]] = [
+            *[self.progress] * 12,
             self.accept,
             self.offer,
             self.roster,
-            self.roster,
-            self.share,
-            self.share,
             self.share,
             self.cancel,
             self.show_head,
@@ -97,6 +96,7 @@ class History:
             if self.chance.random() < 0.3:
                 self.crash.countdown = self.chance.randint(1, 8)
             step = self.chance.choice(steps)
+            self.job = self.chance.randrange(JOBS)
             try:
                 step()
             except Crash:
@@ -110,29 +110,41 @@ class History:
 
     # Steps
 
-    def pick(self) -> int:
-        return self.chance.randrange(JOBS)
+    def progress(self) -> None:
+        """Do what the task waits for."""
+        task = self.vault.task_of(job_id(self.job))
+        if task is None:
+            self.vault.accept_job(job_id(self.job), signed_job(self.job))
+        elif task.state is TaskState.ACCEPTED and task.offer is None:
+            self.vault.store_offer(task.digest, 1, b"offer", b"secret")
+        elif task.state is TaskState.ACCEPTED:
+            self.vault.sign_roster(task.digest, task.attempt, self.some_roster())
+        else:
+            self.share(task.roster)
+
+    def some_roster(self) -> str:
+        return digest_of(self.chance.choice(ROSTERS))
 
     def accept(self) -> None:
-        body = "SELECT 2" if self.chance.random() < 0.1 else "SELECT COUNT(*) FROM t"
-        number = self.pick()
-        self.vault.accept_job(job_id(number), signed_job(number, body))
+        """The same job again, or another one under its id."""
+        body = "SELECT 2" if self.chance.random() < 0.3 else "SELECT COUNT(*) FROM t"
+        self.vault.accept_job(job_id(self.job), signed_job(self.job, body))
 
     def offer(self) -> None:
+        """Another attempt, which voids the roster signed before unless budget is reserved."""
         attempt = self.chance.randint(1, 3)
-        job = signed_job(self.pick())
+        job = signed_job(self.job)
         self.vault.store_offer(job.digest, attempt, self.chance.randbytes(8), b"secret")
 
     def roster(self) -> None:
-        job = signed_job(self.pick())
-        task = self.vault.task(job.digest)
-        attempt = max(1, task.attempt - self.chance.choice((0, 0, 0, 1)))
-        self.vault.sign_roster(job.digest, attempt, digest_of(self.chance.choice(ROSTERS)))
+        job = signed_job(self.job)
+        attempt = max(1, self.vault.task(job.digest).attempt - self.chance.choice((0, 0, 1)))
+        self.vault.sign_roster(job.digest, attempt, self.some_roster())
 
-    def share(self) -> None:
+    def share(self, roster: str | None = None) -> None:
         """As nodes/tasks.py does, whatever roster the coordinator shows."""
-        job = signed_job(self.pick())
-        roster = digest_of(self.chance.choice(ROSTERS))
+        job = signed_job(self.job)
+        roster = roster or self.some_roster()
         stored = self.vault.stored_share(job.digest)
         if stored is None:
             task = self.vault.task(job.digest)
@@ -159,7 +171,7 @@ class History:
             raise Broken(f"I2: job {digest} left twice: {before} and {(roster, share)}")
 
     def cancel(self) -> None:
-        self.vault.cancel(signed_job(self.pick()).digest)
+        self.vault.cancel(signed_job(self.job).digest)
 
     def show_head(self) -> None:
         """The witness takes a head only if it extends the last one it saw."""

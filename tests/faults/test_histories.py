@@ -12,9 +12,15 @@ from sandbox.audit.journal import Journal
 from tests.faults import histories
 
 
-@pytest.mark.parametrize("seed", range(14))
-def test_random_history_keeps_every_invariant(seed: int, tmp_path: Path) -> None:
-    assert histories.run(seed, tmp_path).draws >= 0
+def test_random_histories_keep_every_invariant(tmp_path: Path) -> None:
+    walks = []
+    for seed in range(16):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        walks.append(histories.run(seed, folder))
+    # The walks go where something can break.
+    assert sum(len(walk.sent) for walk in walks) >= 16
+    assert sum(walk.crashes for walk in walks) >= 16
 
 
 def found(first: int, count: int = 40) -> str:
