@@ -119,7 +119,9 @@ class Sharing:
         parts = await asyncio.gather(
             *(
                 self._workers.sum_fragment(
-                    FragmentRequest(job.spec.researcher, self._registry.dataset(name).source, plan)
+                    FragmentRequest(
+                        job.spec.researcher, name, self._registry.dataset(name).source, plan
+                    )
                 )
                 for name in job.assessment.datasets
             )

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Self
 from nodes import sources, worker_main
 from nodes.sources import Source
 from nodes.worker_main import ENCRYPTION, FRAGMENT, Header
-from sandbox.errors import Unavailable
+from sandbox.errors import StateError, Unavailable
 from sandbox.sql.algebra import Plan
 from sandbox.sql.compile import fragment_sql, vector_from_rows
 
@@ -50,19 +50,21 @@ _PASSED_ON = (
     "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
 )
-_ONE_THREAD = {
+_FORK_SAFE = {
     # A fork is safe only while the server has one thread.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "VECLIB_MAXIMUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    # macOS would end a forked child that touches a framework its parent has loaded.
+    "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",
 }
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What requests may use. `active`: at once; `waiting`: in line before refusals. Of one request,
+    """What requests may use. `active`: at once; `waiting`: in line until there is no room. Of each,
     memory_bytes: DuckDB's memory, the process may map twice that and 1 GiB more; temp_bytes: what
     it may spill into the node's folder."""
 
@@ -85,9 +87,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class FragmentRequest:
-    """A node's row-level part of one job: `plan`'s fragment over the member's own `source`."""
+    """A node's row-level part of one job: `plan`'s fragment over `dataset`, read from `source`."""
 
     researcher: str
+    dataset: str
     source: Source
     plan: Plan
 
@@ -135,7 +138,7 @@ class Workers:
     async def sum_fragment(
         self, request: FragmentRequest, deadline_s: float | None = None
     ) -> list[int]:
-        """Return a fragment's integers; Unavailable SB-5201 for whatever fails, SB-5202 full.
+        """Return a fragment's integers; raises Unavailable SB-5201 for whatever fails.
 
         deadline_s: seconds of run time, the limits' own if absent.
         """
@@ -147,17 +150,17 @@ class Workers:
                     "sql": fragment_sql(request.plan, sources.RELATION),
                     "settings": self._settings(temp),
                 }
-                answer, _ = await self._ask(FRAGMENT, header, b"", deadline_s)
+                answer, _ = await self._ask(FRAGMENT, request.dataset, header, b"", deadline_s)
         return vector_from_rows(request.plan, answer["rows"])
 
     async def encrypt(
         self, researcher: str, contexts: bytes, ring: Ring, length: int, slots: Slots
     ) -> bytes:
-        """Return the enveloped ciphertexts of masked slots; raises Unavailable SB-5201, SB-5202."""
+        """Return the enveloped ciphertexts of masked slots; raises Unavailable SB-5201."""
         header = {"ring": ring.name, "length": length, "contexts": len(contexts)}
         part = contexts + slots.astype("<u8").tobytes()
         async with self._turns.turn(researcher):
-            _, ciphertext = await self._ask(ENCRYPTION, header, part, None)
+            _, ciphertext = await self._ask(ENCRYPTION, ring.name, header, part, None)
         return ciphertext
 
     def _settings(self, temp: str) -> dict[str, str | int]:
@@ -169,8 +172,9 @@ class Workers:
         }
 
     async def _ask(
-        self, kind: str, header: Header, part: bytes, deadline_s: float | None
+        self, kind: str, subject: str, header: Header, part: bytes, deadline_s: float | None
     ) -> tuple[Header, bytes]:
+        """Let a worker answer; subject: what the owner's log calls the request."""
         deadline_s = deadline_s or self._limits.deadline_s
         limits = {
             "deadline_s": deadline_s,
@@ -180,10 +184,14 @@ class Workers:
             async with asyncio.timeout(deadline_s):
                 answer, received = await self._servers[kind].ask({**header, **limits}, part)
         except (TimeoutError, EOFError, OSError, ValueError) as failure:
-            log.warning("%s worker: %s", kind, type(failure).__name__)
+            log.warning("%s worker for %s: %s", kind, subject, type(failure).__name__)
             raise Unavailable("SB-5201") from None
-        if "failed" in answer:
-            log.warning("%s worker: %s", kind, answer["failed"])
+        failed = answer.get("failed")
+        if failed == worker_main.SourceChanged.__name__:
+            log.warning("%s", StateError("SB-6024", dataset=subject))
+        elif failed:
+            log.warning("%s worker for %s: %s", kind, subject, failed)
+        if failed:
             raise Unavailable("SB-5201")
         return answer, received
 
@@ -264,7 +272,7 @@ class WarmServer:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=errors,
-                env=environment | _ONE_THREAD,
+                env=environment | _FORK_SAFE,
                 pass_fds=(theirs.fileno(),),
                 # Ctrl-C in a terminal is the node's to handle.
                 start_new_session=True,
@@ -321,7 +329,11 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 class Turns:
-    """`active` at a time, researchers in turn; more than `waiting` in line are refused at once."""
+    """`active` at a time, researchers in turn.
+
+    A line of `waiting` has no room; who asks for room first is refused at once and free of charge,
+    who is charged already is never sent away.
+    """
 
     def __init__(self, active: int, waiting: int) -> None:
         self._free = active
@@ -330,7 +342,7 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def turn(self, researcher: str) -> AsyncIterator[None]:
-        """Hold one turn; raises Unavailable SB-5202 when the line is full."""
+        """Hold one turn."""
         if self._free:
             self._free -= 1
         else:
@@ -347,7 +359,6 @@ class Turns:
             raise Unavailable("SB-5202", waiting=in_line)
 
     async def _wait(self, researcher: str) -> None:
-        self.require_room()
         called = asyncio.get_running_loop().create_future()
         self._lines.setdefault(researcher, deque()).append(called)
         try:
@@ -355,15 +366,21 @@ class Turns:
         except asyncio.CancelledError:
             if called.done() and not called.cancelled():
                 self._pass_on()
+            else:
+                self._leave(researcher, called)
             raise
 
+    def _leave(self, researcher: str, called: asyncio.Future[None]) -> None:
+        line = self._lines[researcher]
+        line.remove(called)
+        if not line:
+            del self._lines[researcher]
+
     def _pass_on(self) -> None:
-        while self._lines:
-            researcher, line = self._lines.popitem(last=False)
-            called = line.popleft()
-            if line:
-                self._lines[researcher] = line  # to the end: every other researcher comes first
-            if not called.done():
-                called.set_result(None)
-                return
-        self._free += 1
+        if not self._lines:
+            self._free += 1
+            return
+        researcher, line = self._lines.popitem(last=False)
+        line.popleft().set_result(None)
+        if line:
+            self._lines[researcher] = line  # to the end: every other researcher comes first

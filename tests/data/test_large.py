@@ -70,7 +70,7 @@ def test_fragment_of_a_large_file_stays_within_its_memory(large: Path, tmp_path:
             table = Table("meters", LARGE, TABLE.members)
             fragment = planned(STATEMENTS[1], table)
             return await workers.sum_fragment(
-                FragmentRequest("anyone", open_source(large), fragment)
+                FragmentRequest("anyone", "meters", open_source(large), fragment)
             )
 
     assert sum(asyncio.run(run())[:3]) > ROWS // 3
