@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sandbox.cli.profile import ProfileOption
-from sandbox.cli.terminal import Format, FormatOption, examples, show_facts
+from sandbox.cli.terminal import Format, FormatOption, examples, say, show_facts
 from sandbox.messages import text
 
 BROKEN = 5
@@ -43,6 +43,20 @@ def verify(
         raise typer.Exit(BROKEN)
 
 
-@app.callback()
-def _audit() -> None:
-    """Keep `verify` a command of its own."""
+@app.command(
+    "export",
+    help=text("help.audit.export"),
+    epilog=examples(
+        "sandbox audit export a.log --profile plant/nodes/a",
+        "sandbox audit verify a.log --keys plant/nodes/a/identity.json",
+    ),
+)
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=text("option.log_file"))],
+    profile: ProfileOption = None,
+) -> None:
+    """Write this party's log to a file."""
+    from sandbox.cli.verification import export_own_log
+
+    export_own_log(profile, file)
+    say("audit.exported", file=file)

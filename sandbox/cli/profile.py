@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,19 @@ def party_folder(profile: Path | None) -> Path:
     return _folder(profile, "")
 
 
+def accepted_by(folder: Path) -> Mapping[str, PublicIdentity]:
+    """Return whom the owner of a party's folder accepts, by fingerprint; a node keeps them pinned."""
+    from sandbox.crypto.identity import Role, load_public
+    from sandbox.crypto.trust import Trust
+
+    if load_public(folder).role is not Role.NODE:
+        return Trust(folder).identities()
+    from sandbox.cli.owner import opened
+
+    with opened(folder) as vault:
+        return vault.pins()
+
+
 def coordinator_of(folder: Path) -> tuple[str, PublicIdentity]:
     """Return address and identity of the coordinator of a node, a researcher or a supervisor.
 
@@ -46,22 +60,13 @@ def coordinator_of(folder: Path) -> tuple[str, PublicIdentity]:
     """
     from sandbox.config import load_node, load_researcher
     from sandbox.crypto.identity import Role, load_public
-    from sandbox.crypto.trust import Trust
 
-    if load_public(folder).role is Role.NODE:
-        from sandbox.cli.owner import opened
-
-        node = load_node(folder)
-        with opened(folder) as vault:
-            known = vault.pins().get(node.coordinator_fingerprint)
-        address, fingerprint = node.coordinator, node.coordinator_fingerprint
-    else:
-        client = load_researcher(folder)
-        known = Trust(folder).identities().get(client.coordinator_fingerprint)
-        address, fingerprint = client.coordinator, client.coordinator_fingerprint
+    is_node = load_public(folder).role is Role.NODE
+    config = load_node(folder) if is_node else load_researcher(folder)
+    known = accepted_by(folder).get(config.coordinator_fingerprint)
     if known is None:
-        raise InputError("SB-3113", fingerprint=fingerprint)
-    return address, known
+        raise InputError("SB-3113", fingerprint=config.coordinator_fingerprint)
+    return config.coordinator, known
 
 
 def _folder(profile: Path | None, part: str) -> Path:

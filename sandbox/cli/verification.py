@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sandbox.audit.export import read_log, verify_log
+from sandbox.audit.journal import Journal
 from sandbox.audit.receipt import Receipt, verify_receipt
-from sandbox.cli.profile import party_folder
+from sandbox.cli.profile import accepted_by, party_folder
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, load_public
-from sandbox.crypto.trust import Trust
-from sandbox.errors import InputError
+from sandbox.errors import InputError, StateError, TrustError
 from sandbox.messages import text
 
 
@@ -26,68 +27,112 @@ class Report:
 
 
 def verify_file(file: Path, keys: Sequence[Path], profile: Path | None) -> Report:
-    """Verify a receipt, or an exported log (JSON lines); trusted keys come from files or profile."""
+    """Verify a receipt, or an exported log (JSON lines); trusted keys come from files or profile.
+
+    Raises InputError if the file is neither.
+    """
     try:
         content = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError("SB-1300", file=str(file), reason=type(error).__name__) from None
-    if '"kind":"log"' in content.partition("\n")[0]:
-        return _log_report(*_read_log(content))
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise InputError("SB-1300", file=str(file), reason=reason) from None
     pinned = _pinned(keys, profile)
+    if '"kind":"log"' in content.partition("\n")[0]:
+        return _log_report(content, pinned)
     verdict = verify_receipt(Receipt.from_json(content), pinned)
-    facts: dict[str, Any] = {
+    facts = {
         "ok": verdict.ok,
         "trusted": verdict.trusted,
         "found": verdict.sentence,
+        "findings": [f"{one.subject}: {one.code} {one.sentence}" for one in verdict.findings],
+        "parties": [_party(identity) for identity in verdict.identities],
     }
-    facts["findings"] = [f"{one.subject}: {one.code} {one.sentence}" for one in verdict.findings]
-    facts["parties"] = [f"{p.role.value} {p.name} {p.fingerprint}" for p in verdict.identities]
     return Report(verdict.ok, facts)
 
 
 def verify_own_log(profile: Path | None) -> Report:
-    """Verify the whole log of the node in `profile`, as its own file holds it."""
-    import tempfile
+    """Verify the whole log of a node or coordinator as its own file holds it: what was logged, the
+    budgets written beside it, and every head it ever signed."""
+    with _own_log(party_folder(profile)) as log:
+        try:
+            log.check()
+            found = None
+        except (StateError, TrustError) as error:
+            found = f"{error.code} {error.sentence}"
+        facts = {
+            "ok": found is None,
+            "party": _party(log.owner),
+            "entries": len(log.entries()),
+            "found": found or text("audit.log_holds"),
+        }
+        return Report(found is None, facts)
 
-    from nodes.vault import Vault
 
-    folder = party_folder(profile)
-    if load_public(folder).role is not Role.NODE:
-        role = load_public(folder).role.value
-        raise InputError("SB-1333", folder=str(folder), role=role)
-    vault = Vault.open(folder, Identity.load(folder))
+def export_own_log(profile: Path | None, file: Path) -> None:
+    """Write the log of a node or coordinator to `file`, for anyone to verify."""
+    with _own_log(party_folder(profile)) as log:
+        log.export_log(file)
+
+
+@contextmanager
+def _own_log(folder: Path) -> Iterator[Journal]:
+    identity = Identity.load(folder)
+    match identity.public.role:
+        case Role.NODE:
+            from nodes.vault import Vault
+
+            vault = Vault.open(folder, identity)
+            try:
+                yield vault.log
+            finally:
+                vault.close()
+        case Role.COORDINATOR:
+            from sandbox.coordinator.store import Store
+
+            store = Store(folder, identity)
+            try:
+                yield store.log
+            finally:
+                store.close()
+        case role:
+            raise InputError("SB-1385", folder=str(folder), role=text(f"role.{role.value}"))
+
+
+def _log_report(content: str, pinned: set[str] | None) -> Report:
+    identity, records, heads = read_log(content.splitlines())
     try:
-        vault.log.check()
-        with tempfile.TemporaryDirectory() as temporary:
-            exported = Path(temporary) / "log.jsonl"
-            vault.log.export_log(exported)
-            return _log_report(*_read_log(exported.read_text(encoding="utf-8")))
-    finally:
-        vault.close()
-
-
-def _read_log(content: str) -> tuple[PublicIdentity, Any, Any]:
-    return read_log(content.splitlines())
-
-
-def _log_report(identity: PublicIdentity, records: Any, heads: Any) -> Report:
-    broken = verify_log(identity, records, heads)
-    facts: dict[str, Any] = {
-        "ok": broken is None,
-        "party": f"{identity.role.value} {identity.name}",
-        "fingerprint": identity.fingerprint,
+        broken = verify_log(identity, records, heads)
+        found = None if broken is None else f"{broken.code} {broken.sentence}"
+    except TrustError as error:
+        found = f"{error.code} {error.sentence}"
+    facts = {
+        "ok": found is None,
+        "trusted": found is None and pinned is not None and identity.fingerprint in pinned,
+        "party": _party(identity),
         "entries": len(records),
-        "found": text("audit.log_holds") if broken is None else broken.sentence,
+        "found": found or text("audit.log_holds"),
     }
-    return Report(broken is None, facts)
+    return Report(found is None, facts)
+
+
+def _party(identity: PublicIdentity) -> str:
+    return f"{text(f'role.{identity.role.value}')} {identity.name} {identity.fingerprint}"
 
 
 def _pinned(keys: Sequence[Path], profile: Path | None) -> set[str] | None:
     """Return the fingerprints the reader trusts; None if he names nobody."""
     if keys:
-        documents = (json.loads(key.read_text(encoding="utf-8")) for key in keys)
-        return {PublicIdentity.from_document(document).fingerprint for document in documents}
+        return {_key(file) for file in keys}
     if profile is None:
         return None
     folder = party_folder(profile)
-    return {*Trust(folder).identities(), load_public(folder).fingerprint}
+    return {*accepted_by(folder), load_public(folder).fingerprint}
+
+
+def _key(file: Path) -> str:
+    try:
+        return PublicIdentity.from_document(
+            json.loads(file.read_text(encoding="utf-8"))
+        ).fingerprint
+    except (OSError, ValueError):
+        raise InputError("SB-1335", file=str(file)) from None
