@@ -116,11 +116,18 @@ def _whole_quotient(args: Sequence[Scalar]) -> Scalar:
     if a.step.denominator != 1 or b.step.denominator != 1:
         raise Mismatch
     a, b = scalar.common([a, b])
-    most = max(abs(a.lower), abs(a.upper))
-    lower = 0 if a.lower >= 0 and b.lower >= 0 else -most
+    # Towards zero, so monotone in each on each side of zero; NULL for a divisor of zero.
+    divisors = {d for d in (b.lower, b.upper, -1, 1) if b.lower <= d <= b.upper and d}
+    corners = [abs(x) // abs(d) * (1 if x * d >= 0 else -1)
+               for x in (a.lower, a.upper) for d in divisors]  # fmt: skip
     zero = b.lower <= 0 <= b.upper
     return scalar.derived(
-        f"({a.sql} // NULLIF({b.sql}, 0))", Fraction(1), lower, most, [a, b], nullable=zero
+        f"({a.sql} // NULLIF({b.sql}, 0))",
+        Fraction(1),
+        min([0, *corners] if a.lower <= 0 <= a.upper else corners, default=0),
+        max([0, *corners] if a.lower <= 0 <= a.upper else corners, default=0),
+        [a, b],
+        nullable=zero,
     )
 
 
