@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sandbox.cli.profile import ProfileOption, coordinator_folder
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_facts, show_json
+from sandbox.cli.terminal import Format, FormatOption, examples, remark, show_facts, show_json
 from sandbox.errors import InputError
 from sandbox.messages import text
 
@@ -92,5 +92,5 @@ def invite(
     if format is Format.JSON:
         show_json(role=role, name=name, hours=hours, token=token)
         return
-    say("coordinator.invited", role=text(f"role.{role}"), name=name, hours=hours)
+    remark("coordinator.invited", role=text(f"role.{role}"), name=name, hours=hours)
     typer.echo(token)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,18 +45,22 @@ def test_every_block_of_a_guide_runs(guide: str, tmp_path: Path) -> None:
     path = f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "SANDBOX_LANG": "en"}
     environment.pop("SANDBOX_PROFILE", None)
+    ran = subprocess.Popen(
+        [BASH, "-c", script((ROOT / guide).read_text(encoding="utf-8"))],
+        cwd=work,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
     try:
-        ran = subprocess.run(
-            [BASH, "-c", script((ROOT / guide).read_text(encoding="utf-8"))],
-            cwd=work,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=170,
-            check=False,
-        )
-        assert ran.returncode == 0, f"{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
+        output, _ = ran.communicate(timeout=170)
+        assert ran.returncode == 0, output[-4000:]
     finally:
+        # A block that failed may have left services of its own in the background.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(ran.pid, signal.SIGKILL)
         for deployment in work.glob("*/ca"):
             stop_running(deployment.parent)
 
