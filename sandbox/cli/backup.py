@@ -1,30 +1,39 @@
 """Back up a party's private keys to one file, and put them back where there are none.
 
-A lost result key makes every stored answer unreadable. The backup is a tar archive that only its
-owner can read (0600); where it is kept is kept as well as the keys.
+A lost result key makes every stored answer unreadable, and so does the lost seed of a job's checks.
+The backup is a tar archive that only its owner can read (0600); where it is kept is kept as well as
+the keys.
 """
 
 from __future__ import annotations
 
 import io
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sandbox.crypto.identity import write_secret
 from sandbox.errors import InputError
 
 # What cannot be made again. Logs and databases are not keys: a restored one would be an old copy.
-KEPT = ("identity.json", "identity.key", "tls.crt", "tls.key", "ca.crt", "config.toml")
-KEPT_FOLDERS = ("keys",)
+KEPT = (
+    "identity.json",
+    "identity.key",
+    "tls.crt",
+    "tls.key",
+    "ca.crt",
+    "config.toml",
+    "trusted.json",
+    "result-key/*.key",
+    "jobs/*/job.json",
+    "jobs/*/seed.key",
+)
 LIMIT_BYTES = 64 << 20
 
 
 def write_backup(profile: Path, file: Path) -> list[str]:
     """Write the keys of `profile` to `file`, which must not exist; return what was kept."""
-    names = [name for name in KEPT if (profile / name).is_file()]
-    for folder in KEPT_FOLDERS:
-        found = sorted((profile / folder).glob("*")) if (profile / folder).is_dir() else []
-        names += [f"{folder}/{path.name}" for path in found if path.is_file()]
+    found = [path for pattern in KEPT for path in sorted(profile.glob(pattern))]
+    names = [path.relative_to(profile).as_posix() for path in found if path.is_file()]
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for name in names:
@@ -40,7 +49,7 @@ def read_backup(file: Path, profile: Path) -> list[str]:
     contents = _contents(file)
     for name, content in contents.items():
         target = profile / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_secret(target, content)
     return list(contents)
 
@@ -51,8 +60,8 @@ def _contents(file: Path) -> dict[str, bytes]:
     try:
         with tarfile.open(file) as tar:
             for member in tar:
-                allowed = member.name in KEPT or _in_kept_folder(member.name)
-                if not (member.isfile() and allowed and member.size <= LIMIT_BYTES):
+                wanted = member.isfile() and _is_kept(member.name)
+                if not wanted or member.size > LIMIT_BYTES:
                     raise InputError("SB-1380", file=str(file))
                 opened = tar.extractfile(member)
                 contents[member.name] = opened.read() if opened else b""
@@ -63,6 +72,9 @@ def _contents(file: Path) -> dict[str, bytes]:
     return contents
 
 
-def _in_kept_folder(name: str) -> bool:
-    folder, _, rest = name.partition("/")
-    return folder in KEPT_FOLDERS and rest not in ("", ".", "..") and "/" not in rest
+def _is_kept(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return ".." not in parts and any(
+        len(parts) == pattern.count("/") + 1 and PurePosixPath(name).match(pattern)
+        for pattern in KEPT
+    )

@@ -68,7 +68,7 @@ def backup(
     from sandbox.cli.backup import write_backup
 
     kept = write_backup(researcher_folder(profile), file)
-    say("identity.backed_up", file=file, kept=", ".join(kept))
+    say("identity.backed_up", file=file, kept=_folded(kept))
 
 
 @app.command(
@@ -86,7 +86,11 @@ def restore(
     from sandbox.cli.backup import read_backup
 
     kept = read_backup(file, profile)
-    say("identity.restored", folder=profile, kept=", ".join(kept))
+    say("identity.restored", folder=profile, kept=_folded(kept))
+
+
+def _folded(names: list[str]) -> str:
+    return ", ".join(dict.fromkeys(name.partition("/")[0] for name in names))
 
 
 def _show(folder: Path, format: Format) -> None:
