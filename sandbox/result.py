@@ -59,7 +59,7 @@ class Result:
         columns: dict[str, list[Any]] = {}
         for position, name in enumerate(self.answer.columns):
             estimates = [row.estimates[position] for row in self.answer.rows]
-            if any(estimate is None for estimate in estimates):
+            if not self.answer.computed[position]:
                 columns[name] = [row.values[position] for row in self.answer.rows]
                 continue
             columns[name] = [estimate.value for estimate in estimates if estimate]

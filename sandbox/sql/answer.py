@@ -48,9 +48,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Answer:
-    """Columns and rows; `withheld`: groups per rule that are not among the rows."""
+    """Columns and rows. `computed`: whether a column holds estimates or group values; `withheld`:
+    groups per rule that are not among the rows."""
 
     columns: tuple[str, ...]
+    computed: tuple[bool, ...]
     rows: tuple[Row, ...]
     withheld: Mapping[str, int] = field(default_factory=dict)
 
@@ -96,6 +98,7 @@ def answer(
     rule = f"minimum_count {display.minimum_count} {display.owner}".strip() if display else ""
     return Answer(
         tuple(o.name for o in plan.outputs),
+        tuple(o.formula is not None for o in plan.outputs),
         tuple(rows if plan.limit is None else rows[: plan.limit]),
         {rule: withheld} if withheld else {},
     )

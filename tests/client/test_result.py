@@ -1,0 +1,50 @@
+"""A result as columns, tables and HTML: error bars beside each estimate, text escaped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from sandbox.jobs import JobSpec
+from sandbox.privacy.intervals import Estimate
+from sandbox.result import Result
+from sandbox.sql.answer import Answer, Row
+
+
+def result(*rows: Row) -> Result:
+    spec = cast(JobSpec, SimpleNamespace(job="ab" * 16, epsilon_value="1", delta_value="0.000001"))
+    answer = Answer(("kind", "n"), (False, True), rows)
+    return Result(spec, answer, Path("receipt.json"), (), (1, 2))
+
+
+def row(kind: str | None, value: int | None) -> Row:
+    return Row((kind, None), (None, Estimate(value, 1.0, 9.0, 0.95)))
+
+
+def test_each_estimate_has_its_error_bars_beside_it() -> None:
+    found = result(row("a", 5), row(None, None)).to_arrow().to_pydict()
+    assert found == {
+        "kind": ["a", None],
+        "n": [5, None],
+        "n_low": [1.0, 1.0],
+        "n_high": [9.0, 9.0],
+    }
+
+
+def test_pandas_sees_the_same_columns() -> None:
+    pytest.importorskip("pandas")
+    frame = result(row("a", 5)).to_pandas()
+    assert list(frame.columns) == ["kind", "n", "n_low", "n_high"]
+
+
+def test_an_answer_without_rows_keeps_its_columns() -> None:
+    assert result().to_arrow().column_names == ["kind", "n", "n_low", "n_high"]
+
+
+def test_html_escapes_what_comes_from_a_card() -> None:
+    shown = result(row("<script>", 5))._repr_html_()
+    assert "<script>" not in shown
+    assert "&lt;script&gt;" in shown
