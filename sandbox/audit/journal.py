@@ -421,7 +421,12 @@ def _records(connection: sa.Connection, job: str | None = None) -> Iterator[Reco
         sa.text(f"SELECT * FROM entries{where} ORDER BY sequence"), {"job": job} if job else {}
     )
     for row in rows:
-        yield Record(_entry(row), bytes(row.leaf), _body(bytes(row.body)))
+        yield Record(_entry(row), _bytes(row.leaf), _body(_bytes(row.body)))
+
+
+def _bytes(value: object) -> bytes:
+    # SQLite lets any type into any column: what was altered need not be bytes.
+    return value if isinstance(value, bytes) else b""
 
 
 def _body(text: bytes) -> Document:
@@ -445,7 +450,7 @@ def _size(connection: sa.Connection) -> int:
 
 
 def _entry(row: sa.Row[Any]) -> Entry:
-    return Entry(row.sequence, row.kind, row.time, bytes(row.nonce), row.digest)
+    return Entry(row.sequence, row.kind, row.time, _bytes(row.nonce), row.digest)
 
 
 def _signed(document: bytes) -> Signed:
