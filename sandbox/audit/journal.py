@@ -406,8 +406,8 @@ def _checked_entries(connection: sa.Connection) -> Tree:
         entry = _entry(row)
         sound = (
             entry.sequence == len(tree)
-            and entry.leaf_hash == bytes(row.leaf)
-            and entry.records(bytes(row.body))
+            and entry.leaf_hash == row.leaf
+            and entry.records(_bytes(row.body))
         )
         if not sound:
             raise StateError("SB-6007", part="entry", position=len(tree))
