@@ -18,6 +18,7 @@ TERMS = 1 << 17
 """Longest table of probabilities; beyond it the lattice is finer than 1/1000 of sigma."""
 REACH = 12
 """Standard deviations a table reaches (Laplace: P < 2^-24 outside, folded back)."""
+COARSE = 100
 _LAPLACE_KURTOSIS = 3.0
 
 
@@ -45,6 +46,14 @@ def radius(level: float, excess: NDArray[np.float64] | float) -> NDArray[np.floa
     return gaussian + np.asarray(excess) / _LAPLACE_KURTOSIS * (laplace - gaussian)
 
 
+def tail(distance: NDArray[np.float64], excess: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return P(X > distance sd) for a sum X of this excess kurtosis, between the same two."""
+    far = np.clip(distance, 0, 30)
+    gaussian = 0.5 * np.vectorize(math.erfc)(far / math.sqrt(2))
+    laplace = 0.5 * np.exp(-math.sqrt(2) * far)
+    return np.asarray(gaussian + excess / _LAPLACE_KURTOSIS * (laplace - gaussian))
+
+
 @lru_cache(maxsize=1024)
 def half_width(terms: tuple[tuple[int, Laws], ...], level: float) -> tuple[float, float]:
     """Return (w, true level) with P(|sum coefficient * noise| <= w) = true level >= level, w least.
@@ -63,6 +72,17 @@ def half_width(terms: tuple[tuple[int, Laws], ...], level: float) -> tuple[float
     within = np.cumsum(np.concatenate(([probabilities[0]], 2 * probabilities[1 : size // 2])))
     w = int(np.searchsorted(within, level - 1e-12))
     return float(w), float(within[w])
+
+
+def chances(laws: Laws) -> tuple[float, ...] | None:
+    """Return P(sum = k) for k = 0 .. 12 standard deviations; None where there are over 100 of them
+    to an integer and the lattice no longer shows."""
+    spread = math.sqrt(variance(laws))
+    if not 0 < spread <= COARSE:
+        return None
+    reach = math.ceil(REACH * spread)
+    size = 1 << math.ceil(math.log2(2 * REACH * spread + 64))
+    return tuple(_pmf(((1, laws),), size)[: reach + 1].tolist())
 
 
 def _pmf(terms: Sequence[tuple[int, Laws]], size: int) -> NDArray[np.float64]:

@@ -18,8 +18,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from sandbox.privacy.ball import Ball, Coordinate
 from sandbox.privacy.derivatives import gradient, predicted_error
-from sandbox.privacy.distribution import Laws, half_width, kurtosis, radius, variance
+from sandbox.privacy.distribution import Laws, chances, half_width, kurtosis, radius, tail, variance
 from sandbox.privacy.moments import (
     Dual,
     Number,
@@ -33,6 +34,7 @@ from sandbox.privacy.moments import (
 from sandbox.privacy.noise import Law
 from sandbox.privacy.statistics import (
     Constant,
+    Corr,
     Count,
     Formula,
     Operation,
@@ -41,15 +43,13 @@ from sandbox.privacy.statistics import (
     Sum,
     Var,
 )
+from sandbox.privacy.unified import counts, within
 
 __all__ = ["Estimate", "estimate", "estimates", "gradient", "predicted_error"]
 
 Floats = NDArray[np.float64]
 Cell = Mapping[int, int | Sequence[int]] | Sequence[int | Sequence[int]]
 """The noised measures of one cell by index; a sequence of bins for BINS."""
-
-DIRECTIONS = 96
-ROUNDS = 12
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,10 @@ def estimates(
     with np.errstate(all="ignore"):
         low, high, reached = _Table(cells, laws, level).interval(formula)
     results = []
-    for v, a, b in zip(values, low.tolist(), high.tolist(), strict=True):
+    rows = zip(values, low.tolist(), high.tolist(), reached.tolist(), strict=True)
+    for v, a, b, true_level in rows:
         inside = v if v is None else min(max(v, a), b)
-        results.append(Estimate(inside, a, b, reached))
+        results.append(Estimate(inside, a, b, true_level))
     return results
 
 
@@ -135,37 +136,74 @@ class _Table:
         self.laws = laws
         self.level = level
 
-    def interval(self, formula: Formula) -> tuple[Floats, Floats, float]:
-        """Return low, high (per cell) and the level they have; within the natural range."""
-        low, high, level = self._interval(formula)
-        least, most = natural_range(formula)
-        for n, rows in denominators(formula).items():
-            width, _ = half_width(((1, self.laws[n]),), self.level)
-            empty = self._column(n) + width < rows
-            low, high = np.where(empty, least, low), np.where(empty, most, high)
-        return np.clip(low, least, most), np.clip(high, least, most), level
-
-    def _interval(self, formula: Formula) -> tuple[Floats, Floats, float]:
+    def interval(  # noqa: PLR0911 - one case each
+        self, formula: Formula
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return low, high and the level they have, per cell; within the natural range."""
         match formula:
             case Count(n):
-                return self._linear([(n, Fraction(1))])
+                return self._count(n)
             case Sum(n, s, x):
                 return self._linear([(s, x.step), (n, x.centre)])
             case Quantile():
-                low, high, _ = self._cumulated(formula)
-                return low, high, self.level
+                return self._cumulated(formula)
             case Var(root=True):
                 low, high, level = self.interval(replace(formula, root=False))
                 return np.sqrt(low), np.sqrt(high), level
+            case Operation(Operator.ROUND, arguments) if _varying(arguments) == 1:
+                return self._rounded(formula)
             case Operation(operator, arguments) if _varying(arguments) == 1:
                 return self._mapped(operator, arguments)
+            case Operation():
+                return *self._ball(formula, self.level).range(), self.levels()
             case _:
-                return *_Ball(self, formula).range(), self.level
+                inner = self._ball(formula, 2 * self.level - 1).range()
+                outer = self._ball(formula, self.level).range()
+                least, most = natural_range(formula)
+                low, high = within(inner, outer, (least, most), self.level)
+                sure = (low <= least) & (high >= most) & isinstance(formula, Var | Corr)
+                return low, high, np.where(sure, 1.0, self.level)
+
+    def _ball(self, formula: Formula, level: float) -> Ball:
+        plain, quantiles = {}, {}
+        for leaf in leaves(formula):
+            if isinstance(leaf, Quantile):
+                low, high, _ = self._cumulated(leaf)
+                spread = (high - low) / (2 * float(radius(self.level, 0.0)))
+                quantiles[leaf] = Coordinate((low + high) / 2, spread, 0.0)
+                continue
+            for j in measures_of(leaf):
+                laws = self.laws[j]
+                spread = np.full(len(self.cells), math.sqrt(variance(laws)))
+                plain[j] = Coordinate(self._column(j), spread, kurtosis(laws))
+        return Ball(formula, level, plain, quantiles)
+
+    def levels(self) -> Floats:
+        """Return the level asked for, per cell."""
+        return np.full(len(self.cells), self.level)
 
     def _column(self, measure: int) -> Floats:
         return np.array([cell[measure] for cell in self.cells], dtype=np.float64)
 
-    def _linear(self, terms: list[tuple[int, Fraction]]) -> tuple[Floats, Floats, float]:
+    def _count(self, n: int) -> tuple[Floats, Floats, Floats]:
+        """A count cannot be negative: near 0 the unified interval, else two equal tails."""
+        noised, laws = self._column(n), self.laws[n]
+        low, high, level = self._linear([(n, Fraction(1))])
+        table = chances(laws)
+        if table is None:
+            inner = _Table(self.cells, self.laws, 2 * self.level - 1)._linear([(n, Fraction(1))])
+            return *within(inner[:2], (low, high), (0.0, math.inf), self.level), level
+        least, most, reached = counts(table, self.level)
+        reach = len(table) - 1
+        place = (np.clip(noised, -reach // 2, reach) + reach).astype(np.int64)
+        near = noised < reach * 4 // 10
+        return (
+            np.where(near, least[place], low),
+            np.where(near, most[place], high),
+            np.where(near, reached[place], level),
+        )
+
+    def _linear(self, terms: list[tuple[int, Fraction]]) -> tuple[Floats, Floats, Floats]:
         """Sums of measures: the exact distribution of the sum of their noises."""
         unit = Fraction(1, math.lcm(*(c.denominator for _, c in terms)))
         whole = tuple((int(c / unit), self.laws[j]) for j, c in terms if c)
@@ -173,11 +211,22 @@ class _Table:
         centre = np.array(
             [float(sum(c * int(cell[j]) for j, c in terms)) for cell in self.cells]  # type: ignore[arg-type]
         )
-        return centre - width * float(unit), centre + width * float(unit), level
+        reach = width * float(unit)
+        return centre - reach, centre + reach, np.full(len(self.cells), level)
+
+    def _rounded(self, formula: Operation) -> tuple[Floats, Floats, Floats]:
+        """Rounding may be coarser than the noise: the level is the greatest whose interval rounds to
+        the same ends."""
+        low, high, level = self._mapped(formula.operator, formula.arguments)
+        for wider in (1 - (1 - self.level) * share for share in (0.6, 0.3, 0.1, 0.01)):
+            table = _Table(self.cells, self.laws, wider)
+            least, most, reached = table._mapped(formula.operator, formula.arguments)
+            level = np.where((least == low) & (most == high), np.maximum(level, reached), level)
+        return low, high, level
 
     def _mapped(
         self, operator: Operator, arguments: tuple[Formula, ...]
-    ) -> tuple[Floats, Floats, float]:
+    ) -> tuple[Floats, Floats, Floats]:
         """Return the image of the one varying argument's interval: every operator is monotone in one
         argument on each side of zero."""
         position = next(i for i, a in enumerate(arguments) if not isinstance(a, Constant))
@@ -195,7 +244,7 @@ class _Table:
         return low, high, level
 
     def _cumulated(self, leaf: Quantile) -> tuple[Floats, Floats, Floats]:
-        """Invert the test of T(k) = C(k) - p N for every bin k; also return the sd of each cell.
+        """Invert the test of T(k) = C(k) - p N for every bin k; also return the level.
 
         The true quantile k has T(k) >= 0 > T(k-1). Noised T is not monotone, so each bound is the
         number of bins on its wrong side, as if T were rearranged in order.
@@ -207,11 +256,15 @@ class _Table:
         spread = np.sqrt(variance(laws) * (upto * (1 - p) ** 2 + (width - upto) * p**2))
         fourth = upto * (1 - p) ** 4 + (width - upto) * p**4
         excess = kurtosis(laws) * variance(laws) ** 2 * fourth / np.maximum(spread, 1e-300) ** 4
-        reach = radius(self.level, excess) * spread
         edges = np.array([float(e) for e in leaf.edges])
-        first = (tests < -reach).sum(axis=1)
-        last = (tests[:, :-1] <= reach[:-1]).sum(axis=1)
-        return edges[np.minimum(first, width - 1)], edges[last], spread
+        scaled = tests / np.maximum(spread, 1e-300)
+        reach = radius(self.level, excess)
+        rejected, kept = scaled < -reach, scaled[:, :-1] <= reach[:-1]
+        first, last = rejected.sum(axis=1), kept.sum(axis=1)
+        # Bins may hold far more rows than noise: the level is the greatest that leaves the interval.
+        below = np.where(rejected, tail(-scaled, excess), 0.0).max(axis=1)
+        above = np.where(kept, 0.0, tail(scaled[:, :-1], excess[:-1])).max(axis=1, initial=0.0)
+        return edges[np.minimum(first, width - 1)], edges[last], 1 - below - above
 
 
 def _varying(arguments: tuple[Formula, ...]) -> int:
@@ -229,104 +282,3 @@ def _apply(operator: Operator, numbers: list[Number]) -> Floats:
             return np.asarray(np.sign(floats[0]) * np.floor(np.abs(floats[0]) / unit + 0.5) * unit)
         case _:
             return np.asarray(operate(operator, [Dual(x) for x in floats]).value)
-
-
-class _Ball:
-    """The range of a statistic over the ball around the noised measures."""
-
-    def __init__(self, table: _Table, formula: Formula) -> None:
-        self.formula = formula
-        self.level = table.level
-        parts = {leaf for leaf in leaves(formula) if isinstance(leaf, Quantile)}
-        plain = {
-            j
-            for leaf in leaves(formula)
-            if not isinstance(leaf, Quantile)
-            for j in measures_of(leaf)
-        }
-        self.measures = sorted(plain)
-        self.quantiles = sorted(parts, key=lambda q: (q.bins, q.p))
-        self.least = denominators(formula)
-        laws = [table.laws[j] for j in self.measures]
-        columns = [table._column(j) for j in self.measures]
-        spreads = [np.full(len(table.cells), math.sqrt(variance(x))) for x in laws]
-        excess = [kurtosis(x) for x in laws]
-        for leaf in self.quantiles:
-            low, high, _ = table._cumulated(leaf)
-            columns.append((low + high) / 2)
-            spreads.append((high - low) / (2 * float(radius(self.level, 0.0))))
-            excess.append(0.0)
-        self.centre = np.stack(columns)[:, :, None]
-        self.spread = np.stack(spreads)[:, :, None]
-        self.excess = np.array(excess)[:, None, None]
-
-    def range(self) -> tuple[Floats, Floats]:
-        """Return the least and greatest value in the ball, per cell (nan: no value anywhere)."""
-        dimensions, cells, _ = self.centre.shape
-        random = np.random.default_rng(0).standard_normal((dimensions, 1, DIRECTIONS))
-        axes = np.concatenate((np.eye(dimensions), -np.eye(dimensions)), axis=1)[:, None, :]
-        starts = np.concatenate((random, axes), axis=2)
-        starts = np.broadcast_to(starts, (dimensions, cells, starts.shape[2]))
-        values = self._at(starts).value
-        low, high = self._climb(starts, values, -1.0), self._climb(starts, values, 1.0)
-        least, most = natural_range(self.formula)
-        return np.nan_to_num(low, nan=least), np.nan_to_num(high, nan=most)
-
-    def _climb(self, starts: Floats, values: Floats, sign: float) -> Floats:
-        """Maximise sign * statistic over the sphere from the best start, by advanced mean value
-        steps (the direction becomes the gradient's), each halved until it improves."""
-        score = np.where(np.isfinite(values), sign * values, -np.inf)
-        best = score.argmax(axis=1)
-        cells = np.arange(score.shape[0])
-        here, value = starts[:, cells, best][:, :, None], score[cells, best]
-        blends = np.array([1.0, 0.5, 0.25, 0.1, 0.03])
-        for _ in range(ROUNDS):
-            uphill = sign * self._slope(here)
-            norm = np.sqrt((uphill**2).sum(axis=0, keepdims=True))
-            uphill = np.where(np.isfinite(uphill / norm), uphill / norm, 0.0)
-            unit = here / np.sqrt((here**2).sum(axis=0, keepdims=True))
-            trial = blends * uphill + (1 - blends) * unit
-            reached = sign * self._at(trial).value
-            reached = np.where(np.isfinite(reached), reached, -np.inf)
-            chosen = reached.argmax(axis=1)
-            better = reached[cells, chosen] > value
-            value = np.where(better, reached[cells, chosen], value)
-            here = np.where(better[None, :, None], trial[:, cells, chosen][:, :, None], here)
-            if not better.any():
-                break
-        return np.where(np.isfinite(value), sign * value, np.nan)
-
-    def _points(self, directions: Floats) -> Floats:
-        """Return measures at distance c along `directions`; row counts kept at their least, and nan
-        where that leaves the ball."""
-        unit = directions / np.sqrt((directions**2).sum(axis=0, keepdims=True))
-        reach = radius(self.level, (unit**4 * self.excess).sum(axis=0, keepdims=True))
-        points = self.centre + self.spread * reach * unit
-        for n, rows in self.least.items():
-            i = self.measures.index(n)
-            points[i] = np.maximum(points[i], rows)
-        moved = ((points - self.centre) / np.maximum(self.spread, 1e-300)) ** 2
-        inside = moved.sum(axis=0, keepdims=True) <= reach**2 * (1 + 1e-9)
-        return np.where(inside, points, np.nan)
-
-    def _at(self, directions: Floats, slopes: bool = False) -> Dual:
-        points = self._points(directions)
-
-        def variable(i: int) -> Dual:
-            return Dual(points[i], {(i, 0): 1.0} if slopes else {})
-
-        result = evaluate(
-            self.formula,
-            lambda j: variable(self.measures.index(j)),
-            lambda leaf: variable(len(self.measures) + self.quantiles.index(leaf)),
-        )
-        assert isinstance(result, Dual)
-        return result
-
-    def _slope(self, directions: Floats) -> Floats:
-        """Return the gradient by unit noise at the points along `directions`."""
-        result = self._at(directions, slopes=True)
-        gradient = np.zeros(self.centre.shape)
-        for (i, _), slope in result.slopes.items():
-            gradient[i] = slope
-        return gradient * self.spread

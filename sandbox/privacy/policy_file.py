@@ -266,7 +266,7 @@ def _name(value: object) -> str:
 
 
 def _approvals(value: object) -> list[dict[str, object]]:
-    tables = value if isinstance(value, list) else [value]
+    tables: list[Any] = value if isinstance(value, list) else [value]
     if not all(isinstance(t, dict) and len(t) == len(_APPROVED) for t in tables):
         raise ValueError
     return tables
