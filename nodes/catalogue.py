@@ -50,10 +50,12 @@ class OwnCatalogue:
         """Return every owner's signature under the collections this node is a member of."""
         return self._registry.collections()
 
-    def entries(self) -> dict[str, Entry]:
-        """Return the tables a job may name here: own datasets, and collections all of whose
-        members' owners have signed and are pinned."""
-        return read_catalogue([*self.datasets(), *self.collections()], self._nodes())
+    def entries(self, cards: Sequence[Signed] = ()) -> dict[str, Entry]:
+        """Return the tables a job may name here: own datasets, collections all of whose members'
+        owners have signed and are pinned, and what pinned nodes signed in the job's `cards`."""
+        own = self._identity.public.fingerprint
+        others = [card for card in cards if card.signer != own and card.kind == DATASET_KIND]
+        return read_catalogue([*others, *self.datasets(), *self.collections()], self._nodes())
 
     def _nodes(self) -> dict[str, PublicIdentity]:
         own = self._identity.public

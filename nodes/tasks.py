@@ -165,7 +165,8 @@ class Tasks:
         if spec.coordinator != self.coordinator:
             raise TrustError("SB-3119")
         try:
-            assessment = assess(spec, self.catalogue.entries(), self.identity.public)
+            cards = [Signed.from_document(card) for card in spec.cards]
+            assessment = assess(spec, self.catalogue.entries(cards), self.identity.public)
         except SandboxError as error:
             self._vault.refuse_job(spec.job, signed, error)
             raise

@@ -65,9 +65,10 @@ class JobSpec(SignedBody):
     """A query as its researcher signed it. epsilon, delta: exact decimals. Times: unix seconds.
 
     `tables` binds each name in the statement to the digest of the catalogue entry it was planned on;
-    `members` are the nodes that hold them; `checksum_seeds` carries, sealed to each member, the key
-    of the check slots that let the researcher detect an altered sum. `collusion` is the h of
-    sigma^2 / max(1, c - h): a node's owner may demand more, a job can never get less.
+    `cards` are the signed documents of datasets that a statement puts together, since a node knows
+    only its own; `members` are the nodes that hold them; `checksum_seeds` carries, sealed to each
+    member, the key of the check slots that let the researcher detect an altered sum. `collusion` is
+    the h of sigma^2 / max(1, c - h): a node's owner may demand more, a job can never get less.
     """
 
     job: Hex16
@@ -75,6 +76,7 @@ class JobSpec(SignedBody):
     coordinator: Fingerprint
     statement: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
     tables: dict[str, Hex32]
+    cards: Annotated[list[dict[str, str]], Field(max_length=1000)] = []
     members: Annotated[list[Fingerprint], Field(min_length=1, max_length=1000)]
     purpose: Annotated[str, StringConstraints(max_length=200)]
     epsilon: Number

@@ -85,14 +85,16 @@ def draft_job(
     job = secrets.token_hex(16)
     seed = secrets.token_bytes(SEED_BYTES)
     members = sorted({member.node for member in plan.table.members})
+    named = {name: catalogue[name] for name in table_names(plan.statement, catalogue)}
+    cards = [entry.signed.to_document() for entry in named.values() if entry.signed]
     spec = JobSpec(
         job=job,
         researcher=researcher,
         coordinator=coordinator,
         statement=plan.statement,
-        tables={
-            name: catalogue[name].digest for name in table_names(plan.statement, catalogue)
-        },
+        tables={name: entry.digest for name, entry in named.items()},
+        # One node holds its own; several must be shown each other's.
+        cards=cards if len(members) > 1 else [],
         members=members,
         purpose=terms.purpose,
         epsilon=_text(terms.epsilon),

@@ -25,10 +25,14 @@ POLICY_KIND = "policy"
 
 @dataclass(frozen=True)
 class Entry:
-    """One table of the catalogue and the digest of the document that declares it."""
+    """One table of the catalogue and the digest of the document that declares it.
+
+    `signed`: that document, of a dataset; a collection's owners each sign their own.
+    """
 
     table: Table
     digest: str
+    signed: Signed | None = None
 
 
 Catalogue = Mapping[str, Entry]
@@ -97,4 +101,5 @@ def _dataset(signed: Signed, node: PublicIdentity) -> Entry:
     body = json.loads(signed.body)
     card: DatasetCard = card_from_document(body["card"])
     name = f"{node.name}.{body['dataset']}"
-    return Entry(Table(name, card, (Member(node.fingerprint, body["dataset"]),)), signed.digest)
+    table = Table(name, card, (Member(node.fingerprint, body["dataset"]),))
+    return Entry(table, signed.digest, signed)
