@@ -2,58 +2,69 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from nodes.assessment import statement_digest
 from nodes.catalogue import OwnCatalogue
 from nodes.registry import Registry
 from sandbox.cli.owner import opened, read_policy
 from sandbox.crypto.identity import Identity
-from sandbox.errors import Refusal
+from sandbox.errors import InputError, Refusal
 from sandbox.messages import text
-from sandbox.privacy.policy import Request, check
+from sandbox.privacy.policy import Policy, Request, check
 from sandbox.sql.plan import plan
+from sandbox.sql.request import request
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is asked, as if in a job. `researcher`: a fingerprint; None: one whom the policy admits."""
+
+    sql: str
+    epsilon: Decimal
+    delta: Decimal
+    purpose: str
+    researcher: str | None
 
 
 def try_policy(
-    folder: Path,
-    file: Path | None,
-    sql: str,
-    epsilon: str,
-    delta: str,
-    purpose: str,
-    researcher: str | None,
+    folder: Path, trial: Trial, file: Path | None, dataset: str = ""
 ) -> list[dict[str, str]]:
-    """Return, for each of the node's datasets that `sql` reads, what the policy says."""
-    identity = Identity.load(folder)
+    """Return, for each of the node's datasets that the statement reads, what its policy says.
+
+    The policy is the one in `file`, or else the one in force. `dataset`: try it on this one alone.
+    Raises InputError SB-1386 where the statement reads no such dataset of this node.
+    """
+    own = Identity.load(folder)
     with opened(folder) as vault:
         registry = Registry(vault)
-        entries = OwnCatalogue(identity, vault, registry).entries()
-        planned = plan(sql, {name: entry.table for name, entry in entries.items()})
-        own = [m.dataset for m in planned.table.members if m.node == identity.public.fingerprint]
+        tables = OwnCatalogue(own, vault, registry).entries()
+        planned = plan(trial.sql, {name: entry.table for name, entry in tables.items()})
+        read = [m.dataset for m in planned.table.members if m.node == own.public.fingerprint]
+        names = [name for name in read if dataset in ("", name)]
+        if not names:
+            raise InputError("SB-1386", node=own.public.name, read=", ".join(read) or "-")
         answers = []
-        for name in own:
-            card = registry.dataset(name).card
-            read = set(planned.fragment.columns_read)
-            request = Request(
-                researcher=researcher or "",
-                purpose=purpose,
-                operations=planned.operations,
-                columns=tuple((c.name, c.grade) for c in card.columns if c.name in read),
-                epsilon=Decimal(epsilon),
-                delta=Decimal(delta),
-                dataset_grade=card.grade,
-                cells=planned.cells,
-                statement_digest=statement_digest(sql),
-                now=datetime.now(UTC),
-            )
+        for name in names:
             policy = read_policy(file) if file else registry.policy(name)
-            try:
-                decision = check(policy, request, f"{identity.public.name}.{name}")
-                found, cure = text(f"decision.{decision.value}"), ""
-            except Refusal as refusal:
-                found, cure = refusal.sentence, refusal.cure
-            answers.append({"dataset": name, "found": found, "what_to_do": cure})
+            asked = request(
+                planned,
+                registry.dataset(name).card,
+                trial.researcher or next(iter(policy.researchers), "-"),
+                trial.purpose,
+                trial.epsilon,
+                trial.delta,
+                datetime.now(UTC),
+            )
+            answers.append(_answer(policy, asked, own.public.name, name))
     return answers
+
+
+def _answer(policy: Policy, asked: Request, node: str, dataset: str) -> dict[str, str]:
+    try:
+        found, cure = text(f"decision.{check(policy, asked, f'{node}.{dataset}').value}"), ""
+    except Refusal as refusal:
+        found, cure = f"{refusal.code} {refusal.sentence}", refusal.cure
+    return {"dataset": dataset, "found": found, "what_to_do": cure}

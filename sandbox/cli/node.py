@@ -12,15 +12,13 @@ import typer
 
 from sandbox.cli import owners
 from sandbox.cli.owners import AsOption
+from sandbox.cli.policy import app as policy
 from sandbox.cli.profile import ProfileOption, party_folder
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json, show_rows
+from sandbox.cli.terminal import Format, FormatOption, examples, say, show_rows
 from sandbox.messages import text
 
 app = typer.Typer(
     name="node", help=text("help.node.root"), no_args_is_help=True, rich_markup_mode=None
-)
-policy = typer.Typer(
-    name="policy", help=text("help.node.policy.root"), no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(policy)
 app.add_typer(owners.app)
@@ -227,64 +225,3 @@ def override_witness(
 
     override(party_folder(profile), reason, owner)
     say("node.overridden")
-
-
-@policy.command(
-    "show",
-    help=text("help.node.policy.show"),
-    epilog=examples("sandbox node policy show --profile plant/nodes/a > policy.toml"),
-)
-def policy_show(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
-    """Print the policy in force."""
-    from sandbox.cli.owner import current_policy
-
-    version, written = current_policy(party_folder(profile))
-    if format is Format.JSON:
-        show_json(version=version, policy=written)
-    else:
-        typer.echo(written.rstrip())
-
-
-@policy.command(
-    "set",
-    help=text("help.node.policy.set"),
-    epilog=examples("sandbox node policy set policy.toml --profile plant/nodes/a"),
-)
-def policy_set(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help=text("option.policy"))],
-    profile: ProfileOption = None,
-    owner: AsOption = None,
-) -> None:
-    """Put a policy in force, for every job that comes after."""
-    from sandbox.cli.owner import set_policy
-
-    say("node.policy_set", version=set_policy(party_folder(profile), file, owner=owner))
-
-
-@policy.command(
-    "dry-run",
-    help=text("help.node.policy.dry_run"),
-    epilog=examples(
-        'sandbox node policy dry-run policy.toml --sql "SELECT COUNT(*) FROM meters" '
-        "--epsilon 0.5 --researcher FINGERPRINT --profile plant/nodes/a"
-    ),
-)
-def policy_dry_run(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help=text("option.policy"))
-    ] = None,
-    sql: Annotated[str, typer.Option("--sql", help=text("option.sql"))] = "",
-    epsilon: Annotated[str, typer.Option("--epsilon", help=text("option.epsilon"))] = "1",
-    delta: Annotated[str, typer.Option("--delta", help=text("option.delta"))] = "0",
-    purpose: Annotated[str, typer.Option("--purpose", help=text("option.purpose"))] = "",
-    researcher: Annotated[
-        str | None, typer.Option("--researcher", help=text("option.fingerprint"))
-    ] = None,
-    profile: ProfileOption = None,
-    format: FormatOption = Format.TABLE,
-) -> None:
-    """Say what a policy would answer to a statement."""
-    from sandbox.cli.dryrun import try_policy
-
-    answers = try_policy(party_folder(profile), file, sql, epsilon, delta, purpose, researcher)
-    show_rows(format, "answers", answers, ("dataset", "found", "what_to_do"))

@@ -177,7 +177,7 @@ def current_policy(folder: Path, dataset: str = "") -> tuple[int, str]:
     from sandbox.privacy.policy_file import policy_toml
 
     with registry(folder) as known:
-        policy = known.policy(dataset)
+        policy = known.policy(known.dataset(dataset).name if dataset else dataset)
     return policy.version, policy_toml(policy)
 
 
@@ -188,8 +188,11 @@ def set_policy(folder: Path, file: Path, dataset: str = "", owner: Path | None =
     policy = read_policy(file)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     with opened(folder) as vault:
+        known = Registry(vault)
+        if dataset:
+            known.dataset(dataset)
         authorise(vault, folder, owner, Act.SET_POLICY, f"{dataset}:{digest}")
-        Registry(vault).set_policy(dataset, policy)
+        known.set_policy(dataset, policy)
     return policy.version
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -17,6 +17,7 @@ from sandbox.cli.terminal import (
     ResultFormat,
     console,
     examples,
+    read_number,
     remark,
     say,
     show_json,
@@ -176,12 +177,7 @@ def _session(profile: Path | None) -> Session:
 
 
 def _number(option: str, written: str | None) -> Decimal | None:
-    if written is None:
-        return None
-    try:
-        return Decimal(written)
-    except InvalidOperation:
-        raise InputError("SB-1351", option=option, written=written) from None
+    return None if written is None else read_number(option, written)
 
 
 def _read(file: Path) -> str:

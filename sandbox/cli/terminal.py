@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sandbox.errors import SandboxError
+from sandbox.errors import InputError, SandboxError
 from sandbox.messages import text
 
 if TYPE_CHECKING:
@@ -52,6 +53,17 @@ FormatOption = Annotated[Format, typer.Option("--format", help=text("option.form
 def examples(*commands: str) -> str:
     """Return the examples shown under a command's help, one command a line."""
     return "\b\n" + "\n".join([text("cli.examples"), *(f"  {command}" for command in commands)])
+
+
+def read_number(option: str, written: str) -> Decimal:
+    """Return the exact number given for `option`; raises InputError SB-1351."""
+    try:
+        number = Decimal(written)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise InputError("SB-1351", option=option, written=written)
+    return number
 
 
 def console(to_stderr: bool = False) -> Console:
