@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 import grpc
@@ -20,6 +22,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Streaming = Callable[..., AsyncIterator[Any]]
 
 DEFAULT_DEADLINE_S = 30.0
+CALLS_PER_CALLER = 256
+"""As many as one connection may have; more connections give nobody more."""
 
 log = logging.getLogger("sandbox.rpc")
 
@@ -51,6 +55,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._allowed = allowed
         self._deadlines_s = deadlines_s
         self._recognise = recognise
+        self._open_calls: Counter[str] = Counter()
 
     async def intercept_service(
         self,
@@ -83,7 +88,19 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             )
         raise AssertionError(f"no guard for the shape of {method}")
 
-    def _admit(self, method: str, context: Context) -> None:
+    @contextmanager
+    def _admitted(self, method: str, context: Context) -> Iterator[None]:
+        """Count a call while it runs; raises TrustError, or Unavailable SB-3253 for one too many."""
+        peer = self._admit(method, context)
+        if self._open_calls[peer.fingerprint] >= CALLS_PER_CALLER:
+            raise Unavailable("SB-3253", name=peer.name, limit=CALLS_PER_CALLER)
+        self._open_calls[peer.fingerprint] += 1
+        try:
+            yield
+        finally:
+            self._open_calls[peer.fingerprint] -= 1
+
+    def _admit(self, method: str, context: Context) -> PeerName:
         peer = peer_of(context)
         try:
             self._check_role(method, peer)
@@ -98,6 +115,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 error.code,
             )
             raise
+        return peer
 
     def _check_role(self, method: str, peer: PeerName) -> None:
         if peer.role not in self._allowed.get(method, frozenset()):
@@ -111,9 +129,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def _unary(self, method: str, handler: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
         async def guarded(request: Any, context: Context) -> Any:
             try:
-                self._admit(method, context)
-                async with asyncio.timeout(self._time_left_s(method, context)):
-                    return await handler(request, context)
+                with self._admitted(method, context):
+                    async with asyncio.timeout(self._time_left_s(method, context)):
+                        return await handler(request, context)
             except Exception as error:
                 await abort(context, self._closed(method, error), self._party)
 
@@ -124,10 +142,10 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     ) -> Callable[..., AsyncIterator[Any]]:
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
-                self._admit(method, context)
-                async with asyncio.timeout(self._time_left_s(method, context)):
-                    async for reply in handler(request, context):
-                        yield reply
+                with self._admitted(method, context):
+                    async with asyncio.timeout(self._time_left_s(method, context)):
+                        async for reply in handler(request, context):
+                            yield reply
             except Exception as error:
                 await abort(context, self._closed(method, error), self._party)
 

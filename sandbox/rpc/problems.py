@@ -11,6 +11,8 @@ from sandbox.errors import BY_NAME, InputError, Refusal, SandboxError, TrustErro
 from sandbox.rpc import common_pb2
 
 METADATA_KEY = "sandbox-problem-bin"
+FACT_LIMIT = 500
+"""Characters of one fact: what a peer sent may be in it, and metadata is bounded."""
 
 _STATUS: dict[type[SandboxError], grpc.StatusCode] = {
     InputError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -22,7 +24,9 @@ _STATUS: dict[type[SandboxError], grpc.StatusCode] = {
 # Where a status says more than the kind of the error does.
 _STATUS_OF_CODE = {
     "SB-3250": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "SB-3253": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "SB-4005": grpc.StatusCode.ALREADY_EXISTS,
+    "SB-5104": grpc.StatusCode.DEADLINE_EXCEEDED,
     "SB-6010": grpc.StatusCode.ALREADY_EXISTS,
 }
 
@@ -32,7 +36,7 @@ def problem_of(error: SandboxError, party: str) -> common_pb2.Problem:
     return common_pb2.Problem(
         kind=type(error).__name__,
         code=error.code,
-        facts={name: str(value) for name, value in error.facts.items()},
+        facts={name: str(value)[:FACT_LIMIT] for name, value in error.facts.items()},
         party=party,
     )
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import grpc
 
+from nodes.vault import Vault
+from sandbox.audit.export import Record
 from sandbox.client import Session
 from sandbox.config import load_coordinator, load_node
 from sandbox.crypto.certificates import CA_CERTIFICATE, Authority, issue, new_tls_key_and_csr
@@ -57,6 +59,15 @@ class Target:
     def log(self, party: str) -> str:
         """Return what a server has printed."""
         return (self.profile(party) / "process.log").read_text(encoding="utf-8")
+
+    def entries(self, node: str) -> list[Record]:
+        """Return what a node has logged."""
+        profile = self.profile(node)
+        vault = Vault.open(profile, Identity.load(profile))
+        try:
+            return vault.log.entries()
+        finally:
+            vault.close()
 
     def draft(self, session: Session, statement: str, epsilon: str = "0.01") -> Signed:
         """Return a job signed by the session's researcher, its context uploaded, not submitted."""
