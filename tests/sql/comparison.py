@@ -7,18 +7,20 @@ from fractions import Fraction
 
 from sandbox.sql.answer import Answer
 from tests.sql.generator import Statement
-from tests.sql.reference import Line, Value
+from tests.sql.reference import Expected, Value
 
 
-def assert_equal(statement: Statement, found: Answer, wanted: list[Line]) -> None:
+def assert_equal(statement: Statement, found: Answer, wanted: Expected) -> None:
     """Compare rows in order; a statement without ORDER BY comes in the order of its domains."""
     width = len(statement.groups)
+    assert len(found.columns) == width + len(statement.items), statement.text
     rows = [
         (row.values[:width], [e.value if e else None for e in row.estimates[width:]])
         for row in found.rows
     ]
-    assert [labels for labels, _ in rows] == [labels for labels, _ in wanted], statement.text
-    for (labels, values), (_, exact) in zip(rows, wanted, strict=True):
+    assert [r[0] for r in rows] == [line[0] for line in wanted.lines], statement.text
+    assert sum(found.withheld.values()) == wanted.withheld, statement.text
+    for (labels, values), (_, exact) in zip(rows, wanted.lines, strict=True):
         for value, value_wanted in zip(values, exact, strict=True):
             assert _same(value, value_wanted), f"{statement.text}\n{labels}: {value} {value_wanted}"
 

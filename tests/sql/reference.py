@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
@@ -20,17 +21,28 @@ Value = Fraction | float | None
 Line = tuple[tuple[Label, ...], tuple[Value, ...]]
 
 
-def expected(union: duckdb.DuckDBPyConnection, statement: Statement) -> list[Line]:
-    """Return the rows of `statement`: group labels and values, in order if it has one."""
-    found = _cells(union, statement)
-    lines = [
-        (cell, tuple(_item(item, part) for item, part in zip(statement.items, parts, strict=True)))
-        for cell, parts in found
-    ]
-    kept = [line for line in lines if _keeps(statement, line[1])]
+@dataclass(frozen=True)
+class Expected:
+    """Rows in order, and how many groups the minimum size withholds."""
+
+    lines: list[Line]
+    withheld: int
+
+
+def expected(union: duckdb.DuckDBPyConnection, statement: Statement, minimum: int = 0) -> Expected:
+    """Return what `statement` answers where groups of fewer than `minimum` rows are withheld."""
+    kept, withheld = [], 0
+    for cell, parts in _cells(union, statement):
+        values = [_item(item, part) for item, part in zip(statement.items, parts, strict=True)]
+        if not _keeps(statement, tuple(values)):
+            continue
+        if max(int(str(sums[0])) for part in parts for sums in part) < minimum:
+            withheld += 1
+            continue
+        kept.append((cell, tuple(values)))
     for alias, descending in reversed(statement.order):
         kept = _sorted(kept, statement, alias, descending)
-    return kept if statement.limit is None else kept[: statement.limit]
+    return Expected(kept if statement.limit is None else kept[: statement.limit], withheld)
 
 
 def _cells(
@@ -80,7 +92,7 @@ def _needs(part: Aggregate) -> list[str]:
         return [f"count(DISTINCT {part.arguments[0]}) FILTER (WHERE {there})"]
     if part.name == "quantile":
         binned = part.arguments[0]
-        return [f"quantile_disc({binned}, {part.p}) FILTER (WHERE {there})"]
+        return [n, f"quantile_disc({binned}, {part.p}) FILTER (WHERE {there})"]
     exact = [f"({a})::DECIMAL(19, 6)" for a in part.arguments]
     products = [(a, b) for i, a in enumerate(exact) for b in exact[i:]]
     sums = [*exact, *(f"{a} * {b}" for a, b in products)]
@@ -99,7 +111,7 @@ def statistic(  # noqa: PLR0911 - one case each
     if part.name in ("count", "count_distinct"):
         return Fraction(int(str(sums[0])))
     if part.name == "quantile":
-        return None if sums[0] is None else Fraction(str(sums[0]))
+        return None if sums[1] is None else Fraction(str(sums[1]))
     n, rest = Fraction(int(str(sums[0]))), sums[1:]
     lossless, rest = rest[: len(part.arguments)], rest[len(part.arguments) :]
     assert False not in lossless, f"more than six digits in {part.text}"
