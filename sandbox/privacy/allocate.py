@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from fractions import Fraction
 
 from sandbox.errors import InputError, Refusal
-from sandbox.privacy.accounting import Charge, as_decimal, rho_of, significant
+from sandbox.privacy.accounting import DIGITS, Charge, as_decimal, rho_of, significant
 from sandbox.privacy.derivatives import Reference, gradient, predicted_error, reference_value
 from sandbox.privacy.noise import Law, Mechanism
 from sandbox.privacy.statistics import Formula
@@ -95,7 +95,8 @@ def noise_plan(
     """Return each measure's noise and the job's charge.
 
     Gaussian needs delta > 0, Laplace delta = 0 (SB-2210). Raises InputError SB-2211 for a
-    sensitivity that is not positive, SB-2201/2202 for an epsilon or delta out of range.
+    sensitivity that is not positive, SB-2201/2202 for an epsilon or delta out of range, SB-2230 for
+    an epsilon that the sum's own correction uses up.
     """
     if (mechanism is Mechanism.LAPLACE) != (delta == 0):
         raise InputError("SB-2210", mechanism=mechanism.value, delta=str(delta))
@@ -109,13 +110,17 @@ def noise_plan(
         pure = tuple(Fraction(epsilon) * part for part in parts)
         scales = tuple((m.l1 / e) ** 2 for m, e in zip(measures, pure, strict=True))
         return NoisePlan(mechanism, scales, Charge(epsilon, delta, pure=pure))
-    rho = rho_of(epsilon, delta)
+    charge = Charge(epsilon, delta, length=sum(m.length for m in measures))
+    # What the sum of discrete Gaussians costs beyond one comes out of the same epsilon.
+    rho = rho_of(epsilon, delta) - charge.correction
+    if rho <= 0:
+        raise InputError("SB-2230", epsilon=str(epsilon), integers=charge.length)
+    rho = significant(rho, DIGITS, ROUND_FLOOR)
     scales = tuple(
         significant(m.l2_squared / (2 * rho * part), SIGMA_DIGITS, ROUND_CEILING)
         for m, part in zip(measures, parts, strict=True)
     )
-    length = sum(m.length for m in measures)
-    return NoisePlan(mechanism, scales, Charge(epsilon, delta, rho=rho, length=length))
+    return NoisePlan(mechanism, scales, replace(charge, rho=rho))
 
 
 def shares(workload: Workload, mechanism: Mechanism) -> tuple[Fraction, ...]:

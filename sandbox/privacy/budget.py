@@ -126,13 +126,18 @@ class Remaining:
 def current(spent: Spent | None, limits: BudgetLimits, now: datetime) -> Spent:
     """Return `spent` as it stands at `now`: opened if it is the first, renewed if a period ended.
 
-    A clock that runs backwards renews nothing.
+    A clock that runs backwards renews nothing. Once an owner gives a pure budget a delta, its losses
+    count at a finite order: a pure epsilon bounds the divergence of every order.
     """
     instant = int(now.timestamp())
     length = int(limits.period.total_seconds())
     order = _best(limits.epsilon, limits)
     if spent is None:
         return Spent(instant, order, 0, _best(limits.lifetime_epsilon, limits), 0)
+    if spent.lifetime_order is None and limits.delta:
+        spent = replace(spent, lifetime_order=_best(limits.lifetime_epsilon, limits))
+    if spent.order is None and limits.delta:
+        spent = replace(spent, order=order)
     periods = (instant - spent.opened) // length
     if periods < 1:
         return spent
