@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Iterable
+from typing import NoReturn, cast
 
 import grpc
 import grpc.aio
@@ -61,8 +62,9 @@ async def abort(
 
 def error_of_call(error: grpc.RpcError, party: str) -> SandboxError:
     """Return what a failed call means: the peer's own error, or that `party` is not there."""
-    metadata = tuple(error.trailing_metadata() or ())
-    problem = next((datum.value for datum in metadata if datum.key == METADATA_KEY), None)
+    # Named pairs from a blocking call, plain ones from an asynchronous call.
+    metadata = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ())
+    problem = next((value for key, value in metadata if key == METADATA_KEY), None)
     if isinstance(problem, bytes):
         return error_of(common_pb2.Problem.FromString(problem))
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
