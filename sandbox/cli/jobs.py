@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sandbox.cli.owners import AsOption
 from sandbox.cli.profile import ProfileOption, party_folder, researcher_folder
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_facts, show_rows
+from sandbox.cli.terminal import (
+    Format,
+    FormatOption,
+    examples,
+    say,
+    show_facts,
+    show_json,
+    show_json_line,
+    show_rows,
+)
 from sandbox.messages import text
+
+if TYPE_CHECKING:
+    from sandbox.client import JobView, Session
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -24,7 +37,7 @@ def jobs(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """List the newest jobs."""
-    rows = [_summary(state) for state in _session(profile).jobs()[:limit]]
+    rows = [_summary(state) for state in _session(profile).jobs(limit)]
     show_rows(format, "jobs", rows, ("job", "phase", "created", "waiting", "statement"))
 
 
@@ -41,7 +54,10 @@ def job(
     session = _session(profile)
     states = session.watch(id) if watch else [session.job(id)]
     for state in states:
-        show_facts(format, _details(state))
+        if format is Format.JSON:
+            (show_json_line if watch else show_json)(**_document(state))
+        else:
+            show_facts(format, _details(state))
 
 
 @app.command("cancel", help=text("help.cancel"), epilog=examples("sandbox cancel JOB"))
@@ -111,13 +127,13 @@ def _decide(
     say("jobs.approved" if approved else "jobs.rejected", job=id)
 
 
-def _session(profile: Path | None) -> Any:
+def _session(profile: Path | None) -> Session:
     from sandbox import connect
 
     return connect(researcher_folder(profile))
 
 
-def _summary(state: Any) -> dict[str, Any]:
+def _summary(state: JobView) -> dict[str, Any]:
     return {
         "job": state.job,
         "phase": state.phase,
@@ -127,26 +143,40 @@ def _summary(state: Any) -> dict[str, Any]:
     }
 
 
-def _details(state: Any) -> dict[str, Any]:
+def _details(state: JobView) -> dict[str, Any]:
+    waiting = [
+        text(
+            "jobs.waiting",
+            party=each.party,
+            reason=text(f"reason.{each.reason}"),
+            since=_when(each.since),
+        )
+        for each in state.waiting
+    ]
     return {
         **_summary(state),
-        "waiting": [
-            text(
-                "jobs.waiting",
-                party=waiting.party,
-                reason=waiting.reason,
-                since=_when(waiting.since),
-            )
-            for waiting in state.waiting
-        ],
-        "deadline": _when(state.deadline),
+        "changed": _when(state.changed),
+        "waiting": waiting,
+        "expires": _when(state.deadline),
         "left_out": list(state.left_out),
         "problem": str(state.problem or ""),
         "next": text(f"phase.{state.phase}"),
     }
 
 
-def _when(seconds: int) -> str:
-    from datetime import UTC, datetime
+def _document(state: JobView) -> dict[str, Any]:
+    problem = state.problem
+    return {
+        **_details(state),
+        "waiting": [
+            {"party": each.party, "reason": each.reason, "since": _when(each.since)}
+            for each in state.waiting
+        ],
+        "problem": None
+        if problem is None
+        else {"code": problem.code, "text": problem.sentence, "cure": problem.cure},
+    }
 
+
+def _when(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -87,8 +87,17 @@ def remark(key: str, **facts: object) -> None:
 
 def show_json(**content: object) -> None:
     """Print `content` as one JSON object with `schema_version`."""
+    typer.echo(_json(content, indent=2))
+
+
+def show_json_line(**content: object) -> None:
+    """Print `content` as `show_json` does, on one line of its own, where others follow."""
+    typer.echo(_json(content, indent=None))
+
+
+def _json(content: dict[str, object], indent: int | None) -> str:
     document = {"schema_version": SCHEMA_VERSION, **content}
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+    return json.dumps(document, ensure_ascii=False, indent=indent, default=str)
 
 
 def show_rows(
@@ -99,7 +108,7 @@ def show_rows(
         show_json(**{name: list(rows)})
         return
     if not rows:
-        say("cli.nothing", what=name)
+        say("cli.nothing")
         return
     show_table([text(f"column.{column}") for column in columns], _cells(rows, columns))
 
