@@ -126,8 +126,9 @@ def open_job(
 ) -> Opened:
     """Open the sum of a job and read the answer off it.
 
-    Raises TrustError if the sum is not that of the signed roster, or a node stated other noise than
-    was planned. The largest minimum group size among the members' policies applies.
+    Raises TrustError if the sum is not that of the signed roster, if the roster or a release is of
+    another job, or if a node stated other noise than was planned. The largest minimum group size among
+    the members' policies applies.
     """
     ring = ring_named(spec.ring)
     roster = _roster(receipt, trusted)
@@ -139,10 +140,7 @@ def open_job(
         transcript=bytes.fromhex(receipt.job.digest + receipt.roster[0].digest),
         members=[member.node for member in roster.members],
     )
-    releases = {
-        node.release.signer: Release.read(node.release, trusted[node.release.signer])
-        for node in receipt.nodes
-    }
+    releases = _releases(receipt, roster, trusted)
     laws = _laws(plan, spec, releases, trusted)
     result = answer(plan, values, laws, _display_rules(releases, trusted))
     opening = Opening(
@@ -154,13 +152,37 @@ def open_job(
 
 
 def _roster(receipt: Receipt, trusted: Mapping[str, PublicIdentity]) -> Roster:
-    first = receipt.roster[0]
+    """Return the job's roster, signed by exactly its members; raises TrustError SB-3125, SB-3222."""
+    bodies = {}
     for signature in receipt.roster:
         member = trusted.get(signature.signer)
         if member is None:
             raise TrustError("SB-3125", table=signature.signer)
-        body = verify(signature, member, ROSTER_KIND)
-    return read_document(Roster, first, body)
+        bodies[signature.signer] = verify(signature, member, ROSTER_KIND)
+    if not bodies or len({signature.digest for signature in receipt.roster}) != 1:
+        raise TrustError("SB-3222")
+    first = receipt.roster[0]
+    roster = read_document(Roster, first, bodies[first.signer])
+    if roster.job != receipt.job.digest or [one.node for one in roster.members] != sorted(bodies):
+        raise TrustError("SB-3222")
+    return roster
+
+
+def _releases(
+    receipt: Receipt, roster: Roster, trusted: Mapping[str, PublicIdentity]
+) -> dict[str, Release]:
+    """Return each member's release of this job and roster; raises TrustError SB-3224, SB-3235."""
+    signed = {node.release.signer: node.release for node in receipt.nodes}
+    releases: dict[str, Release] = {}
+    for member in roster.members:
+        node = trusted[member.node]
+        if member.node not in signed:
+            raise TrustError("SB-3224", name=node.name)
+        release = Release.read(signed[member.node], node)
+        if (release.job, release.roster) != (roster.job, receipt.roster[0].digest):
+            raise TrustError("SB-3235", kind="release", field="job")
+        releases[member.node] = release
+    return releases
 
 
 def _display_rules(

@@ -30,9 +30,9 @@ BOMBS = {
     # 300 MB of sort runs.
     "disk": "SELECT m.* FROM meters m, (SELECT a, hash(a) AS h FROM range(9000000) t(a) "
     "ORDER BY h, a OFFSET 8999999)",
-    # Every position begins a match that the whole text has to be read for.
-    "regex": "SELECT * FROM meters WHERE kind IS NOT NULL AND (SELECT count(*) FROM range(40) t(a) "
-    "WHERE regexp_matches(repeat('a', 4000000 + a), '(a|aa|aaa)*(a|b){20}c')) = 0",
+    # Five hundred states at every character.
+    "regex": "SELECT * FROM meters WHERE kind IS NOT NULL AND (SELECT count(*) FROM range(8) t(a) "
+    "WHERE regexp_matches(repeat('a', 100000 + a), '(a?){500}b')) = 0",
     # Some seconds of pairs.
     "cross join": "SELECT m.* FROM meters m, range(3000) a(i), range(4000) b(j) "
     "WHERE hash(i, j, m.id) = 0",
