@@ -10,10 +10,10 @@ from pathlib import Path
 import grpc
 
 from sandbox.crypto.identity import PublicIdentity
-from sandbox.errors import TrustError, Unavailable
+from sandbox.errors import SandboxError, TrustError, Unavailable
 from sandbox.rpc import common_pb2, coordinator_pb2, coordinator_pb2_grpc
 from sandbox.rpc.channels import open_blocking_channel
-from sandbox.rpc.problems import error_of_call
+from sandbox.rpc.problems import error_of, error_of_call
 
 ANSWER_S = 5.0
 
@@ -22,14 +22,15 @@ ANSWER_S = 5.0
 class NodeHealth:
     """A node as the coordinator sees it. Once reached, its catalogue has been read.
 
-    `confirmed`: a witness has confirmed its log since it started. `skew_ms`: its clock minus the
-    coordinator's.
+    `problem`: why it is not reachable. `confirmed`: a witness has confirmed its log since it
+    started. `skew_ms`: its clock minus the coordinator's.
     """
 
     identity: PublicIdentity
     address: str
     version: str
     reachable: bool
+    problem: SandboxError | None
     confirmed: bool
     skew_ms: int
 
@@ -62,6 +63,7 @@ def ask(profile: Path, address: str, coordinator: PublicIdentity) -> Health:
             node.address,
             node.version,
             node.reachable,
+            error_of(node.problem) if node.HasField("problem") else None,
             node.confirmed,
             node.clock_skew_ms,
         )
@@ -79,7 +81,8 @@ def lacking(health: Health, expected: Mapping[str, str]) -> Unavailable | None:
     for fingerprint, name in expected.items():
         node = found.get(fingerprint)
         if node is None or not node.reachable:
-            return Unavailable("SB-5010", party=name)
+            problem = None if node is None else node.problem
+            return Unavailable("SB-5010", party=name, reason=str(problem or ""))
         if not node.confirmed and len(found) > 1:
             return Unavailable("SB-5011", party=name)
     return None

@@ -188,12 +188,12 @@ def _served(folder: Path, listen: str) -> Check:
     except OSError as error:
         found = text("doctor.port_mute", listen=listen, reason=error.strerror or error)
         return Check("port", State.FAILED, found, text("doctor.cure_port", folder=folder))
-    found, ours = _who_answers(folder, listen)
+    found, ours = who_answers(folder, listen)
     cure = "" if ours else text("doctor.cure_port", folder=folder)
     return Check("port", State.OK if ours else State.FAILED, found, cure)
 
 
-def _who_answers(folder: Path, listen: str) -> tuple[str, bool]:
+def who_answers(folder: Path, listen: str) -> tuple[str, bool]:
     """Return who presents itself at `listen`, and whether it is this party."""
     import socket
     import ssl
@@ -252,7 +252,7 @@ def _peers(
 def _node(node: NodeHealth, *, alone: bool) -> Iterator[Check]:
     name = f"{text('role.node')} {node.identity.name} {node.address}"
     if not node.reachable:
-        found = text("doctor.unreachable", party=name)
+        found = text("doctor.unreachable", party=name, reason=node.problem or "")
         yield Check("peer", State.FAILED, found, text("doctor.cure_unreachable", party=name))
         return
     if node.confirmed or alone:

@@ -33,10 +33,12 @@ log = logging.getLogger("sandbox.coordinator")
 
 @dataclass
 class NodeView:
-    """What the coordinator last saw of one node. `confirmed`: a witness knows its newest head."""
+    """What the coordinator last saw of one node. `confirmed`: a witness knows its newest head;
+    `problem`: why it is not reachable."""
 
     link: NodeLink
     reachable: bool = False
+    problem: SandboxError | None = None
     confirmed: bool = False
     version: str = ""
     last_seen: int = 0
@@ -112,6 +114,7 @@ class Registry:
             if view.reachable:
                 log.warning("%s: %s", view.link.identity.name, error.code)
             view.reachable = False
+            view.problem = error
         except Exception:
             log.exception("%s", view.link.identity.name)
             view.reachable = False
@@ -124,6 +127,7 @@ class Registry:
         if identity.fingerprint != view.link.identity.fingerprint:
             raise TrustError("SB-3114", signer=identity.fingerprint)
         view.reachable = True
+        view.problem = None
         view.version = description.version
         view.last_seen = int(now)
         view.clock_skew_ms = int(description.time - (asked + now) / 2 * 1000)

@@ -112,6 +112,11 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
                 last_seen=view.last_seen,
                 clock_skew_ms=view.clock_skew_ms,
                 confirmed=view.confirmed,
+                problem=(
+                    None
+                    if view.problem is None
+                    else problem_of(view.problem, view.link.identity.name)
+                ),
             )
             for view in self.registry.nodes.values()
         ]
@@ -128,7 +133,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         reply = coordinator_pb2.CatalogueReply()
         if peer_of(context).role is Role.NODE:
             # A fingerprint is all that an owner needs to be told to pin whoever was enrolled.
-            enrolled = self._trust.identities().values()
+            enrolled = list(self._trust.identities().values())
         else:
             enrolled = [view.link.identity for view in self.registry.nodes.values()]
         reply.identities.extend(canonical(identity.to_document()) for identity in enrolled)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sandbox.rpc import common_pb2 as sandbox_dot_rpc_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsandbox/rpc/coordinator.proto\x12\nsandbox.v1\x1a\x18sandbox/rpc/common.proto\"\x90\x01\n\nNodeStatus\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x11\n\treachable\x18\x04 \x01(\x08\x12\x11\n\tlast_seen\x18\x05 \x01(\x03\x12\x15\n\rclock_skew_ms\x18\x06 \x01(\x03\x12\x11\n\tconfirmed\x18\x07 \x01(\x08\"e\n\x0bStatusReply\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\t\x12%\n\x05nodes\x18\x03 \x03(\x0b\x32\x16.sandbox.v1.NodeStatus\x12\x0c\n\x04time\x18\x04 \x01(\x03\"\x9f\x01\n\x0e\x43\x61talogueReply\x12\x12\n\nidentities\x18\x01 \x03(\x0c\x12&\n\x08\x64\x61tasets\x18\x02 \x03(\x0b\x32\x14.sandbox.v1.Document\x12)\n\x0b\x63ollections\x18\x03 \x03(\x0b\x32\x14.sandbox.v1.Document\x12&\n\x08policies\x18\x04 \x03(\x0b\x32\x14.sandbox.v1.Document\"9\n\nUploadPart\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04ring\x18\x02 \x01(\t\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\"\x19\n\nJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"7\n\x07Waiting\x12\r\n\x05party\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05since\x18\x03 \x01(\x03\"\xdc\x01\n\x08JobState\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x11\n\tstatement\x18\x03 \x01(\t\x12\x0f\n\x07\x63reated\x18\x04 \x01(\x03\x12\x0f\n\x07\x63hanged\x18\x05 \x01(\x03\x12\x10\n\x08\x64\x65\x61\x64line\x18\x06 \x01(\x03\x12$\n\x07waiting\x18\x07 \x03(\x0b\x32\x13.sandbox.v1.Waiting\x12$\n\x07problem\x18\x08 \x01(\x0b\x32\x13.sandbox.v1.Problem\x12\x0f\n\x07members\x18\t \x03(\t\x12\x10\n\x08left_out\x18\n \x03(\t\"\x1c\n\x0bJobsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"/\n\tJobsReply\x12\"\n\x04jobs\x18\x01 \x03(\x0b\x32\x14.sandbox.v1.JobState\"6\n\nResultPart\x12\r\n\x03sum\x18\x01 \x01(\x0cH\x00\x12\x11\n\x07receipt\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"^\n\x0b\x42udgetReply\x12(\n\nstatements\x18\x01 \x03(\x0b\x32\x14.sandbox.v1.Document\x12%\n\x08problems\x18\x02 \x03(\x0b\x32\x13.sandbox.v1.Problem\"r\n\x0c\x45nrolRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0b\n\x03\x63sr\x18\x02 \x01(\x0c\x12\x10\n\x08identity\x18\x03 \x01(\x0c\x12#\n\x05proof\x18\x04 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\"I\n\nEnrolReply\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x11\n\tauthority\x18\x02 \x01(\x0c\x12\x13\n\x0b\x63oordinator\x18\x03 \x01(\x0c\x32\xc7\x04\n\x0b\x43oordinator\x12\x34\n\x06Status\x12\x11.sandbox.v1.Empty\x1a\x17.sandbox.v1.StatusReply\x12:\n\tCatalogue\x12\x11.sandbox.v1.Empty\x1a\x1a.sandbox.v1.CatalogueReply\x12\x39\n\nPutContext\x12\x16.sandbox.v1.UploadPart\x1a\x11.sandbox.v1.Empty(\x01\x12\x34\n\x06Submit\x12\x14.sandbox.v1.Document\x1a\x14.sandbox.v1.JobState\x12\x37\n\x05Watch\x12\x16.sandbox.v1.JobRequest\x1a\x14.sandbox.v1.JobState0\x01\x12\x36\n\x04Jobs\x12\x17.sandbox.v1.JobsRequest\x1a\x15.sandbox.v1.JobsReply\x12:\n\x06Result\x12\x16.sandbox.v1.JobRequest\x1a\x16.sandbox.v1.ResultPart0\x01\x12\x34\n\x06\x43\x61ncel\x12\x14.sandbox.v1.Document\x1a\x14.sandbox.v1.JobState\x12\x37\n\x06\x42udget\x12\x14.sandbox.v1.Document\x1a\x17.sandbox.v1.BudgetReply\x12\x39\n\x05\x45nrol\x12\x18.sandbox.v1.EnrolRequest\x1a\x16.sandbox.v1.EnrolReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsandbox/rpc/coordinator.proto\x12\nsandbox.v1\x1a\x18sandbox/rpc/common.proto\"\xb6\x01\n\nNodeStatus\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x11\n\treachable\x18\x04 \x01(\x08\x12\x11\n\tlast_seen\x18\x05 \x01(\x03\x12\x15\n\rclock_skew_ms\x18\x06 \x01(\x03\x12\x11\n\tconfirmed\x18\x07 \x01(\x08\x12$\n\x07problem\x18\x08 \x01(\x0b\x32\x13.sandbox.v1.Problem\"e\n\x0bStatusReply\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\t\x12%\n\x05nodes\x18\x03 \x03(\x0b\x32\x16.sandbox.v1.NodeStatus\x12\x0c\n\x04time\x18\x04 \x01(\x03\"\x9f\x01\n\x0e\x43\x61talogueReply\x12\x12\n\nidentities\x18\x01 \x03(\x0c\x12&\n\x08\x64\x61tasets\x18\x02 \x03(\x0b\x32\x14.sandbox.v1.Document\x12)\n\x0b\x63ollections\x18\x03 \x03(\x0b\x32\x14.sandbox.v1.Document\x12&\n\x08policies\x18\x04 \x03(\x0b\x32\x14.sandbox.v1.Document\"9\n\nUploadPart\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04ring\x18\x02 \x01(\t\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\"\x19\n\nJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"7\n\x07Waiting\x12\r\n\x05party\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05since\x18\x03 \x01(\x03\"\xdc\x01\n\x08JobState\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x11\n\tstatement\x18\x03 \x01(\t\x12\x0f\n\x07\x63reated\x18\x04 \x01(\x03\x12\x0f\n\x07\x63hanged\x18\x05 \x01(\x03\x12\x10\n\x08\x64\x65\x61\x64line\x18\x06 \x01(\x03\x12$\n\x07waiting\x18\x07 \x03(\x0b\x32\x13.sandbox.v1.Waiting\x12$\n\x07problem\x18\x08 \x01(\x0b\x32\x13.sandbox.v1.Problem\x12\x0f\n\x07members\x18\t \x03(\t\x12\x10\n\x08left_out\x18\n \x03(\t\"\x1c\n\x0bJobsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"/\n\tJobsReply\x12\"\n\x04jobs\x18\x01 \x03(\x0b\x32\x14.sandbox.v1.JobState\"6\n\nResultPart\x12\r\n\x03sum\x18\x01 \x01(\x0cH\x00\x12\x11\n\x07receipt\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"^\n\x0b\x42udgetReply\x12(\n\nstatements\x18\x01 \x03(\x0b\x32\x14.sandbox.v1.Document\x12%\n\x08problems\x18\x02 \x03(\x0b\x32\x13.sandbox.v1.Problem\"r\n\x0c\x45nrolRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0b\n\x03\x63sr\x18\x02 \x01(\x0c\x12\x10\n\x08identity\x18\x03 \x01(\x0c\x12#\n\x05proof\x18\x04 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\"I\n\nEnrolReply\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x11\n\tauthority\x18\x02 \x01(\x0c\x12\x13\n\x0b\x63oordinator\x18\x03 \x01(\x0c\x32\xc7\x04\n\x0b\x43oordinator\x12\x34\n\x06Status\x12\x11.sandbox.v1.Empty\x1a\x17.sandbox.v1.StatusReply\x12:\n\tCatalogue\x12\x11.sandbox.v1.Empty\x1a\x1a.sandbox.v1.CatalogueReply\x12\x39\n\nPutContext\x12\x16.sandbox.v1.UploadPart\x1a\x11.sandbox.v1.Empty(\x01\x12\x34\n\x06Submit\x12\x14.sandbox.v1.Document\x1a\x14.sandbox.v1.JobState\x12\x37\n\x05Watch\x12\x16.sandbox.v1.JobRequest\x1a\x14.sandbox.v1.JobState0\x01\x12\x36\n\x04Jobs\x12\x17.sandbox.v1.JobsRequest\x1a\x15.sandbox.v1.JobsReply\x12:\n\x06Result\x12\x16.sandbox.v1.JobRequest\x1a\x16.sandbox.v1.ResultPart0\x01\x12\x34\n\x06\x43\x61ncel\x12\x14.sandbox.v1.Document\x1a\x14.sandbox.v1.JobState\x12\x37\n\x06\x42udget\x12\x14.sandbox.v1.Document\x1a\x17.sandbox.v1.BudgetReply\x12\x39\n\x05\x45nrol\x12\x18.sandbox.v1.EnrolRequest\x1a\x16.sandbox.v1.EnrolReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,31 +33,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sandbox.rpc.coordinator_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NODESTATUS']._serialized_start=72
-  _globals['_NODESTATUS']._serialized_end=216
-  _globals['_STATUSREPLY']._serialized_start=218
-  _globals['_STATUSREPLY']._serialized_end=319
-  _globals['_CATALOGUEREPLY']._serialized_start=322
-  _globals['_CATALOGUEREPLY']._serialized_end=481
-  _globals['_UPLOADPART']._serialized_start=483
-  _globals['_UPLOADPART']._serialized_end=540
-  _globals['_JOBREQUEST']._serialized_start=542
-  _globals['_JOBREQUEST']._serialized_end=567
-  _globals['_WAITING']._serialized_start=569
-  _globals['_WAITING']._serialized_end=624
-  _globals['_JOBSTATE']._serialized_start=627
-  _globals['_JOBSTATE']._serialized_end=847
-  _globals['_JOBSREQUEST']._serialized_start=849
-  _globals['_JOBSREQUEST']._serialized_end=877
-  _globals['_JOBSREPLY']._serialized_start=879
-  _globals['_JOBSREPLY']._serialized_end=926
-  _globals['_RESULTPART']._serialized_start=928
-  _globals['_RESULTPART']._serialized_end=982
-  _globals['_BUDGETREPLY']._serialized_start=984
-  _globals['_BUDGETREPLY']._serialized_end=1078
-  _globals['_ENROLREQUEST']._serialized_start=1080
-  _globals['_ENROLREQUEST']._serialized_end=1194
-  _globals['_ENROLREPLY']._serialized_start=1196
-  _globals['_ENROLREPLY']._serialized_end=1269
-  _globals['_COORDINATOR']._serialized_start=1272
-  _globals['_COORDINATOR']._serialized_end=1855
+  _globals['_NODESTATUS']._serialized_end=254
+  _globals['_STATUSREPLY']._serialized_start=256
+  _globals['_STATUSREPLY']._serialized_end=357
+  _globals['_CATALOGUEREPLY']._serialized_start=360
+  _globals['_CATALOGUEREPLY']._serialized_end=519
+  _globals['_UPLOADPART']._serialized_start=521
+  _globals['_UPLOADPART']._serialized_end=578
+  _globals['_JOBREQUEST']._serialized_start=580
+  _globals['_JOBREQUEST']._serialized_end=605
+  _globals['_WAITING']._serialized_start=607
+  _globals['_WAITING']._serialized_end=662
+  _globals['_JOBSTATE']._serialized_start=665
+  _globals['_JOBSTATE']._serialized_end=885
+  _globals['_JOBSREQUEST']._serialized_start=887
+  _globals['_JOBSREQUEST']._serialized_end=915
+  _globals['_JOBSREPLY']._serialized_start=917
+  _globals['_JOBSREPLY']._serialized_end=964
+  _globals['_RESULTPART']._serialized_start=966
+  _globals['_RESULTPART']._serialized_end=1020
+  _globals['_BUDGETREPLY']._serialized_start=1022
+  _globals['_BUDGETREPLY']._serialized_end=1116
+  _globals['_ENROLREQUEST']._serialized_start=1118
+  _globals['_ENROLREQUEST']._serialized_end=1232
+  _globals['_ENROLREPLY']._serialized_start=1234
+  _globals['_ENROLREPLY']._serialized_end=1307
+  _globals['_COORDINATOR']._serialized_start=1310
+  _globals['_COORDINATOR']._serialized_end=1893
 # @@protoc_insertion_point(module_scope)

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class NodeStatus(_message.Message):
-    __slots__ = ("identity", "version", "address", "reachable", "last_seen", "clock_skew_ms", "confirmed")
+    __slots__ = ("identity", "version", "address", "reachable", "last_seen", "clock_skew_ms", "confirmed", "problem")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,7 @@ class NodeStatus(_message.Message):
     LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
     CLOCK_SKEW_MS_FIELD_NUMBER: _ClassVar[int]
     CONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
     identity: bytes
     version: str
     address: str
@@ -23,7 +24,8 @@ class NodeStatus(_message.Message):
     last_seen: int
     clock_skew_ms: int
     confirmed: bool
-    def __init__(self, identity: _Optional[bytes] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., reachable: _Optional[bool] = ..., last_seen: _Optional[int] = ..., clock_skew_ms: _Optional[int] = ..., confirmed: _Optional[bool] = ...) -> None: ...
+    problem: _common_pb2.Problem
+    def __init__(self, identity: _Optional[bytes] = ..., version: _Optional[str] = ..., address: _Optional[str] = ..., reachable: _Optional[bool] = ..., last_seen: _Optional[int] = ..., clock_skew_ms: _Optional[int] = ..., confirmed: _Optional[bool] = ..., problem: _Optional[_Union[_common_pb2.Problem, _Mapping]] = ...) -> None: ...
 
 class StatusReply(_message.Message):
     __slots__ = ("identity", "version", "nodes", "time")
