@@ -26,6 +26,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "demo": "demo",
     "doctor": "doctor",
+    "health": "health",
     "local": "local",
     "datasets": "datasets",
     "show": "datasets",
