@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -20,6 +21,7 @@ from sandbox.crypto.certificates import (
 from sandbox.crypto.identity import PUBLIC_FILE, Identity, PublicIdentity, Role, canonical
 from sandbox.crypto.trust import Trust
 from sandbox.errors import InputError, TrustError
+from sandbox.messages import text
 from sandbox.rpc import coordinator_pb2, coordinator_pb2_grpc
 from sandbox.rpc.documents import to_message
 from sandbox.rpc.problems import error_of_call
@@ -27,13 +29,18 @@ from sandbox.rpc.problems import error_of_call
 TIMEOUT_S = 10.0
 
 
-def join(token: str, profile: Path, listen: str = "", address: str = "") -> PublicIdentity:
+def join(
+    token: str, profile: Path, roles: Sequence[Role], listen: str = "", address: str = ""
+) -> PublicIdentity:
     """Join as the role and name the token was made for, in `profile`; return the own identity.
 
-    An identity already in `profile` is used. `listen`, `address`: where a node serves, and where
-    the coordinator reaches it. Raises InputError SB-1340, SB-1345; TrustError SB-1346; Unavailable.
+    roles: the token must be for one of these. An identity already in `profile` is used. `listen`,
+    `address`: where a node serves, and where the coordinator reaches it. Raises InputError SB-1340,
+    SB-1345, SB-1387; TrustError SB-1346; Unavailable.
     """
     invited = Token.decode(token)
+    if invited.role not in roles:
+        raise InputError("SB-1387", role=text(f"role.{invited.role.value}"), name=invited.name)
     if (profile / "tls.crt").exists():
         raise InputError("SB-1345", folder=str(profile))
     identity = _own_identity(profile, invited)

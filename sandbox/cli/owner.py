@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from nodes.owners import Act
 from nodes.vault import Vault
+from sandbox.cli.lookup import identity_of
 from sandbox.cli.owners import authorise
-from sandbox.cli.profile import coordinator_of
 from sandbox.crypto.identity import Identity, PublicIdentity, Role
 from sandbox.errors import InputError
 from sandbox.messages import text
@@ -38,10 +37,9 @@ def opened(folder: Path) -> Iterator[Vault]:
 def pin(folder: Path, who: str, owner: Path | None = None) -> PublicIdentity:
     """Pin the identity with fingerprint `who`, or in the file `who`; return it.
 
-    A fingerprint covers name, role and keys, so whoever hands its identity over need not be
-    trusted: the coordinator is asked for it. Raises InputError SB-1334 if nobody has it.
+    Raises InputError SB-1334 if nobody has it.
     """
-    identity = identity_in(Path(who)) if Path(who).is_file() else _identity_of(folder, who)
+    identity = identity_of(folder, who)
     with opened(folder) as vault:
         authorise(vault, folder, owner, Act.TRUST, identity.fingerprint)
         vault.pin(identity)
@@ -72,38 +70,6 @@ def override(folder: Path, reason: str, owner: Path | None = None) -> None:
     with opened(folder) as vault:
         authorise(vault, folder, owner, Act.OVERRIDE_WITNESS, reason)
         vault.log.override_witness(reason)
-
-
-def identity_in(file: Path) -> PublicIdentity:
-    """Return the public identity in a file; raises InputError SB-1335."""
-    try:
-        return PublicIdentity.from_document(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        raise InputError("SB-1335", file=str(file)) from None
-
-
-def _identity_of(folder: Path, fingerprint: str) -> PublicIdentity:
-    for identity in _known_to_coordinator(folder):
-        if identity.fingerprint == fingerprint:
-            return identity
-    raise InputError("SB-1334", fingerprint=fingerprint)
-
-
-def _known_to_coordinator(folder: Path) -> list[PublicIdentity]:
-    import grpc
-
-    from sandbox.rpc import common_pb2, coordinator_pb2_grpc
-    from sandbox.rpc.channels import open_blocking_channel
-    from sandbox.rpc.problems import error_of_call
-
-    address, coordinator = coordinator_of(folder)
-    with open_blocking_channel(folder, address, f"coordinator-{coordinator.name}") as channel:
-        stub = coordinator_pb2_grpc.CoordinatorStub(channel)
-        try:
-            known: Any = stub.Catalogue(common_pb2.Empty(), timeout=5.0)
-        except grpc.RpcError as error:
-            raise error_of_call(error, f"coordinator {address}") from None
-    return [PublicIdentity.from_document(json.loads(each)) for each in known.identities]
 
 
 # Datasets

@@ -46,7 +46,8 @@ def add(
 ) -> None:
     """Register an owner."""
     from nodes.owners import Act, Owners
-    from sandbox.cli.owner import identity_in, opened
+    from sandbox.cli.lookup import identity_in
+    from sandbox.cli.owner import opened
 
     added = identity_in(file)
     folder = party_folder(profile)

@@ -33,9 +33,38 @@ def join(
 ) -> None:
     """Exchange a one-time token for a certificate."""
     from sandbox.cli.joining import join as enrol
+    from sandbox.crypto.identity import Role
 
-    joined = enrol(token, profile)
+    joined = enrol(token, profile, (Role.RESEARCHER, Role.SUPERVISOR))
     say("researcher.joined", name=joined.name, fingerprint=joined.fingerprint, folder=profile)
+
+
+@app.command(
+    "trust",
+    help=text("help.researcher.trust"),
+    epilog=examples(
+        "sandbox researcher trust fs1k3…q7 --profile me",
+        "sandbox researcher trust north/identity.json --profile me",
+    ),
+)
+def trust(
+    who: Annotated[str, typer.Argument(metavar="FINGERPRINT", help=text("option.who"))],
+    profile: ProfileOption = None,
+) -> None:
+    """Accept a provider's node: its signatures count from now on."""
+    from sandbox.cli.lookup import identity_of
+    from sandbox.cli.profile import researcher_folder
+    from sandbox.crypto.trust import Trust
+
+    folder = researcher_folder(profile)
+    accepted = identity_of(folder, who)
+    Trust(folder).accept(accepted)
+    say(
+        "node.trusted",
+        role=text(f"role.{accepted.role.value}"),
+        name=accepted.name,
+        fingerprint=accepted.fingerprint,
+    )
 
 
 @app.command(
