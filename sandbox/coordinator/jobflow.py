@@ -120,6 +120,7 @@ class JobFlow:
             Phase.WITNESSING: self._witnessing,
         }
         try:
+            await self._step(self._confirmed)
             while self.job.phase not in TERMINAL:
                 await self._step(steps[self.job.phase])
         except StateError as error:
@@ -149,12 +150,15 @@ class JobFlow:
 
     # Phases. Each moves the job on.
 
-    async def _submitted(self) -> None:
-        # A restored backup must not show nodes another history than they have seen.
-        while not self._store.log.confirmed():
+    async def _confirmed(self) -> None:
+        """Wait for a witness of the coordinator's own log: a restored backup must not show nodes
+        another history than they have seen."""
+        while self.job.phase not in TERMINAL and not self._store.log.confirmed():
             self._expire("coordinator", "witness")
             self._wait_for("coordinator", "witness")
             await asyncio.sleep(POLL_S)
+
+    async def _submitted(self) -> None:
         self._move(Phase.OFFERING, attempt=1)
 
     async def _offering(self) -> None:
