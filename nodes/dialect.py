@@ -42,9 +42,9 @@ def _header(path: Path) -> tuple[str, tuple[str, ...]]:
     if not any(names):
         raise InputError("SB-1462", path=str(path))
     columns = tuple(name or f"column{place}" for place, name in enumerate(names))
-    folded = [name.casefold() for name in columns]
+    lowered = [name.lower() for name in columns]
     for place, name in enumerate(columns):
-        if folded.index(name.casefold()) != place:
+        if lowered.index(name.lower()) != place:
             raise InputError("SB-1463", path=str(path), column=name)
     return delimiter, columns
 

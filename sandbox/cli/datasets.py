@@ -96,8 +96,8 @@ def mock(
     from sandbox.cli.mock import write_mock
 
     with _session(profile) as session:
-        write_mock(session.table(name).card, output, rows)
-    say("query.mocked", name=name, rows=rows, file=output)
+        made = write_mock(session.table(name).card, output, rows)
+    say("query.mocked", name=name, rows=made, file=output)
 
 
 def _session(profile: Path | None) -> Session:
