@@ -120,14 +120,36 @@ def encryptions() -> Handler:
 
 
 def imports(kind: str) -> None:
-    """Import what a kind needs, so that children inherit it; starts no thread."""
+    """Import and learn what a kind needs, so that children inherit it; starts no thread."""
     if kind == FRAGMENT:
         import duckdb  # noqa: F401
         import numpy as np  # noqa: F401
 
         import nodes.sources  # noqa: F401
     else:
-        import sandbox.crypto.he  # noqa: F401
+        # Left to children, both imports would be most of what a share's encryption costs.
+        import pyarrow  # noqa: F401
+        import tenseal  # noqa: F401
+
+        from sandbox.crypto import he
+
+        he.learn_parameters(_in_a_child(he.parameters_document))
+
+
+def _in_a_child(ask: Callable[[], Header]) -> Header:
+    """Return what `ask` answers in a forked child: SEAL starts threads, which would end forking."""
+    here, there = socket.socketpair()
+    with here, there:
+        child = os.fork()
+        if child == 0:
+            try:
+                there.sendall(message(ask()))
+            finally:
+                os._exit(0)
+        there.close()
+        answer, _ = receive(here)
+        os.waitpid(child, 0)
+    return answer
 
 
 def stand_by(kind: str, tray: socket.socket) -> int:

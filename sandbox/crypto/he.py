@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -220,20 +220,35 @@ def _workspaces(ring: Ring) -> tuple[Any, ...]:
     return tuple(_new_context(ring, modulus) for modulus in ring.plain_moduli)
 
 
-@cache
+_PARAMETERS: dict[str, tuple[bytes, ...]] = {}
+"""SEAL's own bytes for a ring's parameters by the ring's name, one for each plain modulus."""
+
+
 def _parameters(ring: Ring) -> tuple[bytes, ...]:
-    """SEAL's own bytes for the ring's parameters, one for each plain modulus."""
-    return tuple(
-        envelopes.parameters_of(
-            context.serialize(
-                save_public_key=True,
-                save_secret_key=False,
-                save_galois_keys=False,
-                save_relin_keys=False,
+    if ring.name not in _PARAMETERS:
+        _PARAMETERS[ring.name] = tuple(
+            envelopes.parameters_of(
+                context.serialize(
+                    save_public_key=True,
+                    save_secret_key=False,
+                    save_galois_keys=False,
+                    save_relin_keys=False,
+                )
             )
+            for context in _workspaces(ring)
         )
-        for context in _workspaces(ring)
-    )
+    return _PARAMETERS[ring.name]
+
+
+def parameters_document() -> dict[str, list[str]]:
+    """Return SEAL's bytes (hex) for the parameters of every ring, for `learn_parameters`."""
+    return {ring.name: [each.hex() for each in _parameters(ring)] for ring in RINGS}
+
+
+def learn_parameters(document: Mapping[str, Sequence[str]]) -> None:
+    """Take `parameters_document` of another process instead of asking SEAL, which makes keys for it."""
+    for name, written in document.items():
+        _PARAMETERS[name] = tuple(bytes.fromhex(each) for each in written)
 
 
 def _parse_context(context: bytes) -> Any:
