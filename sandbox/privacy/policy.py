@@ -221,32 +221,42 @@ def _dataset_grade(policy: Policy, request: Request) -> Violation | None:
     )
 
 
-def _column_grade(policy: Policy, request: Request) -> Violation | None:
-    # Filters and groups tell as much as the aggregate they feed, so every column of a request is
-    # held to the strictest class it uses; an operation of no known class counts as all of them.
-    classes = {c for o in request.operations for c in _classes(o)}
-    limits = [(policy.maximum_grades[c], c) for c in OperationClass if c in classes]
-    if not limits or not request.columns:
-        return None
-    limit, kind = min(limits, key=lambda pair: pair[0].value)
-    column, grade = max(request.columns, key=lambda pair: pair[1].value)
-    if grade.value <= limit.value:
-        return None
-    return Violation(
-        "SB-2015",
-        Change(f"grades.{kind.value}", limit.name, grade.name),
-        {"column": column, "grade": grade.name, "limit": limit.name, "operations": kind.value},
-    )
+def _grade_for(kind: OperationClass) -> Callable[[Policy, Request], Violation | None]:
+    """Return the rule for one class of operations.
+
+    Filters and groups tell as much as the aggregate they feed, so every column of a request is held
+    to every class it uses; an operation of no known class counts as all of them.
+    """
+
+    def column_grade(policy: Policy, request: Request) -> Violation | None:
+        limit = policy.maximum_grades[kind]
+        used = any(kind in _classes(operation) for operation in request.operations)
+        if not used or not request.columns:
+            return None
+        column, grade = max(request.columns, key=lambda pair: pair[1].value)
+        if grade.value <= limit.value:
+            return None
+        return Violation(
+            "SB-2015",
+            Change(f"grades.{kind.value}", limit.name, grade.name),
+            {"column": column, "grade": grade.name, "limit": limit.name, "operations": kind.value},
+        )
+
+    return column_grade
 
 
-def _columns(policy: Policy, request: Request) -> Violation | None:
-    names = [name for name, _ in request.columns]
-    denied = [name for name in names if name in policy.denied_columns]
-    if denied:
-        kept = [name for name in policy.denied_columns if name not in denied]
-        change = Change("columns.denied", _listed(policy.denied_columns), _listed(kept))
-        return Violation("SB-2016", change, {"column": denied[0]})
-    return _member("SB-2016", "columns.allowed", policy.allowed_columns, tuple(names), "column")
+def _denied_columns(policy: Policy, request: Request) -> Violation | None:
+    denied = [name for name, _ in request.columns if name in policy.denied_columns]
+    if not denied:
+        return None
+    kept = [name for name in policy.denied_columns if name not in denied]
+    change = Change("columns.denied", _listed(policy.denied_columns), _listed(kept))
+    return Violation("SB-2016", change, {"column": denied[0]})
+
+
+def _allowed_columns(policy: Policy, request: Request) -> Violation | None:
+    names = tuple(name for name, _ in request.columns)
+    return _member("SB-2016", "columns.allowed", policy.allowed_columns, names, "column")
 
 
 def _epsilon_most(policy: Policy, request: Request) -> Violation | None:
@@ -275,8 +285,9 @@ _RULES: tuple[Callable[[Policy, Request], Violation | None], ...] = (
     _purpose,
     _operation,
     _dataset_grade,
-    _column_grade,
-    _columns,
+    *(_grade_for(kind) for kind in OperationClass),
+    _denied_columns,
+    _allowed_columns,
     _join_mode,
     _epsilon_most,
     _epsilon_least,
