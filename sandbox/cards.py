@@ -45,6 +45,7 @@ class _ColumnFile(BaseModel):
     domain: tuple[bool | int | str, ...] = ()
     nullable: bool = False
     magnitude: Decimal | None = None
+    spread: Annotated[Decimal | None, Field(gt=0)] = None
     join_key: bool = False
     normaliser: Text = ""
     description: dict[str, Text] = {}
@@ -226,7 +227,7 @@ def _column_toml(column: Column) -> dict[str, Any]:
             document[key] = getattr(column, key)
     if column.domain:
         document["domain"] = list(column.domain)
-    for key in ("lower", "upper", "magnitude"):
+    for key in ("lower", "upper", "magnitude", "spread"):
         value = getattr(column, key)
         if value is not None:
             document[key] = tomlkit.item(int(value)) if value == int(value) else _float(value)

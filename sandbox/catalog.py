@@ -46,7 +46,8 @@ class Column:
     `lower`, `upper`: bounds a value is clamped to (numbers; ISO dates as days since 1970-01-01,
     timestamps as seconds). `scale`: decimal digits kept; a value is rounded to 10^-scale.
     `domain`: all values a text, integer or boolean column may take; others read as NULL.
-    `magnitude`: a typical size of the value, for error targets.
+    `magnitude`: a typical size of the value, for error targets; `spread`: a typical standard
+    deviation, for predicted errors (a quarter of the range if undeclared).
     """
 
     name: str
@@ -59,6 +60,7 @@ class Column:
     domain: tuple[str | int | bool, ...] = ()
     nullable: bool = False
     magnitude: Decimal | None = None
+    spread: Decimal | None = None
     join_key: bool = False
     normaliser: str = ""
     description: dict[str, str] = field(default_factory=dict, hash=False)
@@ -171,7 +173,7 @@ def schema_of(card: DatasetCard) -> Document:
 
 _CARD_FIELDS = tuple(field.name for field in fields(DatasetCard))
 _COLUMN_FIELDS = tuple(field.name for field in fields(Column))
-_DECIMALS = ("lower", "upper", "magnitude")
+_DECIMALS = ("lower", "upper", "magnitude", "spread")
 
 
 def _column_to_document(column: Column) -> Document:

@@ -39,18 +39,19 @@ _Text = dict[str, str]
 
 
 def _number(
-    name: str, unit: str, lower: int, upper: int, scale: int, magnitude: int, description: _Text
+    name: str, unit: str, bounds: tuple[int, int], scale: int, typical: tuple[int, int], text: _Text
 ) -> Column:
-    kind = ColumnType.DECIMAL if scale else ColumnType.INTEGER
+    """Return a measured column. `typical`: its magnitude and spread."""
     return Column(
         name,
-        kind,
+        ColumnType.DECIMAL if scale else ColumnType.INTEGER,
         unit=unit,
-        lower=Decimal(lower),
-        upper=Decimal(upper),
+        lower=Decimal(bounds[0]),
+        upper=Decimal(bounds[1]),
         scale=scale,
-        magnitude=Decimal(magnitude),
-        description=description,
+        magnitude=Decimal(typical[0]),
+        spread=Decimal(typical[1]),
+        description=text,
     )
 
 
@@ -58,6 +59,10 @@ def _flag(name: str, description: _Text) -> Column:
     return Column(name, ColumnType.BOOLEAN, description=description)
 
 
+_AIR = {"en": "air temperature", "zh": "环境温度"}
+_PROCESS = {"en": "process temperature", "zh": "过程温度"}
+_SPEED = {"en": "rotational speed", "zh": "转速"}
+_WEAR = {"en": "tool wear", "zh": "刀具磨损时间"}
 COLUMNS = (
     Column(
         "udi",
@@ -75,29 +80,11 @@ COLUMNS = (
         domain=("H", "L", "M"),
         description={"en": "quality variant: high, low, medium", "zh": "质量等级：高、低、中"},
     ),
-    _number(
-        "air_temperature_k", "K", 290, 310, 1, 300, {"en": "air temperature", "zh": "环境温度"}
-    ),
-    _number(
-        "process_temperature_k",
-        "K",
-        300,
-        320,
-        1,
-        310,
-        {"en": "process temperature", "zh": "过程温度"},
-    ),
-    _number(
-        "rotational_speed_rpm",
-        "1/min",
-        1000,
-        3000,
-        0,
-        1500,
-        {"en": "rotational speed", "zh": "转速"},
-    ),
-    _number("torque_nm", "N·m", 0, 80, 1, 40, {"en": "torque", "zh": "扭矩"}),
-    _number("tool_wear_min", "min", 0, 255, 0, 100, {"en": "tool wear", "zh": "刀具磨损时间"}),
+    _number("air_temperature_k", "K", (290, 310), 1, (300, 2), _AIR),
+    _number("process_temperature_k", "K", (300, 320), 1, (310, 2), _PROCESS),
+    _number("rotational_speed_rpm", "1/min", (1000, 3000), 0, (1500, 200), _SPEED),
+    _number("torque_nm", "N·m", (0, 80), 1, (40, 10), {"en": "torque", "zh": "扭矩"}),
+    _number("tool_wear_min", "min", (0, 255), 0, (100, 60), _WEAR),
     _flag("machine_failure", {"en": "the machine failed", "zh": "设备发生故障"}),
     _flag("tool_wear_failure", {"en": "failed by tool wear", "zh": "刀具磨损故障"}),
     _flag("heat_dissipation_failure", {"en": "failed by heat", "zh": "散热故障"}),

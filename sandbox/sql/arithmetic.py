@@ -36,7 +36,9 @@ def add(a: Number, b: Number) -> Number:
     sql = f"({wide(x.sql, lower, upper)} + {y.sql})"
     sum_ = derived(sql, x.step, lower, upper, [a, b])
     known = [m for m in (a.magnitude, b.magnitude) if m is not None]
-    return replace(sum_, magnitude=max(known) if len(known) == 2 else None)
+    moved = b.exact is not None or a.exact is not None
+    spread = (a.spread or b.spread) if moved else None
+    return replace(sum_, magnitude=max(known) if len(known) == 2 else None, spread=spread)
 
 
 def negate(a: Number) -> Number:
@@ -69,7 +71,8 @@ def multiply(a: Number, b: Number) -> Number:
     product = None if a.magnitude is None or b.magnitude is None else a.magnitude * b.magnitude
     if b.exact:
         scaled = a if b.exact > 0 else negate(a)
-        return replace(scaled, step=a.step * abs(b.exact), magnitude=product)
+        spread = None if a.spread is None else a.spread * abs(b.exact)
+        return replace(scaled, step=a.step * abs(b.exact), magnitude=product, spread=spread)
     corners = [x * y for x in (a.lower, a.upper) for y in (b.lower, b.upper)]
     lower, upper = min(corners), max(corners)
     if a.sql == b.sql:

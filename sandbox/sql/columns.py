@@ -147,5 +147,6 @@ def scalar(column: Column, sql: str) -> Scalar:
         seen,
         points=points,
         magnitude=None if column.magnitude is None else Fraction(column.magnitude),
+        spread=None if column.spread is None else Fraction(column.spread),
         unbounded=unbounded,
     )

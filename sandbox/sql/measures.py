@@ -31,6 +31,8 @@ class Argument:
     half: int
     """Largest |u|."""
     expected: Fraction
+    spread: Fraction
+    """Standard deviation of u as declared, else a quarter of its range."""
 
 
 class Measures:
@@ -90,7 +92,8 @@ class Measures:
         column = self.column("v", f"({sql})::BIGINT", -half, half, nullable)
         size = x.magnitude if x.magnitude is not None else abs(axis.centre)
         typical = min(max(size, axis.lower), axis.upper)
-        return Argument(column, axis, half, (typical - axis.centre) / step)
+        spread = Fraction(half, 2) if x.spread is None else min(x.spread / step, Fraction(half))
+        return Argument(column, axis, half, (typical - axis.centre) / step, spread)
 
     def total(self, a: Argument, label: str) -> int:
         """Return the measure sum(u)."""
@@ -100,9 +103,9 @@ class Measures:
         """Return the measure sum(u * v), or sum(u^2) for one argument twice."""
         most = a.half * b.half
         lower = 0 if a.column == b.column else -most
-        # Without a declared spread, a quarter of the range stands for the standard deviation.
-        spread = Fraction(a.half * b.half, 4) if a.column == b.column else Fraction(0)
-        expected = a.expected * b.expected + spread
+        # At a correlation of zero the variances would seem not to matter for CORR: take one half.
+        together = Fraction(1) if a.column == b.column else Fraction(1, 2)
+        expected = a.expected * b.expected + together * a.spread * b.spread
         first, second = sorted((a.column, b.column))
         return self._add(MeasureKind.SUM, f"{first} * {second}", lower, most, label, expected)
 

@@ -35,7 +35,8 @@ class Mismatch(ValueError):
 class Number:
     """x = step * u. `points`: all values of u, where they are few; `exact`: the value if constant.
 
-    `magnitude`: a typical |x| as declared. `unbounded`: a column without bounds that flows into it.
+    `magnitude`, `spread`: a typical |x| and a typical standard deviation, as declared. `unbounded`:
+    a column without bounds that flows into it.
     `rounded`: whether this value itself was rounded to `step`, not exact.
     """
 
@@ -48,6 +49,7 @@ class Number:
     points: tuple[int, ...] | None = None
     exact: Fraction | None = None
     magnitude: Fraction | None = None
+    spread: Fraction | None = None
     unbounded: str = ""
     rounded: bool = False
 
