@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import sqlalchemy as sa
 
@@ -164,8 +165,18 @@ class Registry:
 
     def policy(self, dataset: str) -> Policy:
         """Return the newest policy of a dataset; else the node's default, else nobody may ask."""
-        versions = self.policy_versions(dataset) or self.policy_versions(NODE_DEFAULT)
-        return versions[-1] if versions else default_policy()
+        with self._vault.database.read() as connection:
+            for name in (dataset, NODE_DEFAULT):
+                newest = connection.execute(
+                    sa.text(
+                        "SELECT document FROM policies WHERE dataset = :name"
+                        " ORDER BY version DESC LIMIT 1"
+                    ),
+                    {"name": name},
+                ).scalar()
+                if newest is not None:
+                    return _policy(bytes(newest), name)
+        return default_policy()
 
     def policy_versions(self, dataset: str) -> list[Policy]:
         """Return all policies a dataset ever had, oldest first."""
@@ -174,7 +185,7 @@ class Registry:
                 sa.text("SELECT document FROM policies WHERE dataset = :name ORDER BY version"),
                 {"name": dataset},
             ).scalars()
-            return [parse_policy(bytes(text).decode(), dataset) for text in documents]
+            return [_policy(bytes(text), dataset) for text in documents]
 
     def set_policy(self, dataset: str, policy: Policy) -> None:
         """Put a policy in force; logged. Raises InputError SB-1442 unless its version is newer."""
@@ -239,11 +250,24 @@ class Registry:
 def _dataset(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Dataset:
     return Dataset(
         row.name,
-        card_from_document(parse(bytes(row.card))),
+        _card(bytes(row.card)),
         sources.from_document(json.loads(row.source)),
         tuple(sorted(_groups_of(connection, [row.name]))),
         row.version,
     )
+
+
+# Every step of every job reads cards and policies; their texts change seldom.
+
+
+@lru_cache(maxsize=256)
+def _card(document: bytes) -> DatasetCard:
+    return card_from_document(parse(document))
+
+
+@lru_cache(maxsize=256)
+def _policy(document: bytes, dataset: str) -> Policy:
+    return parse_policy(document.decode(), dataset)
 
 
 def _groups_of(connection: sa.Connection, names: Iterable[str]) -> list[str]:

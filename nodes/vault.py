@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -352,7 +353,7 @@ class Vault:
             rows = connection.execute(
                 sa.text("SELECT identity FROM pins WHERE revoked IS NULL")
             ).scalars()
-            found = [PublicIdentity.from_document(parse(bytes(row))) for row in rows]
+            found = [_identity(bytes(row)) for row in rows]
         return {identity.fingerprint: identity for identity in found}
 
     def is_revoked(self, fingerprint: str) -> bool:
@@ -477,6 +478,11 @@ class Vault:
         if row is None:
             raise ProtocolError("SB-6014", digest=digest)
         return _task(row)
+
+
+@lru_cache(maxsize=1024)
+def _identity(document: bytes) -> PublicIdentity:
+    return PublicIdentity.from_document(parse(document))
 
 
 def _other_body(document: Signed) -> dict[str, str]:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ class Signed:
     signer: str
     signature: bytes
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of what was signed: the name by which other documents mention this one."""
         return document_digest(self.kind, self.body)
@@ -134,7 +135,7 @@ class PublicIdentity:
         if len(self.signing_key) != 32 or len(self.agreement_key) != 32:
             raise InputError("SB-3004", name=self.name)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """160 bits of SHA-256 over name, role and both keys: "fs1" and 32 base32 characters."""
         digest = hashlib.sha256(_message("identity", canonical(self.to_document()))).digest()
