@@ -14,9 +14,7 @@ from dataclasses import dataclass
 
 from sandbox.catalog import Collection, DatasetCard, Member, Table, card_from_document
 from sandbox.crypto.identity import PublicIdentity, Role, Signed, verify
-from sandbox.errors import SandboxError
-from sandbox.privacy.policy import Policy
-from sandbox.privacy.policy_file import parse_policy
+from sandbox.errors import InputError, SandboxError
 
 DATASET_KIND = "dataset"
 COLLECTION_KIND = "collection"
@@ -53,40 +51,25 @@ def read_catalogue(
 ) -> dict[str, Entry]:
     """Return the tables that trusted nodes vouch for, by the name that SQL uses.
 
-    A dataset is "node.dataset". A collection counts only with a valid signature of every member.
-    Whatever is signed by somebody else, or does not verify, is left out.
+    A dataset is "node.dataset". A collection, whose name has no dot, counts only with a valid
+    signature of every member; of two with one name that of more members counts. Whatever is signed
+    by somebody else, does not verify or cannot be understood is left out: no node can spoil the
+    catalogue of others.
     """
     entries: dict[str, Entry] = {}
     signatures: dict[bytes, dict[str, Signed]] = defaultdict(dict)
     for signed in documents:
         signer = trusted.get(signed.signer)
-        if signer is None or signer.role is not Role.NODE:
+        if signer is None or signer.role is not Role.NODE or not _holds(signed, signer):
             continue
-        if signed.kind == COLLECTION_KIND and _holds(signed, signer):
+        if signed.kind == COLLECTION_KIND:
             signatures[signed.body][signed.signer] = signed
-        elif signed.kind == DATASET_KIND and _holds(signed, signer):
-            entry = _dataset(signed, signer)
+        elif signed.kind == DATASET_KIND and (entry := _dataset(signed, signer)):
             entries[entry.table.name] = entry
-    for body, signers in signatures.items():
-        collection = Collection.from_document(json.loads(body))
-        if {member.node for member in collection.members} <= set(signers):
-            digest = next(iter(signers.values())).digest
-            entries[collection.name] = Entry(collection.table(), digest)
+    found = [entry for signers in signatures.values() if (entry := _collection(signers))]
+    for entry in sorted(found, key=lambda entry: (len(entry.table.members), entry.digest)):
+        entries[entry.table.name] = entry
     return entries
-
-
-def read_policies(
-    documents: Iterable[Signed], trusted: Mapping[str, PublicIdentity]
-) -> dict[Member, Policy]:
-    """Return the policy of each dataset as its trusted node published it."""
-    policies: dict[Member, Policy] = {}
-    for signed in documents:
-        signer = trusted.get(signed.signer)
-        if signed.kind == POLICY_KIND and signer is not None and _holds(signed, signer):
-            body = json.loads(signed.body)
-            member = Member(signed.signer, body["dataset"])
-            policies[member] = parse_policy(body["policy"], body["dataset"])
-    return policies
 
 
 def _holds(signed: Signed, signer: PublicIdentity) -> bool:
@@ -97,9 +80,25 @@ def _holds(signed: Signed, signer: PublicIdentity) -> bool:
     return True
 
 
-def _dataset(signed: Signed, node: PublicIdentity) -> Entry:
-    body = json.loads(signed.body)
-    card: DatasetCard = card_from_document(body["card"])
-    name = f"{node.name}.{body['dataset']}"
-    table = Table(name, card, (Member(node.fingerprint, body["dataset"]),))
-    return Entry(table, signed.digest, signed)
+def _dataset(signed: Signed, node: PublicIdentity) -> Entry | None:
+    try:
+        body = json.loads(signed.body)
+        dataset = str(body["dataset"])
+        card: DatasetCard = card_from_document(body["card"])
+    except (InputError, ValueError, KeyError, TypeError):
+        return None
+    table = Table(f"{node.name}.{dataset}", card, (Member(node.fingerprint, dataset),))
+    return Entry(table, signed.digest)
+
+
+def _collection(signers: Mapping[str, Signed]) -> Entry | None:
+    """Return the collection that all of `signers` signed, if these are all of its members."""
+    signed = next(iter(signers.values()))
+    try:
+        collection = Collection.from_document(json.loads(signed.body))
+    except (InputError, ValueError, AttributeError):
+        return None
+    members = {member.node for member in collection.members}
+    if not members or not members <= set(signers) or "." in collection.name:
+        return None
+    return Entry(collection.table(), signed.digest)
