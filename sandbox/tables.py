@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from sandbox.catalog import Collection, DatasetCard, Member, Table, card_from_document
 from sandbox.crypto.identity import PublicIdentity, Role, Signed, verify
 from sandbox.errors import InputError, SandboxError
+from sandbox.privacy.policy import Policy
+from sandbox.privacy.policy_file import parse_policy
 
 DATASET_KIND = "dataset"
 COLLECTION_KIND = "collection"
@@ -72,6 +74,20 @@ def read_catalogue(
     return entries
 
 
+def read_policies(
+    documents: Iterable[Signed], trusted: Mapping[str, PublicIdentity]
+) -> dict[Member, Policy]:
+    """Return the policy of each dataset as its trusted node published it."""
+    policies: dict[Member, Policy] = {}
+    for signed in documents:
+        signer = trusted.get(signed.signer)
+        if signed.kind == POLICY_KIND and signer is not None and _holds(signed, signer):
+            body = json.loads(signed.body)
+            member = Member(signed.signer, body["dataset"])
+            policies[member] = parse_policy(body["policy"], body["dataset"])
+    return policies
+
+
 def _holds(signed: Signed, signer: PublicIdentity) -> bool:
     try:
         verify(signed, signer, signed.kind)
@@ -88,7 +104,7 @@ def _dataset(signed: Signed, node: PublicIdentity) -> Entry | None:
     except (InputError, ValueError, KeyError, TypeError):
         return None
     table = Table(f"{node.name}.{dataset}", card, (Member(node.fingerprint, dataset),))
-    return Entry(table, signed.digest)
+    return Entry(table, signed.digest, signed)
 
 
 def _collection(signers: Mapping[str, Signed]) -> Entry | None:
