@@ -25,10 +25,11 @@ from nodes.vault import Task, TaskState, Vault
 from nodes.workers import Workers
 from sandbox.config import NodeConfig
 from sandbox.crypto import he
-from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, verify
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, parse, verify
 from sandbox.crypto.rings import ring_named
 from sandbox.errors import (
     BY_NAME,
+    InputError,
     ProtocolError,
     Refusal,
     SandboxError,
@@ -91,6 +92,8 @@ class Tasks:
 
         Raises Refusal or TrustError; a refusal by a rule is final and logged.
         """
+        if attempt < 1:
+            raise InputError("SB-3259", attempt=attempt)
         accepted = self._accept(signed)
         task = self._vault.task_of(accepted.spec.job)
         if task is None:
@@ -127,7 +130,7 @@ class Tasks:
         """Sign who takes part; raises TrustError for a roster that does not fit job, offers or pins."""
         accepted = self._accept(job)
         signed = self.identity.sign_bytes(ROSTER_KIND, body)
-        roster = read_document(Roster, signed, json.loads(body))
+        roster = read_document(Roster, signed, parse(body))
         self._check_roster(accepted, roster, offers)
         self._vault.sign_roster(job.digest, roster.attempt, signed.digest)
         return signed

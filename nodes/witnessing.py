@@ -11,10 +11,11 @@ import logging
 from collections.abc import Sequence
 
 from nodes.vault import Vault
+from sandbox.audit.journal import RUN_NONCE_BYTES
 from sandbox.audit.log import Head
 from sandbox.audit.statements import LAST_HEAD, LastHead, Witness
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, parse
-from sandbox.errors import StateError, TrustError
+from sandbox.errors import InputError, StateError, TrustError
 from sandbox.rpc import node_pb2
 from sandbox.rpc.documents import from_message, to_message
 
@@ -77,7 +78,9 @@ class Witnessing:
         return node_pb2.WitnessReply(cosignature=to_message(statement.sign(self._identity)))
 
     def last_head(self, log: str, nonce: bytes) -> Signed:
-        """Tell a restarted party what this node last saw of its log."""
+        """Tell a restarted party what this node last saw of its log; raises InputError SB-3258."""
+        if len(nonce) != RUN_NONCE_BYTES:
+            raise InputError("SB-3258", size=len(nonce), expected=RUN_NONCE_BYTES)
         known = self._log.peer_head(log)
         head = None if known is None else known.to_document()
         return LastHead(log=log, nonce=nonce.hex(), head=head).sign(self._identity)

@@ -38,6 +38,7 @@ HexBytes = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$", max_len
 Number = Annotated[
     str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(e-?[0-9]{1,3})?$", max_length=40)
 ]
+Seconds = Annotated[int, Field(ge=0, lt=1 << 40)]
 Fingerprint = Annotated[str, StringConstraints(min_length=8, max_length=80)]
 
 
@@ -75,21 +76,21 @@ class JobSpec(SignedBody):
     researcher: Fingerprint
     coordinator: Fingerprint
     statement: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
-    tables: dict[str, Hex32]
+    tables: Annotated[dict[str, Hex32], Field(max_length=100)]
     cards: Annotated[list[dict[str, str]], Field(max_length=1000)] = []
     members: Annotated[list[Fingerprint], Field(min_length=1, max_length=1000)]
     purpose: Annotated[str, StringConstraints(max_length=200)]
     epsilon: Number
     delta: Number
-    magnitudes: dict[str, Number]
+    magnitudes: Annotated[dict[str, Number], Field(max_length=1000)]
     missing: Missing = Field(strict=False)
     minimum_members: Annotated[int, Field(ge=1)]
     collusion: Annotated[int, Field(ge=1, le=1000)]
-    ring: str
+    ring: Annotated[str, StringConstraints(max_length=40)]
     context: Hex32
     checksum_seeds: dict[Fingerprint, HexBytes]
-    created: int
-    expires: int
+    created: Seconds
+    expires: Seconds
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -153,7 +154,7 @@ class Cancellation(SignedBody):
     """A researcher gives up a job."""
 
     job: Hex16
-    at: int
+    at: Seconds
 
 
 class BudgetRequest(SignedBody):
@@ -161,7 +162,7 @@ class BudgetRequest(SignedBody):
 
     researcher: Fingerprint
     nonce: Hex16
-    at: int
+    at: Seconds
 
 
 D = TypeVar("D", bound=SignedBody)
