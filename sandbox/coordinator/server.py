@@ -178,7 +178,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             stored = self._owned(request.job, context)
             flow = self._flows.get(request.job)
             change = None if flow is None else asyncio.ensure_future(flow.change())
-            yield self._state(self._owned(request.job, context))
+            yield self._state(stored)
             if stored.phase in TERMINAL or change is None:
                 return
             await change
