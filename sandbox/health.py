@@ -78,12 +78,14 @@ def lacking(health: Health, expected: Mapping[str, str]) -> Unavailable | None:
     A node that is the only one has no witness, and is not waited for to find one.
     """
     found = {node.identity.fingerprint: node for node in health.nodes}
+    # First who is not there: that is why others find no witness.
     for fingerprint, name in expected.items():
         node = found.get(fingerprint)
         if node is None or not node.reachable:
             problem = None if node is None else node.problem
             return Unavailable("SB-5010", party=name, reason=str(problem or ""))
-        if not node.confirmed and len(found) > 1:
+    for fingerprint, name in expected.items():
+        if len(found) > 1 and not found[fingerprint].confirmed:
             return Unavailable("SB-5011", party=name)
     return None
 

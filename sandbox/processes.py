@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -226,11 +227,14 @@ def stop_running(folder: Path, timeout_s: float = 20.0) -> bool:
     """
     if not is_up(folder):
         return _stop_orphans(folder)
-    supervisor = _left_state(folder).get("pid")
-    if isinstance(supervisor, int):
-        os.kill(supervisor, signal.SIGTERM)
+    told: set[int] = set()
     end = time.monotonic() + timeout_s
     while is_up(folder):
+        # Read anew each time: an `up` that has just begun still has a killed one's file before it.
+        supervisor = _left_state(folder).get("pid")
+        if isinstance(supervisor, int) and supervisor not in told:
+            told.add(supervisor)
+            _signal(supervisor, signal.SIGTERM)
         if time.monotonic() > end:
             raise Unavailable("SB-5005", folder=str(folder), seconds=int(timeout_s))
         time.sleep(POLL_S)
@@ -246,15 +250,21 @@ def _stop_orphans(folder: Path, grace_s: float = 10.0) -> bool:
         if str(each["folder"]) in _command_of(int(each["pid"]))
     }
     for pid in orphans:
-        os.kill(pid, signal.SIGTERM)
+        _signal(pid, signal.SIGTERM)
     end = time.monotonic() + grace_s
     for pid, own in orphans.items():
         while own in _command_of(pid):
             if time.monotonic() > end:
-                os.kill(pid, signal.SIGKILL)
+                _signal(pid, signal.SIGKILL)
             time.sleep(POLL_S)
     (folder / STATE_FILE).unlink(missing_ok=True)
     return bool(orphans)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """Signal a process that may have ended by itself."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _left_state(folder: Path) -> dict[str, object]:

@@ -188,7 +188,8 @@ def _detach(folder: Path, timeout_s: float, format: Format) -> None:
             reason = log_path.read_text(encoding="utf-8", errors="replace").strip()
             raise Unavailable("SB-5006", reason=reason)
         state = state_of(folder)
-        if state is not None and state["ready"]:
+        # A killed run's file is still there while this one stops what that left behind.
+        if state is not None and state["ready"] and state["pid"] == process.pid:
             break
         if time.monotonic() > end:
             process.terminate()
