@@ -1,0 +1,100 @@
+"""Help is quick, complete and has examples; version, exit codes and usage errors are as promised."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import typer
+
+from sandbox.cli.app import COMMANDS, app
+from sandbox.errors import BY_NAME
+from sandbox.version import __version__
+from tests.cli.commands import ok, run
+
+HEAVY = (
+    "cryptography",
+    "duckdb",
+    "grpc",
+    "numpy",
+    "opendp",
+    "pyarrow",
+    "pydantic",
+    "rich",
+    "sqlalchemy",
+    "sqlglot",
+    "tenseal",
+)
+
+
+def leaves(command: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield every command below `command`, groups themselves included."""
+    yield path
+    for name in getattr(command, "commands", {}):
+        yield from leaves(command.commands[name], (*path, name))  # type: ignore[attr-defined]
+
+
+ROOT = typer.main.get_command(app)
+ALL = [
+    path
+    for name in COMMANDS
+    for path in leaves(ROOT.get_command(None, name), (name,))  # type: ignore[attr-defined, arg-type]
+]
+
+
+def test_root_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "sys.argv = ['sandbox', '--help']\n"
+        "from sandbox.cli.app import main\n"
+        "try:\n    main()\n"
+        "except SystemExit:\n"
+        f"    print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ended.stderr.strip() == "[]"
+    assert all(name in ended.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_says_what_it_does_with_an_example(path: tuple[str, ...]) -> None:
+    helped = ok(*path, "--help").stdout
+    assert "Usage: sandbox " + " ".join(path) in helped
+    group = "Commands:" in helped
+    assert group or ("Examples:" in helped and f"\n    sandbox {' '.join(path)}" in helped)
+
+
+def test_version_is_printed() -> None:
+    assert ok("--version").stdout == f"fedsandbox {__version__}\n"
+
+
+def test_exit_codes_are_listed_as_errors_have_them() -> None:
+    rows = ok("exit-codes", "--format", "json").json["exit_codes"]
+    listed = {row["name"]: row["exit_code"] for row in rows}
+    assert {name: kind.exit_code for name, kind in BY_NAME.items()}.items() <= listed.items()
+    assert len(set(listed.values())) == len(listed)
+    assert (listed["ok"], listed["usage"], listed["interrupted"]) == (0, 2, 130)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(("quer",), "query"), (("explain", "--epsilom", "1"), "--epsilon"), (("node",), "join")],
+)
+def test_usage_errors_end_with_two_and_name_what_exists(
+    arguments: tuple[str, ...], named: str
+) -> None:
+    ended = run(*arguments)
+    assert ended.code == 2
+    assert named in ended.stdout + ended.stderr
+
+
+def test_no_profile_is_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SANDBOX_PROFILE", raising=False)
+    ended = run("datasets")
+    assert (ended.code, ended.stdout) == (3, "")
+    assert ended.stderr.startswith("SB-1310 ")
+    assert "SANDBOX_PROFILE" in ended.stderr
