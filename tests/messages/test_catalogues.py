@@ -17,6 +17,7 @@ EQUAL_IN_BOTH = {
     # Greek letters and formats that are the same in any language.
     "column.epsilon",
     "column.delta",
+    "study.statement",
 }
 
 
