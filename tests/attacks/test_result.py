@@ -112,7 +112,7 @@ def test_attack_71_a_coordinator_that_shifts_the_sum_is_found(
         finished.open(shifted)
 
 
-def test_attack_62_a_receipt_must_name_every_member_of_the_roster(finished: Finished) -> None:
+def test_attack_46_a_receipt_must_name_every_member_of_the_roster(finished: Finished) -> None:
     receipt = finished.receipt
     with pytest.raises(TrustError, match="SB-3224"):
         finished.open(finished.summed, replace(receipt, nodes=receipt.nodes[:2]))
@@ -122,7 +122,7 @@ def test_attack_62_a_receipt_must_name_every_member_of_the_roster(finished: Fini
         finished.open(finished.summed, replace(receipt, roster=()))
 
 
-def test_attack_62_a_coordinators_statement_over_fewer_shares_fails_the_receipt(
+def test_attack_46_a_coordinators_statement_over_fewer_shares_fails_the_receipt(
     finished: Finished, target: Target
 ) -> None:
     stated = Sum.model_validate(parse(finished.receipt.sum.body))
@@ -141,7 +141,7 @@ def test_attack_62_a_coordinators_statement_over_fewer_shares_fails_the_receipt(
     assert "SB-3230" in {finding.code for finding in verdict.findings}
 
 
-def test_attack_62_releases_and_rosters_of_another_job_do_not_serve(
+def test_attack_46_releases_and_rosters_of_another_job_do_not_serve(
     finished: Finished, earlier: Finished
 ) -> None:
     """They are truly signed; taken for this job's, they would state other noise, other members."""
