@@ -77,14 +77,18 @@ def read_catalogue(
 def read_policies(
     documents: Iterable[Signed], trusted: Mapping[str, PublicIdentity]
 ) -> dict[Member, Policy]:
-    """Return the policy of each dataset as its trusted node published it."""
+    """Return the policy of each dataset as its trusted node published it, where it can be read."""
     policies: dict[Member, Policy] = {}
     for signed in documents:
         signer = trusted.get(signed.signer)
-        if signed.kind == POLICY_KIND and signer is not None and _holds(signed, signer):
+        if signer is None or signed.kind != POLICY_KIND or not _holds(signed, signer):
+            continue
+        try:
             body = json.loads(signed.body)
-            member = Member(signed.signer, body["dataset"])
-            policies[member] = parse_policy(body["policy"], body["dataset"])
+            dataset, written = str(body["dataset"]), str(body["policy"])
+            policies[Member(signed.signer, dataset)] = parse_policy(written, dataset)
+        except (InputError, ValueError, KeyError, TypeError):
+            continue
     return policies
 
 

@@ -9,7 +9,17 @@ import pytest
 
 from sandbox.catalog import Collection, Member, card_to_document
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed
-from sandbox.tables import COLLECTION_KIND, DATASET_KIND, dataset_body, read_catalogue
+from sandbox.privacy.policy import default_policy
+from sandbox.privacy.policy_file import policy_toml
+from sandbox.tables import (
+    COLLECTION_KIND,
+    DATASET_KIND,
+    POLICY_KIND,
+    dataset_body,
+    policy_body,
+    read_catalogue,
+    read_policies,
+)
 from tests.data.rows import CARD
 
 NODES = {name: Identity.generate(name, Role.NODE) for name in ("a", "b", "c")}
@@ -100,3 +110,15 @@ def test_garbage_of_one_node_leaves_the_tables_of_others(
     assert names(NODES["a"].sign(kind, body), good) == ["b.meters"]
     listed = NODES["a"].sign_bytes(kind, json.dumps([1, 2]).encode())
     assert names(NODES["a"].sign_bytes(kind, b"\xff{"), listed, good) == ["b.meters"]
+
+
+def test_policy_is_its_nodes_own_and_garbage_leaves_those_of_others() -> None:
+    good = NODES["b"].sign(POLICY_KIND, policy_body("meters", policy_toml(default_policy())))
+    garbage = [
+        NODES["a"].sign(POLICY_KIND, {"dataset": "meters"}),
+        NODES["a"].sign(POLICY_KIND, policy_body("meters", "version = ")),
+        NODES["a"].sign_bytes(POLICY_KIND, b"\xff"),
+        STRANGER.sign(POLICY_KIND, policy_body("meters", policy_toml(default_policy()))),
+    ]
+    found = read_policies([*garbage, good], TRUSTED)
+    assert found == {Member(NODES["b"].public.fingerprint, "meters"): default_policy()}
