@@ -1,0 +1,16 @@
+"""Without pins, a node that the owner trusts no more counts among those who add noise."""
+
+from __future__ import annotations
+
+from nodes.vault import Vault
+from sandbox.crypto.identity import PublicIdentity, parse
+
+
+def apply() -> None:
+    def everybody(self: Vault) -> dict[str, PublicIdentity]:
+        with self.database.read() as connection:
+            rows = connection.exec_driver_sql("SELECT identity FROM pins").scalars()
+            found = [PublicIdentity.from_document(parse(bytes(row))) for row in rows]
+        return {identity.fingerprint: identity for identity in found}
+
+    Vault.pins = everybody  # type: ignore[method-assign]
