@@ -89,7 +89,7 @@ def _bounded(plan: Plan) -> str:
         return (
             f"SELECT * FROM (SELECT unit, {names}, unnest(range(least(n, {cap + WEIGHTS}))) AS copy "
             f"FROM (SELECT unit, {names}, count(*) AS n FROM rows GROUP BY unit, {names})) QUALIFY "
-            f"row_number() OVER (PARTITION BY unit ORDER BY hash(unit, {names}, copy), {names}) "
+            f"row_number() OVER (PARTITION BY unit ORDER BY {_ranked(names)}, {names}) "
             f"<= {cap}"
         )
     return _packed(columns, cap)
@@ -114,14 +114,14 @@ def _packed(columns: Sequence[RowColumn], cap: int) -> str:
         f"(SELECT unit, {' + '.join(packed)} AS pack FROM rows) GROUP BY unit, pack"
     )
     if cap == 1:
-        copies = f"list_transform(range(least(n, {1 + WEIGHTS})), lambda k: hash(unit, pack, k))"
-        first = f"CASE WHEN n = 1 THEN hash(unit, pack, 0) ELSE list_min({copies}) END"
+        copies = f"list_transform(range(least(n, {1 + WEIGHTS})), lambda copy: {_ranked('pack')})"
+        first = f"CASE WHEN n = 1 THEN {_ranked('pack', '0')} ELSE list_min({copies}) END"
         hashed = f"SELECT unit, pack, {first} AS hashed FROM ({counted})"
         least = "min(key)"
     else:
         copies = f"unnest(range(least(n, {cap + WEIGHTS})))"
         hashed = (
-            "SELECT unit, pack, hash(unit, pack, copy) AS hashed FROM "
+            f"SELECT unit, pack, {_ranked('pack')} AS hashed FROM "
             f"(SELECT unit, pack, {copies} AS copy FROM ({counted}))"
         )
         least = f"unnest(min(key, {cap}))"
@@ -130,6 +130,12 @@ def _packed(columns: Sequence[RowColumn], cap: int) -> str:
         f"(hashed >> {64 - (62 - shift)})::BIGINT * {1 << shift}::BIGINT + pack AS key "
         f"FROM ({hashed})) GROUP BY unit)"
     )
+
+
+def _ranked(row: str, copy: str = "copy") -> str:
+    """Return the hash that ranks a row of a unit: DuckDB combines several values by XOR, which alone
+    would not be uniform, so the combination is hashed again."""
+    return f"hash(xor(hash(unit, {row}), {copy}::UBIGINT))"
 
 
 def _bits(column: RowColumn) -> int:

@@ -23,6 +23,10 @@ WIDEST = 2**120
 EPOCH = date(1970, 1, 1)
 
 
+LARGEST = Fraction(10**60)
+"""Largest step of a lattice, and its inverse the smallest: doubles hold every product of two."""
+
+
 class TooWide(ValueError):
     """An interval left the range of HUGEINT."""
 
@@ -54,7 +58,8 @@ class Number:
     rounded: bool = False
 
     def __post_init__(self) -> None:
-        if max(abs(self.lower), abs(self.upper)) > WIDEST:
+        widest = max(abs(self.lower), abs(self.upper))
+        if widest > WIDEST or not 1 / LARGEST <= self.step <= LARGEST:
             raise TooWide
 
 

@@ -132,7 +132,7 @@ OURS = {
     "day", "dayofweek", "isodow", "dayofyear", "week", "hour", "minute", "second", "date_trunc",
     "date_diff", "epoch_us", "make_timestamp", "isnan", "sqrt", "exp", "ln", "log10", "log2", "hash",
     "count", "count_star", "sum", "min", "histogram", "unnest", "range", "map_entries", "list_value",
-    "list_min", "list_transform", "enum_code", "struct_extract", "array_extract", "row_number",
+    "list_min", "list_transform", "enum_code", "struct_extract", "array_extract", "row_number", "xor",
     "+", "-", "*", "/", "//", "%", ">>", "~~", "!~~", "~~*", "!~~*",
 }  # fmt: skip
 """Everything that a fragment may call."""

@@ -1,0 +1,45 @@
+"""Row-level columns of fragments stay in the intervals that sensitivities are computed from."""
+
+from __future__ import annotations
+
+import random
+
+import duckdb
+import pytest
+
+from sandbox.sql.plan import plan
+from tests.sql.generator import Generator
+from tests.sql.inprocess import exact_answer
+from tests.sql.plants import catalogue, raw_rows, store
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_row_value_is_within_its_declared_interval(seed: int) -> None:
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    store(connection, "base", raw_rows(seed, 1, 60), typed=False)
+    generator = Generator(random.Random(100 + seed))
+    tables = catalogue()
+    for _ in range(80):
+        fragment = plan(generator.statement().text, tables).fragment
+        for column in fragment.columns:
+            low, high, empty = connection.execute(
+                f"SELECT min({column.name}), max({column.name}), bool_or({column.name} IS NULL) "
+                f"FROM ({fragment.rows_sql})"
+            ).fetchone() or (None, None, None)
+            if low is not None:
+                assert column.lower <= low <= high <= column.upper, (column, fragment.rows_sql)
+            assert column.nullable or not empty, (column, fragment.rows_sql)
+
+
+@pytest.mark.parametrize("offset", ["+02", "+05:30", "Z", "-11:00", ""])
+def test_a_time_with_an_offset_is_an_instant(offset: str) -> None:
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    row = {**raw_rows(1, 1, 1)[0], "seen": f"2024-02-10 12:00:00{offset}"}
+    store(connection, "base", [row], typed=False)
+    planned = plan("SELECT SUM(HOUR(seen) * 60 + MINUTE(seen)) FROM a.machines", catalogue())
+    (total,) = exact_answer({"a.machines": connection}, planned, {"a.machines": "base"}).rows
+    ahead = {"+02": 120, "+05:30": 330, "-11:00": -660}.get(offset, 0)
+    assert total.estimates[0] is not None
+    assert total.estimates[0].value == (720 - ahead) % 1440
