@@ -11,7 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from nodes.inspection import open_source
+from nodes import inspection
+from nodes.inspection import check_rows, open_source
 from nodes.workers import FragmentRequest, Limits, Workers
 from sandbox.catalog import Table
 from tests.data.rows import CARD, STATEMENTS, TABLE, planned
@@ -80,3 +81,12 @@ def test_fragment_of_a_large_file_stays_within_its_memory(large: Path, tmp_path:
 
     assert sum(asyncio.run(run())[:3]) > ROWS // 3
     assert not list((tmp_path / "workers").glob("temp/*"))
+
+
+def test_check_tells_how_far_it_has_come(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(inspection, "TELL_S", 0.01)
+    check_rows(open_source(large), LARGE, "meters", progress=told.append)
+    assert told == sorted(told)
+    assert all(0 <= share <= 1 for share in told)
+    assert any(0.1 < share < 0.9 for share in told)
