@@ -10,15 +10,17 @@ import sqlalchemy as sa
 from nodes.vault import Task, TaskState, Vault
 from sandbox.audit.journal import EntryKind
 from sandbox.errors import InputError, Refusal
+from sandbox.sql.request import statement_digest
 
 
 @dataclass(frozen=True)
 class WaitingJob:
-    """A job that waits for this node's owner."""
+    """A job that waits for this node's owner. `digest`: by which a policy lists its statement."""
 
     job: str
     researcher: str
     statement: str
+    digest: str
     purpose: str
     epsilon: str
     delta: str
@@ -87,6 +89,7 @@ def _waiting(task: Task) -> WaitingJob:
         task.job,
         task.researcher,
         spec["statement"],
+        statement_digest(spec["statement"]),
         spec["purpose"],
         spec["epsilon"],
         spec["delta"],

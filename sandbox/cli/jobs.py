@@ -85,7 +85,8 @@ def approvals(profile: ProfileOption = None, format: FormatOption = Format.TABLE
     from sandbox.cli.owner import waiting_approvals
 
     rows = waiting_approvals(party_folder(profile))
-    show_rows(format, "approvals", rows, ("job", "researcher", "purpose", "epsilon", "statement"))
+    columns = ("job", "researcher", "purpose", "epsilon", "digest", "statement")
+    show_rows(format, "approvals", rows, columns)
 
 
 @app.command(
