@@ -21,7 +21,7 @@ from sandbox.crypto.certificates import PeerName
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, verify
 from sandbox.crypto.rings import ring_named
 from sandbox.crypto.trust import Trust
-from sandbox.errors import InputError, ProtocolError, SandboxError, TrustError
+from sandbox.errors import InputError, ProtocolError, SandboxError, TrustError, Unavailable
 from sandbox.jobs import (
     BUDGET_REQUEST_KIND,
     CANCEL_KIND,
@@ -39,6 +39,7 @@ from sandbox.rpc.stopping import stop_requested
 from sandbox.version import __version__
 
 CONTEXT_LIMIT_BYTES = 2 << 20
+UNFINISHED_PER_RESEARCHER = 100
 GRACE_S = 5.0
 
 _ANYONE = frozenset(Role) - {Role.OWNER}
@@ -162,6 +163,8 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             raise TrustError("SB-3121")
         if self._store.context(spec.context) is None:
             raise InputError("SB-3122")
+        if self._store.job(spec.job) is None:
+            self._refuse_crowd(spec.researcher)
         try:
             new = self._store.add_job(spec.job, signed, spec.researcher)
         except ProtocolError as error:
@@ -246,6 +249,12 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         if signed.signer != fingerprint:
             raise TrustError("SB-3114", signer=signed.signer)
         return identity
+
+    def _refuse_crowd(self, researcher: str) -> None:
+        """Raise Unavailable SB-3269 for a researcher with too many jobs that have not ended."""
+        unfinished = [job for job in self._store.unfinished() if job.researcher == researcher]
+        if len(unfinished) >= UNFINISHED_PER_RESEARCHER:
+            raise Unavailable("SB-3269", limit=UNFINISHED_PER_RESEARCHER)
 
     def _owned(self, job: str, context: Context) -> StoredJob:
         """Return a job that the caller may see: his own, or any for a supervisor."""

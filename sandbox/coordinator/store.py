@@ -21,9 +21,10 @@ from sandbox.coordinator.migrations import STEPS
 from sandbox.coordinator.phases import NEXT, TERMINAL, Phase
 from sandbox.crypto.identity import Identity, Signed
 from sandbox.database import Database
-from sandbox.errors import ProtocolError, StateError
+from sandbox.errors import ProtocolError, StateError, Unavailable
 
 STORE_FILE = "coordinator.db"
+CONTEXTS_PER_RESEARCHER = 100
 
 LogLine = tuple[EntryKind, Mapping[str, Any]]
 """What a step of a job adds to the log."""
@@ -187,8 +188,17 @@ class Store:
     # Encryption contexts
 
     def add_context(self, digest: str, ring: str, researcher: str, context: bytes) -> None:
-        """Keep a researcher's public context under its digest."""
+        """Keep a researcher's public context under its digest; raises Unavailable SB-3270."""
         with self._database.write("add_context") as connection:
+            others = connection.execute(
+                sa.text(
+                    "SELECT COUNT(*) FROM contexts WHERE researcher = :researcher"
+                    " AND digest <> :digest"
+                ),
+                {"researcher": researcher, "digest": digest},
+            ).scalar_one()
+            if others >= CONTEXTS_PER_RESEARCHER:
+                raise Unavailable("SB-3270", limit=CONTEXTS_PER_RESEARCHER)
             connection.execute(
                 sa.text(
                     "INSERT OR IGNORE INTO contexts VALUES (:digest, :ring, :researcher, :context)"

@@ -26,6 +26,8 @@ _STATUS: dict[type[SandboxError], grpc.StatusCode] = {
 _STATUS_OF_CODE = {
     "SB-3250": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "SB-3253": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "SB-3269": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "SB-3270": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "SB-4005": grpc.StatusCode.ALREADY_EXISTS,
     "SB-5104": grpc.StatusCode.DEADLINE_EXCEEDED,
     "SB-6010": grpc.StatusCode.ALREADY_EXISTS,

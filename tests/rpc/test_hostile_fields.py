@@ -25,9 +25,10 @@ from nodes.tasks import Tasks
 from nodes.vault import Vault
 from nodes.witnessing import Witnessing
 from sandbox.config import load_node
-from sandbox.coordinator.server import CoordinatorService
+from sandbox.coordinator.server import UNFINISHED_PER_RESEARCHER, CoordinatorService
+from sandbox.coordinator.store import CONTEXTS_PER_RESEARCHER
 from sandbox.crypto.identity import Identity, canonical
-from sandbox.errors import SandboxError
+from sandbox.errors import SandboxError, Unavailable
 from sandbox.rpc import common_pb2, coordinator_pb2, node_pb2
 from sandbox.rpc.documents import to_message
 from sandbox.rpc.problems import FACT_LIMIT, problem_of
@@ -363,3 +364,24 @@ def test_attempts_are_numbered_from_1(services: Services) -> None:
     request = node_pb2.OfferRequest(job=job, attempt=0)
     reply = services.ask("node", "Offer", request, "coordinator")
     assert reply.problem.code == "SB-3259"
+
+
+def test_one_researcher_cannot_fill_the_coordinator(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, name = services.coordinator._store, "fs1somebody"
+    for number in range(CONTEXTS_PER_RESEARCHER):
+        store.add_context(f"{number:064x}", "bfv-4096-40", name, b"context")
+    with pytest.raises(Unavailable, match="SB-3270"):
+        store.add_context("f" * 64, "bfv-4096-40", name, b"one too many")
+    store.add_context(f"{0:064x}", "bfv-4096-40", name, b"context")
+    store.add_context("ab" * 32, "bfv-4096-40", "fs1another", b"context")
+
+    monkeypatch.setattr(services.coordinator, "_drive", lambda job: None)
+    codes = []
+    for number in range(UNFINISHED_PER_RESEARCHER + 1):
+        body = {**bodies(services)["job"], "job": f"{number + 1000:032x}"}
+        job = to_message(services.identities["researcher"].sign("job", body))
+        reply = services.ask("coordinator", "Submit", job, "researcher")
+        codes.append(getattr(reply, "code", ""))
+    assert codes == [""] * UNFINISHED_PER_RESEARCHER + ["SB-3269"]
