@@ -31,7 +31,7 @@ BOMBS = {
     "disk": "SELECT m.* FROM meters m, (SELECT a, hash(a) AS h FROM range(9000000) t(a) "
     "ORDER BY h, a OFFSET 8999999)",
     # Five hundred states at every character.
-    "regex": "SELECT * FROM meters WHERE kind IS NOT NULL AND (SELECT count(*) FROM range(8) t(a) "
+    "regex": "SELECT * FROM meters WHERE kind IS NOT NULL AND (SELECT count(*) FROM range(4) t(a) "
     "WHERE regexp_matches(repeat('a', 100000 + a), '(a?){500}b')) = 0",
     # Some seconds of pairs.
     "cross join": "SELECT m.* FROM meters m, range(3000) a(i), range(4000) b(j) "
