@@ -15,7 +15,11 @@ BROKEN = 5
 """Exit code where evidence does not hold: that of TrustError."""
 
 app = typer.Typer(
-    name="audit", help=text("help.audit.root"), no_args_is_help=True, rich_markup_mode=None
+    name="audit",
+    help=text("help.audit.root"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 

@@ -24,6 +24,7 @@ app = typer.Typer(
     help=text("help.collection.root"),
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,
 )
 
 ProposalFile = Annotated[Path, typer.Argument(metavar="FILE", help=text("option.collection_file"))]

@@ -11,7 +11,11 @@ from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json
 from sandbox.messages import text
 
 app = typer.Typer(
-    name="config", help=text("help.config.root"), no_args_is_help=True, rich_markup_mode=None
+    name="config",
+    help=text("help.config.root"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 

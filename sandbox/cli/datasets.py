@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sandbox.client import Session
     from sandbox.privacy.policy import Policy
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help=text("option.table"))]
 

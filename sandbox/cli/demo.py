@@ -10,7 +10,7 @@ import typer
 from sandbox.cli.terminal import Format, FormatOption, examples
 from sandbox.messages import text
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(

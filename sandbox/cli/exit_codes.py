@@ -8,7 +8,7 @@ from sandbox.cli.terminal import Format, FormatOption, examples, show_rows
 from sandbox.errors import BY_NAME
 from sandbox.messages import text
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command("exit-codes", help=text("help.exit_codes"), epilog=examples("sandbox exit-codes"))

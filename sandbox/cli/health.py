@@ -15,7 +15,7 @@ from sandbox.cli.terminal import examples, say
 from sandbox.errors import Unavailable
 from sandbox.messages import text
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(

@@ -12,7 +12,11 @@ from sandbox.cli.terminal import Format, FormatOption, examples, say, show_facts
 from sandbox.messages import text
 
 app = typer.Typer(
-    name="identity", help=text("help.identity.root"), no_args_is_help=True, rich_markup_mode=None
+    name="identity",
+    help=text("help.identity.root"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 

@@ -25,7 +25,7 @@ from sandbox.messages import text
 if TYPE_CHECKING:
     from sandbox.client import JobView, Session
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help=text("option.job"))]
 

@@ -34,7 +34,11 @@ if TYPE_CHECKING:
     from sandbox.processes import Processes, Program
 
 app = typer.Typer(
-    name="local", help=text("help.local.root"), no_args_is_help=True, rich_markup_mode=None
+    name="local",
+    help=text("help.local.root"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help=text("option.deployment"))]

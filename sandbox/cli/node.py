@@ -18,7 +18,11 @@ from sandbox.cli.terminal import Format, FormatOption, examples, say, show_rows
 from sandbox.messages import text
 
 app = typer.Typer(
-    name="node", help=text("help.node.root"), no_args_is_help=True, rich_markup_mode=None
+    name="node",
+    help=text("help.node.root"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 app.add_typer(policy)
 app.add_typer(owners.app)

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 PASSPHRASE = "SANDBOX_PASSPHRASE"  # noqa: S105 - the variable's name
 
 app = typer.Typer(
-    name="owner", help=text("help.node.owner.root"), no_args_is_help=True, rich_markup_mode=None
+    name="owner",
+    help=text("help.node.owner.root"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 AsOption = Annotated[Path | None, typer.Option("--as", help=text("option.as_owner"))]

@@ -21,7 +21,11 @@ from sandbox.cli.terminal import (
 from sandbox.messages import text
 
 app = typer.Typer(
-    name="policy", help=text("help.node.policy.root"), no_args_is_help=True, rich_markup_mode=None
+    name="policy",
+    help=text("help.node.policy.root"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 Dataset = Annotated[str, typer.Option("--dataset", help=text("option.policy_dataset"))]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sandbox.study import StudyPlan
     from sandbox.targets import Pilot
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 T = TypeVar("T")
 
 Sql = Annotated[str, typer.Argument(metavar="SQL", help=text("option.sql"))]

@@ -17,6 +17,7 @@ app = typer.Typer(
     help=text("help.researcher.root"),
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,
 )
 
 

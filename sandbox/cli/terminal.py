@@ -132,10 +132,14 @@ def show_facts(format: Format, facts: dict[str, Any]) -> None:
     if format is Format.JSON:
         show_json(**facts)
         return
+    from rich.cells import cell_len
+
     headings = {key: text(f"column.{key}") for key in facts}
-    width = max(map(len, headings.values()))
+    # Chinese characters are two cells wide.
+    width = max(map(cell_len, headings.values()))
     for key, value in facts.items():
-        typer.echo(f"{headings[key]:<{width}}  {_cell(value)}")
+        gap = " " * (width - cell_len(headings[key]))
+        typer.echo(f"{headings[key]}{gap}  {_cell(value)}".rstrip())
 
 
 def show_error(error: SandboxError, as_json: bool) -> None:
