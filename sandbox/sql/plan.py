@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from sqlglot import exp
@@ -31,7 +31,6 @@ from sandbox.sql.algebra import (
 )
 from sandbox.sql.bind import Relation, Sources, column_name, no_keys
 from sandbox.sql.columns import reading, unit
-from sandbox.sql.functions import bucket
 from sandbox.sql.groups import MOST_CELLS, positions
 from sandbox.sql.magnitude import magnitude
 from sandbox.sql.measures import Measures
@@ -312,20 +311,14 @@ def _is_histogram(node: exp.Expr) -> bool:
 
 
 def _buckets(value: Number, count: int) -> Number:
-    low, high = value.lower * value.step, value.upper * value.step
-    width = (high - low + value.step) / count
-    place = bucket(
-        [
-            value,
-            scalar.constant(low),
-            scalar.constant(low + width * count),
-            scalar.constant(Fraction(count)),
-        ]
-    )
-    from_zero = arithmetic.subtract(place, scalar.constant(Fraction(1)))
-    return arithmetic.add(
-        arithmetic.multiply(from_zero, scalar.constant(width)), scalar.constant(low)
-    )
+    """Return the lower edge of x's bucket: `count` or fewer, each a whole number of steps wide."""
+    width = -(-(value.upper - value.lower + 1) // count) * value.step
+    lowest = value.lower * value.step
+    low, wide = scalar.constant(lowest), scalar.constant(width)
+    place = arithmetic.floored(arithmetic.divide(arithmetic.subtract(value, low), wide))
+    edge = arithmetic.add(arithmetic.multiply(place, wide), low)
+    edges = (lowest + width * i for i in range(place.lower, place.upper + 1))
+    return replace(edge, points=tuple(int(e / edge.step) for e in edges))
 
 
 def _fragment(relation: Relation, measures: Measures) -> Fragment:

@@ -83,7 +83,7 @@ def one(where: str) -> str:
         ),
         ("SELECT kind FROM machines GROUP BY kind", "SB-1019", 8, "COUNT(*)"),
         (
-            "SELECT COUNT(*) FROM machines GROUP BY DATE_TRUNC('day', day), EXTRACT(hour FROM seen), kind, failed",
+            one("GROUP BY DATE_TRUNC('day', day), HOUR(seen), kind, failed"),
             "SB-1020",
             1,
             "fewer",
