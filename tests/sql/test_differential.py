@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from decimal import Decimal
 
 import duckdb
 import pytest
@@ -44,3 +45,33 @@ def test_plans_answer_as_plain_sql_does(
         assert_equal(
             statement, exact_answer(sources, planned, NAMES), expected(reference, statement)
         )
+
+
+@pytest.mark.parametrize("buckets", [1, 4, 7, 20])
+@pytest.mark.parametrize(
+    ("column", "low", "units", "step"),
+    [("torque", 0, 801, "0.1"), ("price", -100, 20_001, "0.01"), ("speed", 1000, 2001, "1")],
+)
+def test_histograms_count_as_plain_sql_does(
+    plants: tuple[duckdb.DuckDBPyConnection, Mapping[str, duckdb.DuckDBPyConnection]],
+    column: str,
+    low: int,
+    units: int,
+    step: str,
+    buckets: int,
+) -> None:
+    reference, sources = plants
+    width = Decimal(step) * -(-units // buckets)
+    counted = dict(
+        reference.execute(
+            f"SELECT (({column} - {low}) * 100)::BIGINT // {int(width * 100)}, count(*) "
+            f"FROM machines GROUP BY 1"
+        ).fetchall()
+    )
+    planned = plan(f"SELECT HISTOGRAM({column}, {buckets}) FROM machines", catalogue())
+    for row in exact_answer(sources, planned, NAMES).rows:
+        edge, estimate = row.values[0], row.estimates[1]
+        place = None if edge is None else (Decimal(str(edge)) - low) / width
+        assert estimate is not None
+        assert estimate.value == counted.pop(place, 0)
+    assert not counted
