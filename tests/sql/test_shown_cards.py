@@ -1,0 +1,86 @@
+"""Cards that a job shows: what pinned nodes signed counts, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nodes.catalogue import OwnCatalogue
+from nodes.datasets import register
+from nodes.registry import Registry
+from nodes.vault import Vault
+from sandbox import local
+from sandbox.catalog import DatasetCard, card_to_document
+from sandbox.crypto.identity import Identity, Role, Signed
+from sandbox.tables import COLLECTION_KIND, DATASET_KIND, dataset_body
+from tests.sql.plants import CARD, COLUMNS, raw_rows
+
+
+@pytest.fixture
+def parties(tmp_path: Path) -> dict[str, Identity]:
+    folder = tmp_path / "deployment"
+    local.init(folder, ("a", "b"))
+    return {name: Identity.load(folder / "nodes" / name) for name in ("a", "b")}
+
+
+@pytest.fixture
+def own(tmp_path: Path, parties: dict[str, Identity]) -> Iterator[OwnCatalogue]:
+    vault = Vault.open(tmp_path / "deployment" / "nodes" / "a", parties["a"])
+    registry = Registry(vault)
+    path = tmp_path / "machines.csv"
+    rows = [
+        ",".join("" if row[c] is None else f'"{row[c]}"' for c in COLUMNS)
+        for row in raw_rows(1, 1, 3)
+    ]
+    path.write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
+    register(registry, "machines", path, CARD)
+    yield OwnCatalogue(parties["a"], vault, registry)
+    vault.close()
+
+
+def offered(signer: Identity, card: DatasetCard = CARD, kind: str = DATASET_KIND) -> Signed:
+    return signer.sign(kind, dataset_body("pumps", card_to_document(card)))
+
+
+def test_card_that_a_pinned_node_signed_counts(
+    own: OwnCatalogue, parties: dict[str, Identity]
+) -> None:
+    card = offered(parties["b"])
+    entries = own.entries([card])
+    assert set(entries) == {"a.machines", "b.pumps"}
+    assert entries["b.pumps"].digest == card.digest
+    assert entries["b.pumps"].table.members[0].node == parties["b"].public.fingerprint
+
+
+def test_card_of_a_stranger_does_not_count(own: OwnCatalogue) -> None:
+    stranger = Identity.generate("b", Role.NODE)
+    assert set(own.entries([offered(stranger)])) == {"a.machines"}
+
+
+def test_altered_card_does_not_count(own: OwnCatalogue, parties: dict[str, Identity]) -> None:
+    signed = offered(parties["b"])
+    wider = replace(
+        signed, body=signed.body.replace(b'"contribution_cap":3', b'"contribution_cap":1')
+    )
+    assert wider.body != signed.body
+    assert set(own.entries([wider])) == {"a.machines"}
+
+
+def test_a_job_shows_a_node_nothing_about_itself(
+    own: OwnCatalogue, parties: dict[str, Identity]
+) -> None:
+    """An older card of its own, which it once signed, must not come back."""
+    older = parties["a"].sign(
+        DATASET_KIND, dataset_body("machines", card_to_document(replace(CARD, contribution_cap=1)))
+    )
+    gone = offered(parties["a"])
+    entries = own.entries([older, gone])
+    assert set(entries) == {"a.machines"}
+    assert entries["a.machines"].table.card.contribution_cap == CARD.contribution_cap
+
+
+def test_a_job_shows_no_collections(own: OwnCatalogue, parties: dict[str, Identity]) -> None:
+    assert set(own.entries([offered(parties["b"], kind=COLLECTION_KIND)])) == {"a.machines"}
