@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from sandbox.crypto.identity import PublicIdentity, Signed
-from sandbox.errors import SandboxError
+from sandbox.errors import InputError, SandboxError
 from sandbox.rpc import common_pb2, node_pb2, node_pb2_grpc
 from sandbox.rpc.channels import chunks, open_channel
 from sandbox.rpc.documents import from_message, to_message
@@ -22,6 +22,8 @@ A = TypeVar("A")
 
 SHORT_S = 8.0
 """For acts that compute nothing. A node that is down is noticed within this time."""
+SHARE_LIMIT_BYTES = 1 << 28
+"""The longest share there is, 2^20 integers in the largest ring, takes less than 140 MB."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class NodeLink:
                         release = from_message(part.release)
                     case "chunk":
                         payload += part.chunk
+                        if len(payload) > SHARE_LIMIT_BYTES:
+                            raise InputError("SB-3250", limit=SHARE_LIMIT_BYTES)
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error, self.identity.name) from None
         if release is None:
