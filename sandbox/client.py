@@ -148,11 +148,11 @@ class Session:
         return [entry.table for _, entry in sorted(self.catalogue().items())]
 
     def table(self, name: str) -> Table:
-        """Return one table; raises InputError SB-1004 with the nearest names."""
+        """Return one table; raises InputError SB-1382 with the nearest names."""
         catalogue = self.catalogue()
         if name not in catalogue:
             known = nearest(name, catalogue)
-            raise InputError("SB-1004", table=name, nearest=known, line=1, column=1)
+            raise InputError("SB-1382", table=name, nearest=known)
         return catalogue[name].table
 
     def catalogue(self) -> dict[str, Entry]:

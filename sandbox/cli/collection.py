@@ -71,16 +71,33 @@ def add(file: ProposalFile, profile: ProfileOption = None) -> None:
 @app.command(
     "show",
     help=text("help.collection.show"),
-    epilog=examples("sandbox collection show machines.collection.json"),
+    epilog=examples(
+        "sandbox collection show machines.collection.json",
+        "sandbox collection show machines --profile plant/nodes/a",
+    ),
 )
-def show(file: ProposalFile, format: FormatOption = Format.TABLE) -> None:
-    """Show a proposal."""
-    from sandbox.cli.joint import read
+def show(
+    which: Annotated[
+        str, typer.Argument(metavar="FILE|NAME", help=text("option.collection_shown"))
+    ],
+    profile: ProfileOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Show a proposal, or a collection as a node keeps it."""
+    from sandbox.cli.joint import kept, read
+    from sandbox.cli.profile import accepted_by
 
-    proposal = read(file)
+    names = {}
+    if Path(which).is_file():
+        proposal = read(Path(which))
+    else:
+        folder = party_folder(profile)
+        proposal = kept(folder, which)
+        names = {who: identity.name for who, identity in accepted_by(folder).items()}
     rows = [
         {
             "node": member.node,
+            "name": names.get(member.node, ""),
             "dataset": member.dataset,
             "signed": any(signed.signer == member.node for signed in proposal.signatures),
         }
@@ -89,7 +106,7 @@ def show(file: ProposalFile, format: FormatOption = Format.TABLE) -> None:
     if format is Format.JSON:
         show_json(name=proposal.collection.name, members=rows)
     else:
-        show_rows(format, "members", rows, ("node", "dataset", "signed"))
+        show_rows(format, "members", rows, ("node", "name", "dataset", "signed"))
 
 
 def _report(proposal: Proposal) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_rows
+from sandbox.cli.terminal import Format, FormatOption, examples, say, show_rows, waiting
 from sandbox.messages import text
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -28,7 +28,8 @@ def doctor(
     """Check the machine, and the party or deployment of the profile."""
     from sandbox.cli.checks import examine
 
-    checks = examine(profile)
+    with waiting("doctor.examining"):
+        checks = examine(profile)
     rows = [
         {
             "party": each.party,

@@ -16,7 +16,7 @@ from sandbox.tables import COLLECTION_KIND
 
 @dataclass(frozen=True)
 class Proposal:
-    """A collection, the file it travels in, and the owners' signatures so far."""
+    """A collection, the file (or node's folder) it is kept in, and the owners' signatures so far."""
 
     file: Path
     collection: Collection
@@ -73,6 +73,25 @@ def read(file: Path) -> Proposal:
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError("SB-1371", file=str(file)) from None
     return Proposal(file, collection, signatures)
+
+
+def kept(folder: Path, name: str) -> Proposal:
+    """Return the collection `name` as the node in `folder` keeps it, in its most signed form.
+
+    Raises InputError SB-1388 with the names it has.
+    """
+    with registry(folder) as known:
+        documents = known.collections()
+    forms: dict[bytes, list[Signed]] = {}
+    for signed in documents:
+        forms.setdefault(signed.body, []).append(signed)
+    named = [form for body, form in forms.items() if json.loads(body)["name"] == name]
+    if not named:
+        there = sorted({json.loads(body)["name"] for body in forms})
+        raise InputError("SB-1388", name=name, known=", ".join(there) or "-")
+    signatures = max(named, key=len)
+    collection = Collection.from_document(json.loads(signatures[0].body))
+    return Proposal(folder, collection, tuple(signatures))
 
 
 def _signed(proposal: Proposal, folder: Path) -> Proposal:

@@ -89,7 +89,7 @@ def test_datasets_and_show_tell_what_is_declared_and_allowed_and_no_statistic(pl
 
 
 def test_unknown_table_is_refused_with_the_nearest(plant: Path) -> None:
-    ended = refused(3, "SB-1004", "show", "machinez", "--profile", plant)
+    ended = refused(3, "SB-1382", "show", "machinez", "--profile", plant)
     assert "machines" in ended.stderr
 
 
@@ -340,6 +340,9 @@ def test_collection_goes_from_owner_to_owner_until_all_have_signed(
     assert sorted(member["signed"] for member in signed) == [False, True]
     refused(3, "SB-1372", "collection", "add", file, "--profile", plant / "nodes" / "c")
     ok("collection", "add", file, "--profile", b)
+    at_b = ok("collection", "show", "pair", "--profile", b, "--format", "json").json["members"]
+    assert [(member["dataset"], member["signed"]) for member in at_b] == [("machines", True)] * 2
+    refused(3, "SB-1388", "collection", "show", "pear", "--profile", b)
     assert all(
         m["signed"] for m in ok("collection", "show", file, "--format", "json").json["members"]
     )
