@@ -24,7 +24,11 @@ app = typer.Typer(
 @app.command(
     "init",
     help=text("help.coordinator.init"),
-    epilog=examples("sandbox coordinator init hub --name hub --listen 0.0.0.0:7400"),
+    epilog=examples(
+        "sandbox coordinator init hub --name hub --listen 0.0.0.0:7400 --enrol-listen 0.0.0.0:7401",
+        "sandbox coordinator serve hub/coordinator",
+        "sandbox coordinator invite --role node --name north --address hub.example:7401 --profile hub",
+    ),
 )
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help=text("option.deployment"))],

@@ -25,11 +25,6 @@ def researcher_folder(profile: Path | None) -> Path:
     return _folder(profile, "researcher")
 
 
-def supervisor_folder(profile: Path | None) -> Path:
-    """Return the supervisor's folder; a deployment's folder stands for the supervisor in it."""
-    return _folder(profile, "supervisor")
-
-
 def coordinator_folder(profile: Path | None) -> Path:
     """Return the coordinator's folder; a deployment's folder stands for the coordinator in it."""
     return _folder(profile, "coordinator")

@@ -40,6 +40,7 @@ from sandbox.rpc.problems import abort
 CERTIFICATE_LIFETIME = timedelta(days=397)
 INVITATIONS = "invitations"
 REQUEST_LIMIT_BYTES = 64 << 10
+EVERY_INTERFACE = ("0.0.0.0", "[::]")  # noqa: S104 - where one listens, not where one is reached
 _VERSION = 1
 
 log = logging.getLogger("sandbox.enrolment")
@@ -91,8 +92,13 @@ def invite(
     """Make a one-time token for (role, name), valid for `valid_s` seconds; return its text.
 
     address: "host:port" at which the new party reaches the enrolment port, if not as configured.
+    Raises InputError SB-1341 if that party has joined, SB-1389 if nobody could reach the address.
     """
     config, coordinator = load_coordinator(profile), load_public(profile)
+    enrol_address = address or config.enrol_listen
+    host = enrol_address.rpartition(":")[0]
+    if host in EVERY_INTERFACE or not _is_address(enrol_address):
+        raise InputError("SB-1389", address=enrol_address)
     PublicIdentity(name, role, bytes(32), bytes(32))  # refuses a bad name before it is promised
     if any((peer.role, peer.name) == (role, name) for peer in Trust(profile).identities().values()):
         raise InputError("SB-1341", role=role.value, name=name)
@@ -107,8 +113,6 @@ def invite(
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / f"{invitation}.json").write_text(json.dumps(promise), encoding="utf-8")
     authority = Authority.load(profile.parent / "ca").certificate.public_bytes(Encoding.PEM)
-    enrol_address = address or config.enrol_listen
-    host = enrol_address.rpartition(":")[0]
     return Token(
         role,
         name,
@@ -181,7 +185,7 @@ class EnrolmentService(coordinator_pb2_grpc.CoordinatorServicer):
     def _enrol(self, request: coordinator_pb2.EnrolRequest) -> coordinator_pb2.EnrolReply:
         try:
             identity = PublicIdentity.from_document(json.loads(request.identity))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise TrustError("SB-1342") from None
         asked = CertificateRequest(request.csr, identity, from_message(request.proof))
         certificate = redeem(self._profile, request.token, asked, request.address)

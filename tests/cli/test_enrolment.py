@@ -211,6 +211,16 @@ def test_party_that_was_revoked_at_the_coordinator_is_refused(hub: Path, tmp_pat
     refused(5, "SB-3112", "datasets", "--profile", tmp_path / "gone")
 
 
+def test_invitation_names_an_address_that_others_reach(tmp_path: Path) -> None:
+    listen = ("--listen", "0.0.0.0:7400", "--enrol-listen", "0.0.0.0:7401")
+    ok("coordinator", "init", tmp_path / "hub", *listen)
+    who = ("--role", "node", "--name", "north", "--profile", tmp_path / "hub")
+    refused(3, "SB-1389", "coordinator", "invite", *who)
+    at = ("--address", "hub.example:7401", "--format", "json")
+    token = Token.decode(ok("coordinator", "invite", *who, *at).json["token"])
+    assert (token.address, token.coordinator_address) == ("hub.example:7401", "hub.example:7400")
+
+
 def test_coordinator_keeps_a_hash_of_the_secret_only(hub: Path) -> None:
     token = Token.decode(token_for(hub, "researcher", "hashed"))
     promise = json.loads(
