@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from nodes.vault import Task, TaskState, Vault
-from sandbox.audit.journal import EntryKind
+from nodes.taskrows import Task, TaskState
+from nodes.vault import Vault
+from sandbox.audit.logrows import EntryKind
 from sandbox.errors import InputError, Refusal
 from sandbox.sql.request import statement_digest
 

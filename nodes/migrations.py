@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.audit.journal import LOG_TABLES
+from sandbox.audit.logrows import LOG_TABLES
 from sandbox.database import Step
 
 STEPS: tuple[Step, ...] = (

@@ -15,7 +15,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from nodes.vault import Vault
-from sandbox.audit.journal import EntryKind
+from sandbox.audit.logrows import EntryKind
 from sandbox.crypto.identity import (
     Document,
     Identity,

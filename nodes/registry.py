@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from nodes import sources
 from nodes.sources import Source, ViewSource
 from nodes.vault import Vault
-from sandbox.audit.journal import EntryKind
+from sandbox.audit.logrows import EntryKind
 from sandbox.catalog import DatasetCard, card_from_document, card_to_document
 from sandbox.crypto.identity import Signed, canonical, parse
 from sandbox.errors import InputError

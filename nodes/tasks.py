@@ -21,7 +21,8 @@ from nodes.catalogue import OwnCatalogue
 from nodes.registry import Registry
 from nodes.sharing import Accepted, Shared, Sharing
 from nodes.slots import first_slot, wait_s
-from nodes.vault import Task, TaskState, Vault
+from nodes.taskrows import Task, TaskState
+from nodes.vault import Vault
 from nodes.workers import Workers
 from sandbox.config import NodeConfig
 from sandbox.crypto import he

@@ -12,18 +12,17 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
-from nodes import ledger
+from nodes import ledger, taskrows
 from nodes.ledger import Demand, exact_loss
 from nodes.migrations import STEPS
-from sandbox.audit.journal import EntryKind, Journal, Ledger
+from nodes.taskrows import FINAL, StoredShare, Task, TaskState
+from sandbox.audit.journal import Journal, Ledger
+from sandbox.audit.logrows import EntryKind
 from sandbox.crypto.identity import Identity, PublicIdentity, Signed, canonical, parse
 from sandbox.database import Database
 from sandbox.errors import InputError, ProtocolError, SandboxError, TrustError
@@ -31,47 +30,6 @@ from sandbox.privacy.accounting import Charge
 from sandbox.privacy.budget import Spent
 
 VAULT_FILE = "vault.db"
-
-
-class TaskState(StrEnum):
-    """Where a task stands. WAITING is for its approval; the last four are final."""
-
-    WAITING = "waiting"
-    ACCEPTED = "accepted"
-    ROSTERED = "rostered"
-    RESERVED = "reserved"
-    COMMITTED = "committed"
-    REFUSED = "refused"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-FINAL = (TaskState.COMMITTED, TaskState.REFUSED, TaskState.FAILED, TaskState.CANCELLED)
-
-
-@dataclass(frozen=True)
-class Task:
-    """A node's part of one job. `received_ms`: Unix milliseconds of its first arrival. `attempt`:
-    the coordinator's count of offers. `refusal`: (kind, code, facts) of a refusal or failure."""
-
-    job: str
-    digest: str
-    researcher: str
-    document: Signed
-    state: TaskState
-    attempt: int
-    received_ms: int
-    offer: bytes | None
-    roster: str | None
-    refusal: tuple[str, str, dict[str, str | int | float]] | None
-
-
-@dataclass(frozen=True)
-class StoredShare:
-    """What left, or will: ciphertext bytes and the signed release statement."""
-
-    share: bytes
-    release: bytes
 
 
 class Vault:
@@ -114,17 +72,17 @@ class Vault:
         Raises ProtocolError SB-6010 when the id stands for another job; the attempt is logged.
         """
         with self.database.write("accept_job") as connection:
-            known = self._find(connection, job)
+            known = taskrows.find(connection, job)
             if known is None:
                 state = TaskState.WAITING if waiting else TaskState.ACCEPTED
-                self._insert(connection, job, document, state)
+                taskrows.insert(connection, job, document, state, self.clock())
                 self.log.write(
                     connection,
                     EntryKind.JOB,
                     {"digest": document.digest, "researcher": document.signer},
                     job,
                 )
-                return self._get(connection, document.digest)
+                return taskrows.get(connection, document.digest)
             if known.digest != document.digest:
                 self.log.write(connection, EntryKind.REFUSAL, _other_body(document), job)
         if known.digest != document.digest:
@@ -134,13 +92,13 @@ class Vault:
     def refuse_job(self, job: str, document: Signed, error: SandboxError) -> Task:
         """Record that a verified job was refused, and why."""
         with self.database.write("refuse_job") as connection:
-            known = self._find(connection, job)
+            known = taskrows.find(connection, job)
             if known is None:
-                self._insert(connection, job, document, TaskState.ACCEPTED)
+                taskrows.insert(connection, job, document, TaskState.ACCEPTED, self.clock())
             elif known.digest != document.digest or known.state in FINAL:
                 return known
             self._end(connection, document.digest, TaskState.REFUSED, EntryKind.REFUSAL, error)
-            return self._get(connection, document.digest)
+            return taskrows.get(connection, document.digest)
 
     def fail_job(self, digest: str, error: SandboxError) -> Task:
         """End a task that cannot be completed; what it reserved stays spent."""
@@ -173,15 +131,16 @@ class Vault:
         A later attempt replaces an offer until budget is reserved; else ProtocolError SB-6011.
         """
         with self.database.write("store_offer") as connection:
-            task = self._get(connection, digest)
+            task = taskrows.get(connection, digest)
             if task.offer is not None and task.attempt == attempt:
                 return task.offer
             open_for_offers = task.state in (TaskState.ACCEPTED, TaskState.ROSTERED)
             if not open_for_offers or attempt < task.attempt:
                 raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
-            self._update(
+            taskrows.update(
                 connection,
                 digest,
+                self.clock(),
                 state=TaskState.ACCEPTED,
                 attempt=attempt,
                 offer=offer,
@@ -197,7 +156,7 @@ class Vault:
                 sa.text("SELECT secret FROM tasks WHERE digest = :digest"), {"digest": digest}
             ).scalar()
             if secret is None:
-                task = self._get(connection, digest)
+                task = taskrows.get(connection, digest)
                 raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
         return bytes(secret)
 
@@ -208,11 +167,13 @@ class Vault:
         reserved, raises TrustError SB-6012 and is logged: a share answers to one roster only, ever.
         """
         with self.database.write("sign_roster") as connection:
-            task = self._get(connection, digest)
+            task = taskrows.get(connection, digest)
             if task.roster == roster:
                 return
             if task.state is TaskState.ACCEPTED and task.offer and task.attempt == attempt:
-                self._update(connection, digest, state=TaskState.ROSTERED, roster=roster)
+                taskrows.update(
+                    connection, digest, self.clock(), state=TaskState.ROSTERED, roster=roster
+                )
                 self.log.write(connection, EntryKind.ROSTER, {"roster": roster}, task.job)
                 return
             other = task.roster is not None
@@ -241,7 +202,7 @@ class Vault:
         """
         with self.database.write("reserve") as connection:
             self.log.require_confirmed(connection)
-            task = self._get(connection, digest)
+            task = taskrows.get(connection, digest)
             if task.state is TaskState.ROSTERED and task.roster == roster:
                 for demand in demands:
                     ledger.reserve(connection, task.job, charge, demand, self.now_s())
@@ -270,7 +231,7 @@ class Vault:
         """
         with self.database.write("commit_share") as connection:
             self.log.require_confirmed(connection)
-            task = self._get(connection, digest)
+            task = taskrows.get(connection, digest)
             if task.state is not TaskState.RESERVED:
                 raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
             newest = connection.execute(
@@ -278,9 +239,10 @@ class Vault:
             ).scalar_one()
             if newest != lease:
                 raise ProtocolError("SB-6013", job=task.job)
-            self._update(
+            taskrows.update(
                 connection,
                 digest,
+                self.clock(),
                 state=TaskState.COMMITTED,
                 share=share,
                 release=canonical(release.to_document()),
@@ -388,63 +350,29 @@ class Vault:
     def task(self, digest: str) -> Task:
         """Return the task of a job by its digest; raises ProtocolError SB-6014 if unknown."""
         with self.database.read() as connection:
-            return self._get(connection, digest)
+            return taskrows.get(connection, digest)
 
     def task_of(self, job: str) -> Task | None:
         """Return the task of a job by its id, or None."""
         with self.database.read() as connection:
-            return self._find(connection, job)
+            return taskrows.find(connection, job)
 
     def tasks(self, states: Iterable[TaskState] = tuple(TaskState)) -> list[Task]:
         """Return tasks in these states, oldest first."""
         with self.database.read() as connection:
-            rows = connection.execute(
-                sa.text(
-                    "SELECT * FROM tasks WHERE state IN :states ORDER BY received_ms, job"
-                ).bindparams(sa.bindparam("states", expanding=True)),
-                {"states": [state.value for state in states]},
-            ).all()
-        return [_task(row) for row in rows]
+            return taskrows.in_states(connection, states)
 
     # Within a transaction
-
-    def _insert(
-        self, connection: sa.Connection, job: str, document: Signed, state: TaskState
-    ) -> None:
-        now = self.clock()
-        connection.execute(
-            sa.text(
-                "INSERT INTO tasks (job, digest, researcher, document, state, attempt, lease,"
-                " received_ms, changed_ms)"
-                " VALUES (:job, :digest, :researcher, :document, :state, 0, 0, :now, :now)"
-            ),
-            {
-                "job": job,
-                "digest": document.digest,
-                "researcher": document.signer,
-                "document": canonical(document.to_document()),
-                "state": state,
-                "now": now,
-            },
-        )
-
-    def _update(self, connection: sa.Connection, digest: str, **values: Any) -> None:
-        values["changed_ms"] = self.clock()
-        assignments = ", ".join(f"{name} = :{name}" for name in values)
-        connection.execute(
-            sa.text(f"UPDATE tasks SET {assignments} WHERE digest = :digest"),
-            {**values, "digest": digest},
-        )
 
     def _give_up(
         self, digest: str, state: TaskState, kind: EntryKind, error: SandboxError | None
     ) -> Task:
         with self.database.write(state.value) as connection:
-            task = self._get(connection, digest)
+            task = taskrows.get(connection, digest)
             if task.state in FINAL:
                 return task
             self._end(connection, digest, state, kind, error)
-            return self._get(connection, digest)
+            return taskrows.get(connection, digest)
 
     def _end(
         self,
@@ -455,29 +383,16 @@ class Vault:
         error: SandboxError | None,
     ) -> None:
         refusal = None if error is None else [type(error).__name__, error.code, error.facts]
-        self._update(
+        taskrows.update(
             connection,
             digest,
+            self.clock(),
             state=state,
             refusal=None if refusal is None else json.dumps(refusal),
             secret=None,
         )
-        task = self._get(connection, digest)
+        task = taskrows.get(connection, digest)
         self.log.write(connection, kind, {"code": error.code if error else ""}, task.job)
-
-    def _find(self, connection: sa.Connection, job: str) -> Task | None:
-        row = connection.execute(
-            sa.text("SELECT * FROM tasks WHERE job = :job"), {"job": job}
-        ).one_or_none()
-        return None if row is None else _task(row)
-
-    def _get(self, connection: sa.Connection, digest: str) -> Task:
-        row = connection.execute(
-            sa.text("SELECT * FROM tasks WHERE digest = :digest"), {"digest": digest}
-        ).one_or_none()
-        if row is None:
-            raise ProtocolError("SB-6014", digest=digest)
-        return _task(row)
 
 
 @lru_cache(maxsize=1024)
@@ -487,22 +402,3 @@ def _identity(document: bytes) -> PublicIdentity:
 
 def _other_body(document: Signed) -> dict[str, str]:
     return {"code": "SB-6010", "digest": document.digest, "researcher": document.signer}
-
-
-def _task(row: sa.Row[Any]) -> Task:
-    refusal = None
-    if row.refusal is not None:
-        kind, code, facts = json.loads(row.refusal)
-        refusal = (kind, code, facts)
-    return Task(
-        job=row.job,
-        digest=row.digest,
-        researcher=row.researcher,
-        document=Signed.from_document(parse(bytes(row.document))),
-        state=TaskState(row.state),
-        attempt=row.attempt,
-        received_ms=row.received_ms,
-        offer=None if row.offer is None else bytes(row.offer),
-        roster=row.roster,
-        refusal=refusal,
-    )

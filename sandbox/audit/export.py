@@ -77,17 +77,12 @@ def read_log(lines: Iterable[str]) -> tuple[PublicIdentity, list[Record], list[S
 
 
 def verify_log(
-    identity: PublicIdentity,
-    records: Sequence[Record],
-    heads: Sequence[Signed],
-    *,
-    unsigned_tail: bool = False,
+    identity: PublicIdentity, records: Sequence[Record], heads: Sequence[Signed]
 ) -> Break | None:
     """Return the first break of an exported log, or None if its signed heads vouch for all of it.
 
-    Entries after the last head are vouched for by nobody and count as broken, unless
-    `unsigned_tail` says that they are to be expected. Raises TrustError for a head that the log's
-    owner did not sign.
+    Entries after the last head are vouched for by nobody and count as broken. Raises TrustError for
+    a head that the log's owner did not sign.
     """
     signed: dict[int, set[bytes]] = {}
     for document in heads:
@@ -106,7 +101,7 @@ def verify_log(
             vouched = frontier.size
     if max(signed, default=0) > len(records):
         return _break("SB-3209", len(records), max(signed) - 1)
-    if vouched < len(records) and not unsigned_tail:
+    if vouched < len(records):
         return _break("SB-3210", vouched, len(records) - 1)
     return None
 

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from sandbox.audit import logrows
 from sandbox.audit.evidence import LogEvidence, LoggedEntry
 from sandbox.audit.export import Record, write_log
 from sandbox.audit.log import NONCE_BYTES, Entry, Head, Tree, check_extends
+from sandbox.audit.logrows import EntryKind
 from sandbox.audit.statements import HEAD, LastHead, Witness
 from sandbox.crypto.identity import (
-    Document,
     Identity,
     PublicIdentity,
     Signed,
@@ -37,55 +37,6 @@ from sandbox.database import Database
 from sandbox.errors import ProtocolError, StateError, TrustError
 
 RUN_NONCE_BYTES = 16
-
-LOG_TABLES = (
-    """CREATE TABLE entries (
-        sequence INTEGER PRIMARY KEY,
-        kind TEXT NOT NULL,
-        time INTEGER NOT NULL,
-        nonce BLOB NOT NULL,
-        digest TEXT NOT NULL,
-        leaf BLOB NOT NULL,
-        job TEXT,
-        body BLOB NOT NULL)""",
-    "CREATE INDEX entries_by_job ON entries(job)",
-    "CREATE INDEX entries_by_kind ON entries(kind, sequence)",
-    "CREATE TABLE heads (size INTEGER PRIMARY KEY, document BLOB NOT NULL)",
-    # The newest head of each log that this party witnesses.
-    "CREATE TABLE peer_heads (log TEXT PRIMARY KEY, document BLOB NOT NULL)",
-    # What each witness has acknowledged of this log.
-    """CREATE TABLE witnesses (
-        witness TEXT PRIMARY KEY,
-        size INTEGER NOT NULL,
-        document BLOB NOT NULL)""",
-    """CREATE TABLE starts (
-        start INTEGER PRIMARY KEY,
-        began INTEGER NOT NULL,
-        confirmed TEXT)""",
-)
-"""What a schema needs for a log, in its first step."""
-
-
-class EntryKind(StrEnum):
-    """What an entry records."""
-
-    JOB = "job"
-    REFUSAL = "refusal"
-    APPROVAL = "approval"
-    ROSTER = "roster"
-    RESERVATION = "reservation"
-    RELEASE = "release"
-    SUM = "sum"
-    DONE = "done"
-    FAILURE = "failure"
-    CANCELLATION = "cancellation"
-    PIN = "pin"
-    POLICY = "policy"
-    DATASET = "dataset"
-    COLLECTION = "collection"
-    START = "start"
-    OVERRIDE = "override"
-    OWNER = "owner"
 
 
 @dataclass(frozen=True)
@@ -146,7 +97,7 @@ class Journal:
         job: str | None = None,
     ) -> int:
         """Log an act inside the transaction that performs it; returns its sequence number."""
-        sequence = _size(connection)
+        sequence = logrows.size_of(connection)
         named = dict(body) if job is None else {"job": job, **body}
         text = canonical(named)
         digest = document_digest(kind, text)
@@ -163,31 +114,19 @@ class Journal:
     def entries(self, job: str | None = None) -> list[Record]:
         """Return all entries, or those of one job, in order."""
         with self._database.read() as connection:
-            return list(_records(connection, job))
-
-    def newest(self, kinds: Sequence[EntryKind]) -> int:
-        """Return the number of the newest entry of these kinds, -1 if there is none."""
-        with self._database.read() as connection:
-            found = [
-                connection.execute(
-                    sa.text("SELECT MAX(sequence) FROM entries WHERE kind = :kind"),
-                    {"kind": kind},
-                ).scalar()
-                for kind in kinds
-            ]
-        return max((number for number in found if number is not None), default=-1)
+            return list(logrows.records(connection, job))
 
     # Heads and proofs
 
     def head(self) -> Signed:
         """Return the signed head of the log as it is now; one head for each size, ever."""
         with self._database.write("head") as connection:
-            size = _size(connection)
+            size = logrows.size_of(connection)
             known = connection.execute(
                 sa.text("SELECT document FROM heads WHERE size = :size"), {"size": size}
             ).scalar()
             if known is not None:
-                return _signed(known)
+                return logrows.signed(known)
             head = Head(
                 self.owner.fingerprint,
                 size,
@@ -214,7 +153,7 @@ class Journal:
                     record.body or {},
                     tuple(tree.inclusion_proof(record.entry.sequence, size)),
                 )
-                for record in _records(connection, job)
+                for record in logrows.records(connection, job)
                 if record.entry.sequence < size
             )
         return LogEvidence(entries, signed)
@@ -228,7 +167,7 @@ class Journal:
         """Write all entries and signed heads to `file`, for anyone to verify (audit/export.py)."""
         self.head()
         with self._database.read() as connection, file.open("w", encoding="utf-8") as out:
-            records, heads = _records(connection), _heads(connection)
+            records, heads = logrows.records(connection), logrows.heads(connection)
             out.writelines(write_log(self.owner, records, heads))
 
     def check(self) -> None:
@@ -239,9 +178,9 @@ class Journal:
         with self._database.read() as connection:
             if connection.exec_driver_sql("PRAGMA quick_check").scalar() != "ok":
                 raise StateError("SB-6002", file=self._database.file.name, reason="quick_check")
-            tree = _checked_entries(connection)
+            tree = logrows.checked_tree(connection)
             chain_at = self._ledger.check(connection)
-            for signed in _heads(connection):
+            for signed in logrows.heads(connection):
                 head = Head.from_document(verify(signed, self.owner, HEAD))
                 if head.size > len(tree) or tree.root(head.size) != head.root:
                     raise StateError("SB-6007", part="head", position=head.size)
@@ -262,7 +201,7 @@ class Journal:
             raise TrustError("SB-3201", expected=peer.fingerprint, found=head.log)
         broken: TrustError | None = None
         with self._database.write("record_peer_head") as connection:
-            known = _peer_head(connection, head.log)
+            known = logrows.peer_head(connection, head.log)
             try:
                 if known is not None:
                     check_extends(Head.from_document(parse(known.body)), head, proof)
@@ -284,7 +223,7 @@ class Journal:
     def peer_head(self, log: str) -> Signed | None:
         """Return the newest head kept of a peer's log, or None."""
         with self._database.read() as connection:
-            return _peer_head(connection, log)
+            return logrows.peer_head(connection, log)
 
     # Being witnessed
 
@@ -334,13 +273,13 @@ class Journal:
             vouching = []
             for witness, head in known:
                 self._require_no_later(connection, witness, head)
-                size, once = head.size if head else 0, _acknowledged(connection, witness)
+                size, once = head.size if head else 0, logrows.acknowledged(connection, witness)
                 if size >= once:
                     vouching.append(witness)
                 else:
                     forgetful = TrustError("SB-6023", witness=witness.name, found=size, known=once)
             if vouching:
-                _confirm(connection, vouching[0].fingerprint)
+                logrows.confirm(connection, vouching[0].fingerprint)
         if forgetful is not None and not vouching:
             raise forgetful
 
@@ -355,7 +294,7 @@ class Journal:
     def _require_no_later(
         self, connection: sa.Connection, witness: PublicIdentity, head: Head | None
     ) -> None:
-        mine = _size(connection)
+        mine = logrows.size_of(connection)
         if head is not None and (
             head.size > mine or self._grown(connection).root(head.size) != head.root
         ):
@@ -365,17 +304,17 @@ class Journal:
         """Let the node release without a witness: the owner's word that this is no old copy."""
         with self._database.write("override_witness") as connection:
             self.write(connection, EntryKind.OVERRIDE, {"reason": reason})
-            _confirm(connection, "owner")
+            logrows.confirm(connection, "owner")
 
     def confirmed(self) -> bool:
         """Tell whether the newest run has been confirmed."""
         with self._database.read() as connection:
-            row = _newest_start(connection)
+            row = logrows.newest_start(connection)
             return row is not None and row.confirmed is not None
 
     def require_confirmed(self, connection: sa.Connection) -> None:
         """Raise StateError SB-6020 unless this run is confirmed, SB-6021 if a later one began."""
-        newest = _newest_start(connection)
+        newest = logrows.newest_start(connection)
         if newest is None or newest.start != self._start:
             raise StateError("SB-6021")
         if newest.confirmed is None:
@@ -398,91 +337,3 @@ class Journal:
             ).scalars():
                 self._tree.append(bytes(leaf))
             return self._tree
-
-
-def _checked_entries(connection: sa.Connection) -> Tree:
-    tree = Tree()
-    for row in connection.execute(sa.text("SELECT * FROM entries ORDER BY sequence")):
-        entry = _entry(row)
-        sound = (
-            entry.sequence == len(tree)
-            and entry.leaf_hash == row.leaf
-            and entry.records(_bytes(row.body))
-        )
-        if not sound:
-            raise StateError("SB-6007", part="entry", position=len(tree))
-        tree.append(entry.leaf_hash)
-    return tree
-
-
-def _records(connection: sa.Connection, job: str | None = None) -> Iterator[Record]:
-    where = "" if job is None else " WHERE job = :job"
-    rows = connection.execute(
-        sa.text(f"SELECT * FROM entries{where} ORDER BY sequence"), {"job": job} if job else {}
-    )
-    for row in rows:
-        yield Record(_entry(row), _bytes(row.leaf), _body(_bytes(row.body)))
-
-
-def _bytes(value: object) -> bytes:
-    # SQLite lets any type into any column: what was altered need not be bytes.
-    return value if isinstance(value, bytes) else b""
-
-
-def _body(text: bytes) -> Document:
-    try:
-        return parse(text)
-    except TrustError:
-        # An altered entry: whoever verifies the log finds that this is not what was recorded.
-        return {"altered": text.hex()}
-
-
-def _heads(connection: sa.Connection) -> Iterator[Signed]:
-    for document in connection.execute(
-        sa.text("SELECT document FROM heads ORDER BY size")
-    ).scalars():
-        yield _signed(document)
-
-
-def _size(connection: sa.Connection) -> int:
-    last = connection.execute(sa.text("SELECT MAX(sequence) FROM entries")).scalar()
-    return 0 if last is None else int(last) + 1
-
-
-def _entry(row: sa.Row[Any]) -> Entry:
-    return Entry(row.sequence, row.kind, row.time, _bytes(row.nonce), row.digest)
-
-
-def _signed(document: bytes) -> Signed:
-    return Signed.from_document(parse(bytes(document)))
-
-
-def _peer_head(connection: sa.Connection, log: str) -> Signed | None:
-    known = connection.execute(
-        sa.text("SELECT document FROM peer_heads WHERE log = :log"), {"log": log}
-    ).scalar()
-    return None if known is None else _signed(known)
-
-
-def _acknowledged(connection: sa.Connection, witness: PublicIdentity) -> int:
-    size = connection.execute(
-        sa.text("SELECT size FROM witnesses WHERE witness = :witness"),
-        {"witness": witness.fingerprint},
-    ).scalar()
-    return int(size or 0)
-
-
-def _newest_start(connection: sa.Connection) -> sa.Row[Any] | None:
-    return connection.execute(
-        sa.text("SELECT * FROM starts ORDER BY start DESC LIMIT 1")
-    ).one_or_none()
-
-
-def _confirm(connection: sa.Connection, by: str) -> None:
-    connection.execute(
-        sa.text(
-            "UPDATE starts SET confirmed = COALESCE(confirmed, :by)"
-            " WHERE start = (SELECT MAX(start) FROM starts)"
-        ),
-        {"by": by},
-    )

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sandbox.audit.journal import EntryKind
+from sandbox.audit.logrows import EntryKind
 from sandbox.audit.statements import Release
 from sandbox.coordinator.evidence import JobEvidence, Witnesses
 from sandbox.coordinator.nodelink import NodeLink, Share

@@ -16,7 +16,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sandbox.audit.journal import EntryKind, Journal
+from sandbox.audit.journal import Journal
+from sandbox.audit.logrows import EntryKind
 from sandbox.coordinator.migrations import STEPS
 from sandbox.coordinator.phases import NEXT, TERMINAL, Phase
 from sandbox.crypto.identity import Identity, Signed

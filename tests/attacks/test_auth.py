@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from nodes.approvals import approve
 from nodes.owners import Act, Owners, sign_act
-from nodes.vault import TaskState, Vault
+from nodes.taskrows import TaskState
+from nodes.vault import Vault
 from sandbox import local
 from sandbox.audit.export import Record
 from sandbox.cli.app import app

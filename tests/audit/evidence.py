@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from sandbox.audit.evidence import LogEvidence
-from sandbox.audit.journal import LOG_TABLES, EntryKind, Journal
+from sandbox.audit.journal import Journal
 from sandbox.audit.log import Head
+from sandbox.audit.logrows import LOG_TABLES, EntryKind
 from sandbox.audit.receipt import NodeEvidence, Receipt
 from sandbox.audit.statements import Opening, Release, Sum, Witness
 from sandbox.crypto.identity import Identity, Role, Signed, parse

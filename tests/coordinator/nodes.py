@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.audit.journal import EntryKind, Journal
+from sandbox.audit.journal import Journal
 from sandbox.audit.log import Head
+from sandbox.audit.logrows import EntryKind
 from sandbox.audit.statements import LastHead, Release, Witness
 from sandbox.coordinator.evidence import Witnesses
 from sandbox.coordinator.jobflow import JobFlow

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from sandbox.audit.journal import EntryKind
+from sandbox.audit.logrows import EntryKind
 from sandbox.audit.receipt import Receipt
 from sandbox.coordinator.jobflow import PASSING
 from sandbox.coordinator.phases import NEXT, TERMINAL, Phase

@@ -23,7 +23,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from nodes.vault import FINAL, TaskState, Vault
+from nodes.taskrows import FINAL, TaskState
+from nodes.vault import Vault
 from sandbox.audit.log import Head, check_extends
 from sandbox.crypto.identity import Signed, parse
 from sandbox.errors import ProtocolError, Refusal, SandboxError, StateError, TrustError, Unavailable

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nodes.vault import StoredShare, Vault
+from nodes.taskrows import StoredShare
+from nodes.vault import Vault
 from sandbox.audit.journal import Journal
 from tests.faults import histories
 

@@ -11,7 +11,7 @@ import pytest
 
 from nodes.registry import Registry
 from nodes.slots import LAST, SLOT_S, first_slot, wait_s
-from nodes.vault import TaskState
+from nodes.taskrows import TaskState
 from sandbox.errors import Refusal, SandboxError, TrustError, Unavailable
 from sandbox.privacy.budget import BudgetLimits
 from sandbox.privacy.policy import Policy

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from nodes.approvals import approve, reject, waiting_jobs
-from nodes.vault import TaskState, Vault
+from nodes.taskrows import TaskState
+from nodes.vault import Vault
 from sandbox.crypto.identity import canonical
 from sandbox.errors import (
     InputError,

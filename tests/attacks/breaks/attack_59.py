@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nodes.vault import TaskState, Vault
+from nodes import taskrows
+from nodes.taskrows import TaskState
+from nodes.vault import Vault
 
 store_offer = Vault.store_offer
 
@@ -12,8 +14,14 @@ store_offer = Vault.store_offer
 def apply() -> None:
     def again(self: Vault, digest: str, attempt: int, *given: Any) -> bytes:
         with self.database.write("again") as connection:
-            self._update(
-                connection, digest, state=TaskState.ACCEPTED, offer=None, roster=None, share=None
+            taskrows.update(
+                connection,
+                digest,
+                self.clock(),
+                state=TaskState.ACCEPTED,
+                offer=None,
+                roster=None,
+                share=None,
             )
         return store_offer(self, digest, attempt, *given)
 

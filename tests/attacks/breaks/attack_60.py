@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nodes.vault import TaskState, Vault
+from nodes import taskrows
+from nodes.taskrows import TaskState
+from nodes.vault import Vault
 
 task = Vault.task
 
@@ -12,7 +14,7 @@ task = Vault.task
 def apply() -> None:
     def forgets(self: Vault, digest: str) -> Any:
         with self.database.write("forget") as connection:
-            found = self._get(connection, digest)
+            found = taskrows.get(connection, digest)
             if found.state is TaskState.COMMITTED:
                 connection.exec_driver_sql(
                     "UPDATE tasks SET state = 'rostered', secret = x'" + "11" * 32 + "'"
