@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from sandbox.catalog import Column, ColumnType, DatasetCard, Grade
+from sandbox.catalog import WIDEST_COLUMN, Column, ColumnType, DatasetCard, Grade
 from sandbox.config import line_of
 from sandbox.errors import InputError
 
@@ -147,6 +147,8 @@ class _Checked:
             for key, bound in (("lower", lower), ("upper", upper)):
                 if bound != round(bound, found.scale):
                     raise wrong(key, f"scale {found.scale}")
+                if abs(bound) * 10**found.scale > WIDEST_COLUMN:
+                    raise wrong(key, f"|{key}| <= {Decimal(WIDEST_COLUMN).scaleb(-found.scale):f}")
         if found.scale and found.type is not ColumnType.DECIMAL:
             raise wrong("scale", "decimal")
         for value in found.domain:

@@ -15,6 +15,9 @@ from typing import Any
 
 from sandbox.errors import InputError
 
+WIDEST_COLUMN = 2**52
+"""Largest magnitude of a bound in units of the column's scale: doubles hold it exactly."""
+
 Document = dict[str, Any]
 """A JSON object."""
 

@@ -13,11 +13,9 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
-from sandbox.catalog import Column, ColumnType, DatasetCard
+from sandbox.catalog import WIDEST_COLUMN, Column, ColumnType, DatasetCard
 from sandbox.sql.scalar import Clock, Moment, Number, Scalar, Text, Truth, integer, quoted
 
-WIDEST_COLUMN = 2**52
-"""Largest magnitude of a column in units of its scale: doubles hold it exactly."""
 DAYS = (date.min - date(1970, 1, 1)).days, (date.max - date(1970, 1, 1)).days
 """What dates without bounds are clamped to: the years 1 to 9999."""
 
@@ -87,6 +85,8 @@ def reading(column: Column) -> str:  # noqa: PLR0911 - one case each
     number = f"TRY_CAST({source} AS DOUBLE)"
     scale = Decimal(10) ** -column.scale
     kept = f"TRY_CAST({source} AS DECIMAL(18, {column.scale}))"
+    if max(-lower, upper) * 10**column.scale >= 10**18:
+        kept = f"{kept}::DECIMAL(38, {column.scale})"
     kept = f"({kept} * {10**column.scale})::BIGINT" if column.scale else f"{kept}::BIGINT"
     value = (
         f"CASE WHEN isnan({number}) THEN NULL WHEN {number} >= {upper * scale} "
