@@ -25,6 +25,7 @@ from nodes.tasks import Tasks
 from nodes.vault import Vault
 from nodes.witnessing import Witnessing
 from sandbox.config import load_node
+from sandbox.coordinator.enrolment import EnrolmentService
 from sandbox.coordinator.server import UNFINISHED_PER_RESEARCHER, CoordinatorService
 from sandbox.coordinator.store import CONTEXTS_PER_RESEARCHER
 from sandbox.crypto.identity import Identity, canonical
@@ -321,6 +322,27 @@ def test_the_coordinator_answers_any_message_with_a_reply_or_a_closed_error(
     if method == "PutContext":
         request = stream(request)
     services.ask("coordinator", method, request, "researcher")
+
+
+@FUZZ
+@given(data=st.data())
+def test_enrolment_answers_any_request_with_a_closed_error(
+    services: Services, data: st.DataObject
+) -> None:
+    """The one call that needs no certificate. Nobody was invited here: nobody may get one."""
+    sound = canonical(services.identities["nodes/a"].public.to_document())
+    deep = b"[" * 30_000
+    request = coordinator_pb2.EnrolRequest(
+        token=data.draw(st.text(max_size=40) | st.just("0123456789abcdef." + "00" * 32)),
+        csr=data.draw(st.binary(max_size=40)),
+        identity=data.draw(
+            st.just(sound) | st.binary(max_size=40) | JUNK.map(_text) | st.just(deep)
+        ),
+        proof=data.draw(documents(services)),
+        address=data.draw(st.text(max_size=30)),
+    )
+    with pytest.raises(SandboxError):
+        EnrolmentService(services.folder / "coordinator")._enrol(request)
 
 
 def test_the_sound_documents_of_this_fuzz_get_past_the_first_checks(services: Services) -> None:
