@@ -13,7 +13,7 @@ PROTOC := $(RUN) -m grpc_tools.protoc -I sandbox/rpc=proto/sandbox/v1
 setup: $(READY)
 
 # Installed again whenever the project's requirements change.
-$(READY): pyproject.toml $(wildcard locks/dev.txt)
+$(READY): pyproject.toml
 	@found=; for python in "$(PYTHON)" python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	  if [ -n "$$python" ] && command -v "$$python" >/dev/null && "$$python" -c \
 	    'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; \
@@ -23,7 +23,6 @@ $(READY): pyproject.toml $(wildcard locks/dev.txt)
 	  exit 1; fi; \
 	test -x $(RUN) || "$$found" -m venv $(VENV)
 	@$(RUN) -m pip --version >/dev/null 2>&1 || $(RUN) -m ensurepip >/dev/null
-	@if [ -f locks/dev.txt ]; then $(RUN) -m pip install --quiet --disable-pip-version-check -r locks/dev.txt; fi
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[dev]' \
 	  || { echo "fedsandbox could not install its packages: it needs a package index (PyPI or a mirror in PIP_INDEX_URL)." >&2; exit 1; }
 	@touch $(READY)
