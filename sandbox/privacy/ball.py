@@ -123,7 +123,8 @@ class Ball:
         """Return measures at distance c along `directions`; row counts kept at their least, and nan
         where that leaves the ball."""
         unit = directions / np.sqrt((directions**2).sum(axis=0, keepdims=True))
-        reach = radius(self.level, (unit**4 * self.excess).sum(axis=0, keepdims=True))
+        fourth = np.square(np.square(unit)) * self.excess
+        reach = radius(self.level, fourth.sum(axis=0, keepdims=True))
         reach = np.sqrt((self.stretch * reach) ** 2 + self.outside)
         points = self.centre + self.spread * reach * unit
         for n, rows in self.least.items():

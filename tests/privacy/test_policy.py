@@ -27,6 +27,9 @@ from sandbox.privacy.policy import (
     smallest_change,
 )
 from sandbox.privacy.policy_file import parse_policy, policy_toml
+from sandbox.sql.answer import DisplayRules, answer
+from sandbox.sql.plan import plan
+from tests.client.tables import TABLES
 
 ANNA, BEN = "a" * 64, "b" * 64
 DIGEST = "d" * 64
@@ -361,3 +364,20 @@ def test_an_approval_that_is_incomplete_or_vague_is_refused(entry: str) -> None:
 
 def test_keys_left_out_keep_their_defaults() -> None:
     assert parse_policy("version = 1", "p.toml") == default_policy()
+
+
+COUNTED = plan("SELECT product_type, COUNT(*) AS n FROM machines GROUP BY 1", TABLES)
+
+
+def test_groups_below_the_minimum_size_are_withheld_and_counted_by_rule() -> None:
+    """A display rule on noised counts: below it a group is not shown, and never silently missing."""
+    rule = DisplayRules(minimum_count=10, owner="plant a")
+    shown = answer(COUNTED, [9, 10, 500], [()], rule)
+    assert [row.estimates[1].value for row in shown.rows if row.estimates[1]] == [10, 500]
+    assert shown.withheld == {"minimum_count 10 plant a": 1}
+
+
+def test_groups_of_the_minimum_size_are_all_shown() -> None:
+    shown = answer(COUNTED, [10, 10, 500], [()], DisplayRules(minimum_count=10, owner="plant a"))
+    assert len(shown.rows) == 3
+    assert not shown.withheld
