@@ -90,7 +90,13 @@ class Witnessing:
 
         Returns whether shares may leave now. Raises StateError SB-6022 if this log is an old copy.
         """
-        pairs = [(signed, self._peer(signed.signer)) for signed in answers]
+        pins = self._vault.pins()
+        # The coordinator brings what all its nodes say; this owner need not have pinned them all.
+        pairs = [
+            (signed, pins[signed.signer])
+            for signed in answers
+            if signed.signer in pins and pins[signed.signer].role is Role.NODE
+        ]
         last_heads = [pair for pair in pairs if pair[0].kind == LAST_HEAD]
         try:
             self._log.take_last_heads(last_heads)

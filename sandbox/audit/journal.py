@@ -263,12 +263,17 @@ class Journal:
         """Take witnesses' answers over this run's nonce: the newest heads they know of this log.
 
         One good answer confirms the run, unless any tells of more: raises StateError SB-6022 when a
-        witness knows a later head or another past, since this file is an old copy; TrustError
-        SB-6023 when none is good and one knows less than it once acknowledged, so cannot tell;
-        SB-3240 for an answer to another question.
+        witness knows a later head or another past, since this file is an old copy; when none is good
+        TrustError SB-6023 if one knows less than it once acknowledged, and so cannot tell, or what
+        else is wrong with an answer, such as SB-3240: another question was answered.
         """
-        known = [(witness, self._last_head(signed, witness)) for signed, witness in answers]
-        forgetful: TrustError | None = None
+        known: list[tuple[PublicIdentity, Head | None]] = []
+        wrong: TrustError | None = None
+        for signed, witness in answers:
+            try:
+                known.append((witness, self._last_head(signed, witness)))
+            except TrustError as error:
+                wrong = error
         with self._database.write("take_last_heads") as connection:
             vouching = []
             for witness, head in known:
@@ -277,11 +282,11 @@ class Journal:
                 if size >= once:
                     vouching.append(witness)
                 else:
-                    forgetful = TrustError("SB-6023", witness=witness.name, found=size, known=once)
+                    wrong = TrustError("SB-6023", witness=witness.name, found=size, known=once)
             if vouching:
                 logrows.confirm(connection, vouching[0].fingerprint)
-        if forgetful is not None and not vouching:
-            raise forgetful
+        if wrong is not None and not vouching:
+            raise wrong
 
     def _last_head(self, signed: Signed, witness: PublicIdentity) -> Head | None:
         answer = LastHead.read(signed, witness)

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from sandbox.audit.evidence import LogEvidence, LoggedEntry
 from sandbox.audit.journal import Journal
 from sandbox.audit.log import Entry, Head
+from sandbox.audit.statements import Witness
 from sandbox.coordinator.nodelink import NodeLink
 from sandbox.crypto.identity import PublicIdentity, Signed, canonical, parse
-from sandbox.errors import SandboxError, Unavailable
+from sandbox.errors import SandboxError, TrustError, Unavailable
 from sandbox.rpc import node_pb2
 from sandbox.rpc.documents import from_message, to_message
 
@@ -126,8 +127,17 @@ class Witnesses:
         if not answer.HasField("cosignature"):
             seen[who] = answer.recorded_size
             return None
-        seen[who] = _size(proved.evidence.head)
-        return from_message(answer.cosignature)
+        cosignature = from_message(answer.cosignature)
+        statement = Witness.read(cosignature, witness.identity)
+        head = proved.evidence.head
+        if (statement.head, statement.log, statement.size) != (
+            head.digest,
+            owner.fingerprint,
+            _size(head),
+        ):
+            raise TrustError("SB-3229", name=owner.name)
+        seen[who] = statement.size
+        return cosignature
 
     def _known_size(self, log: str) -> int:
         known = self._log.peer_head(log)

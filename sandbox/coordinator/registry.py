@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from sandbox.coordinator.evidence import Witnesses
 from sandbox.coordinator.nodelink import NodeLink
 from sandbox.crypto.identity import PublicIdentity, Role, Signed
 from sandbox.crypto.trust import Trust
-from sandbox.errors import SandboxError, TrustError
+from sandbox.errors import SandboxError, StateError, TrustError
 from sandbox.rpc.documents import from_message, to_message
 
 ATTEND_EVERY_S = 1.0
@@ -159,9 +159,8 @@ class Registry:
     async def _own_head_confirmed(self) -> bool:
         """Hold the coordinator's own log against what nodes have seen of it, once after a start."""
         own = self._log.owner.fingerprint
-        for signed in self._witnesses.cosigned.pop(own, ()):
-            self._log.acknowledge(signed, self.nodes[signed.signer].link.identity)
         if self._log.confirmed():
+            self._keep_cosignatures(self._witnesses.cosigned.pop(own, ()))
             return True
         there = [view.link for view in self.nodes.values() if view.reachable]
         answers = await asyncio.gather(
@@ -176,4 +175,16 @@ class Registry:
             self._log.take_last_heads(heard)
         except TrustError as error:
             log.warning("%s", error)
+        except StateError as error:
+            if error.code == "SB-6022":
+                raise
+            log.warning("%s", error)
         return self._log.confirmed()
+
+    def _keep_cosignatures(self, cosigned: Sequence[Signed]) -> None:
+        try:
+            for signed in cosigned:
+                self._log.acknowledge(signed, self.nodes[signed.signer].link.identity)
+        except StateError as error:
+            # They only sharpen the check at a later start; jobs tell of a store that is full.
+            log.warning("%s", error)

@@ -139,6 +139,17 @@ def test_receipt_without_an_outside_witness_fails(receipt: Receipt) -> None:
     assert verify_receipt(with_witnesses(receipt, C), EVERYONE).ok
 
 
+def test_bad_cosignature_of_one_witness_does_not_spoil_that_of_another(receipt: Receipt) -> None:
+    first = receipt.nodes[0]
+    (good,) = first.log.witnesses
+    (of_c,) = cosigned(first.log, C).witnesses
+    spoiled = replace(of_c, signature=bytes(64))
+    both = replace(first, log=replace(first.log, witnesses=(spoiled, good)))
+    assert verify_receipt(replace(receipt, nodes=(both, receipt.nodes[1])), EVERYONE).ok
+    alone = replace(first, log=replace(first.log, witnesses=(spoiled,)))
+    assert first_fault(replace(receipt, nodes=(alone, receipt.nodes[1])))[1] == "SB-3229"
+
+
 def test_coordinators_log_needs_a_witness_and_the_job_in_it_too(receipt: Receipt) -> None:
     unseen = replace(receipt, coordinator=cosigned(receipt.coordinator, COORDINATOR))
     assert first_fault(unseen) == ("coordinator", "SB-3229")

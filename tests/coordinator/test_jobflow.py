@@ -240,6 +240,23 @@ def test_witness_that_knows_a_later_size_than_the_coordinator_thinks_is_proved_g
     assert all(len(log.witnesses) == 2 for log in evidence.nodes.values())
 
 
+def test_witness_that_signs_something_else_is_not_counted(scene: Scene) -> None:
+    shown = scene.nodes["b"].witness
+
+    async def lies(request: node_pb2.WitnessRequest) -> node_pb2.WitnessReply:
+        reply = await shown(request)
+        if reply.HasField("cosignature"):
+            reply.cosignature.signature = bytes(64)
+        return reply
+
+    scene.nodes["b"].witness = lies  # type: ignore[method-assign]
+    scene.submit()
+    assert scene.run().phase is Phase.DONE
+    receipt = Receipt.from_json((scene.store.result(JOB) or (b"", b""))[1].decode())
+    signers = {one.signer for node in receipt.nodes for one in node.log.witnesses}
+    assert party("b").public.fingerprint not in signers
+
+
 def test_node_whose_log_went_back_ends_the_job_by_name_of_the_fault(scene: Scene) -> None:
     scene.submit()
 
