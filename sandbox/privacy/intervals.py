@@ -262,9 +262,17 @@ class _Table:
         rejected, kept = scaled < -reach, scaled[:, :-1] <= reach[:-1]
         first, last = rejected.sum(axis=1), kept.sum(axis=1)
         # Bins may hold far more rows than noise: the level is the greatest that leaves the interval.
-        below = np.where(rejected, tail(-scaled, excess), 0.0).max(axis=1)
-        above = np.where(kept, 0.0, tail(scaled[:, :-1], excess[:-1])).max(axis=1, initial=0.0)
+        below = _nearest(np.where(rejected, -scaled, np.inf), excess)
+        above = _nearest(np.where(kept, np.inf, scaled[:, :-1]), excess[:-1])
         return edges[np.minimum(first, width - 1)], edges[last], 1 - below - above
+
+
+def _nearest(distances: Floats, excess: Floats) -> Floats:
+    """Return, per cell, the chance of noise beyond the least of the distances (inf: none)."""
+    if not distances.shape[1]:
+        return np.zeros(len(distances))
+    nearest = distances.argmin(axis=1)
+    return tail(distances[np.arange(len(distances)), nearest], excess[nearest])
 
 
 def _varying(arguments: tuple[Formula, ...]) -> int:
