@@ -280,7 +280,9 @@ def _last_line(program: Program) -> str:
 
     from sandbox.processes import last_lines
 
-    return escape(last_lines(program, count=1)[:80])
+    line = last_lines(program, count=1)
+    # The line by which a process says that it is ready tells people nothing more.
+    return "" if line.startswith('{"ready"') else escape(line[:80])
 
 
 def _death(program: Program, status: int) -> str:

@@ -15,6 +15,7 @@ from sandbox.cli.terminal import (
     Format,
     FormatOption,
     ResultFormat,
+    agreed,
     console,
     examples,
     read_number,
@@ -220,7 +221,7 @@ def _magnitude(written: str) -> tuple[str, Decimal]:
 def _confirm(explanation: Explanation, yes: bool) -> None:
     """Show the cost; on a terminal ask."""
     typer.echo(explanation.cost(), err=True)
-    if not yes and sys.stdin.isatty() and not typer.confirm(text("query.confirm"), err=True):
+    if not yes and sys.stdin.isatty() and not agreed(text("query.confirm")):
         raise typer.Exit(1)
 
 

@@ -85,6 +85,12 @@ def remark(key: str, **facts: object) -> None:
     typer.echo(text(key, **facts), err=True)
 
 
+def agreed(question: str) -> bool:
+    """Ask on stderr, so that stdout holds nothing but results; only yes is yes."""
+    typer.echo(f"{question} [y/N]: ", err=True, nl=False)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def show_json(**content: object) -> None:
     """Print `content` as one JSON object with `schema_version`."""
     typer.echo(_json(content, indent=2))

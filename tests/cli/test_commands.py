@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -191,6 +192,20 @@ def test_error_in_json_has_code_text_and_cure(plant: Path) -> None:
     assert error["schema_version"] == 1
     assert error["error"]["code"] == "SB-3130"
     assert error["error"]["cure"]
+
+
+def test_terminal_is_asked_before_anything_is_spent(plant: Path) -> None:
+    jobs = ok("jobs", "--profile", plant, "--format", "json").json["jobs"]
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "sandbox", "query", COUNT, *SPEND, "--profile", str(plant)]
+    asking = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    os.close(theirs)
+    os.write(ours, b"n\n")
+    out, err = asking.communicate(timeout=60)
+    os.close(ours)
+    assert (asking.returncode, out) == (1, b"")
+    assert b"0.2" in err, "the cost comes first"
+    assert ok("jobs", "--profile", plant, "--format", "json").json["jobs"] == jobs
 
 
 def asking_in_another_process(plant: Path) -> subprocess.Popen[str]:
