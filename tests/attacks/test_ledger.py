@@ -13,8 +13,8 @@ from nodes.sources import ViewSource
 from nodes.vault import Vault
 from sandbox.audit.export import read_log, verify_log
 from sandbox.audit.journal import Journal
-from sandbox.audit.logrows import EntryKind
 from sandbox.audit.log import Tree, leaf_hash, verify_inclusion
+from sandbox.audit.logrows import EntryKind
 from sandbox.crypto.identity import Signed
 from sandbox.errors import StateError, TrustError
 from tests.audit.evidence import A, B, journal
