@@ -25,7 +25,7 @@ from sandbox.sql.functions import number
 from sandbox.sql.measures import Measures, both, present
 from sandbox.sql.parse import construct, exact, nearest, only, refusal, whole
 from sandbox.sql.rows import MOST_SCALE, Scope, bind, condition
-from sandbox.sql.scalar import Mismatch, Number, Truth
+from sandbox.sql.scalar import Mismatch, Number, Scalar, Truth
 
 OPERATIONS: dict[type[exp.Expr], str] = {
     exp.Count: "count",
@@ -70,10 +70,12 @@ ARITHMETIC: dict[type[exp.Expr], Operator] = {
 class Aggregates:
     """Binds aggregate expressions over one relation to formulas over shared measures."""
 
-    def __init__(self, scope: Scope, unit: str, units_may_repeat: bool, measures: Measures) -> None:
+    def __init__(
+        self, scope: Scope, unit: tuple[str, Scalar], units_may_repeat: bool, measures: Measures
+    ) -> None:
         self.operations: list[str] = []
         self._scope = scope
-        self._unit = unit
+        self._unit, self._unit_value = unit
         self._spanning = units_may_repeat
         self._measures = measures
 
@@ -177,11 +179,12 @@ class Aggregates:
     def _count_units(self, node: exp.Distinct, kept: Truth | None, label: str) -> Formula:
         named = node.expressions[0] if len(node.expressions) == 1 else None
         value = bind(named, self._scope) if isinstance(named, exp.Column) else None
-        if value is None or value.reads != {self._unit}:
+        # Nothing computed from the unit: its distinct values may be fewer.
+        if value != self._unit_value:
             raise refusal("SB-1054", node, kind=Refusal, unit=self._unit)
         if self._spanning:
             raise refusal("SB-1055", node, kind=Refusal, unit=self._unit)
-        return Count(self._measures.units(both(kept, present(value)), label))
+        return Count(self._measures.units(both(kept, present(self._unit_value)), label))
 
     def _pair(self, node: exp.Expr, kept: Truth | None, label: str) -> Formula:
         only(node, "this", "expression")

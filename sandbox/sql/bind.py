@@ -203,6 +203,12 @@ def _schema(column: Column) -> tuple[object, ...]:
     )
 
 
+def unit_of(card: DatasetCard) -> tuple[str, Scalar]:
+    """Return the privacy unit's name and its value in a row."""
+    (column,) = (c for c in card.columns if c.name == card.privacy_unit)
+    return column.name, column_scalar(column, column_name(card, column))
+
+
 def key_columns(relation: Relation) -> frozenset[str]:
     """Return the columns that name a person or thing: the privacy unit and join keys."""
     card = relation.table.card

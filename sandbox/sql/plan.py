@@ -29,7 +29,7 @@ from sandbox.sql.algebra import (
     Plan,
     Quantisation,
 )
-from sandbox.sql.bind import Relation, Sources, column_name, no_keys
+from sandbox.sql.bind import Relation, Sources, column_name, no_keys, unit_of
 from sandbox.sql.columns import reading, unit
 from sandbox.sql.groups import MOST_CELLS, positions
 from sandbox.sql.magnitude import magnitude
@@ -68,7 +68,7 @@ class _Planner:
         card = self._relation.table.card
         self._measures = Measures(self._relation.table)
         repeated = card.units_span_nodes and len(self._relation.table.members) > 1
-        self._aggregates = Aggregates(self._scope, card.privacy_unit, repeated, self._measures)
+        self._aggregates = Aggregates(self._scope, unit_of(card), repeated, self._measures)
         self._items = [_unaliased(item) for item in select.expressions]
         self._aliases: dict[str, exp.Expr] = {
             item.alias.lower(): item.this

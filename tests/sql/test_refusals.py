@@ -194,6 +194,17 @@ def test_distinct_units_are_refused_where_a_unit_may_occur_at_several_nodes() ->
     assert refusal(f"SELECT COUNT(DISTINCT id) FROM ({BOTH})").code == "SB-1055"
 
 
+@pytest.mark.parametrize("u", ["id % 7", "id + 0", "NULLIF(id, 3)", "-id", "FLOOR(id / 10)"])
+def test_distinct_values_computed_from_the_unit_are_not_taken_for_units(u: str) -> None:
+    derived = f"SELECT COUNT(DISTINCT u) FROM (SELECT {u} AS u FROM machines)"
+    assert refusal(derived).code == "SB-1054"
+
+
+def test_the_unit_may_be_counted_under_another_name() -> None:
+    renamed = "SELECT COUNT(DISTINCT u) FROM (SELECT id AS u FROM machines)"
+    assert plan(renamed, catalogue()).operations == ("count_distinct",)
+
+
 def test_distinct_units_of_one_dataset_are_counted_as_the_refusal_advises() -> None:
     tables = {name: replace(table, card=SPANNING) for name, table in catalogue().items()}
     assert plan("SELECT COUNT(DISTINCT id) FROM a.machines", tables).operations == (
