@@ -1,0 +1,65 @@
+"""The base install: seconds from pip's warm cache into a fresh virtual environment, and bytes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.report import parser, spread, write
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    """Measure and write."""
+    options = parser(__doc__ or "")
+    options.add_argument("--runs", type=int, default=3)
+    chosen = options.parse_args()
+    seconds, found = [], {}
+    for number in range(1 + chosen.runs):  # the first one warms the cache
+        with tempfile.TemporaryDirectory() as scratch:
+            took = install(Path(scratch))
+            found = sizes(Path(scratch))
+        if number:
+            seconds.append(took)
+    measured = {
+        "install_s": spread(seconds),
+        "megabytes": round(sum(found.values()) / 1e6, 1),
+        "packages": len(found),
+        "largest_megabytes": {
+            name: round(size / 1e6, 1)
+            for name, size in sorted(found.items(), key=lambda each: -each[1])[:8]
+        },
+    }
+    write("install", measured, chosen.json)
+
+
+def install(environment: Path) -> float:
+    """Make a virtual environment and install the project without extras; return the seconds."""
+    clock = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    subprocess.run(
+        [
+            str(environment / "bin" / "python"),
+            *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(PROJECT)),
+        ],
+        check=True,
+    )
+    return time.perf_counter() - clock
+
+
+def sizes(environment: Path) -> dict[str, int]:
+    """Return the bytes of each package in site-packages, `pip` included."""
+    (packages,) = environment.glob("lib/python*/site-packages")
+    return {
+        each.name: sum(file.stat().st_size for file in each.rglob("*") if file.is_file())
+        for each in packages.iterdir()
+        if each.is_dir()
+    }
+
+
+if __name__ == "__main__":
+    main()
