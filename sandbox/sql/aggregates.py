@@ -21,7 +21,7 @@ from sandbox.privacy.statistics import (
     Sum,
     Var,
 )
-from sandbox.sql.functions import number
+from sandbox.sql.functions import FUNCTIONS, number
 from sandbox.sql.measures import Measures, both, present
 from sandbox.sql.parse import construct, exact, nearest, only, refusal, whole
 from sandbox.sql.rows import MOST_SCALE, Scope, bind, condition
@@ -132,7 +132,8 @@ class Aggregates:
             return refusal("SB-1050", node, kind=Refusal, function=name, instead=instead)
         known = ["count", "sum", "avg", "variance", "stddev", "covar_pop", "corr", "median",
                  "approx_quantile", "count_if", "histogram"]  # fmt: skip
-        if isinstance(inner, exp.Func):
+        known_by_row = name.lower() in FUNCTIONS or isinstance(inner, exp.Case | exp.If | exp.Cast)
+        if isinstance(inner, exp.Func) and not known_by_row:
             return refusal("SB-1006", node, function=name, nearest=nearest(name, known).upper())
         return refusal("SB-1018", node, construct=node.sql("duckdb")[:80])
 

@@ -17,6 +17,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sandbox.errors import Fact, InputError, SandboxError
+from sandbox.sql.scalar import LARGEST
 
 NUMBER = re.compile(r"(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 """Literals of a size that takes no time to write out as an exact fraction."""
@@ -104,9 +105,10 @@ def only(node: exp.Expr, *names: str) -> None:
 
 def exact(node: exp.Expr) -> Fraction:
     """Return the number that a literal stands for, exactly. Raises InputError SB-1011."""
-    if not NUMBER.fullmatch(node.name):
+    value = Fraction(node.name) if NUMBER.fullmatch(node.name) else None
+    if value is None or value > LARGEST or 0 < value < 1 / LARGEST:
         raise refusal("SB-1011", node, expression=node.name[:80])
-    return Fraction(node.name)
+    return value
 
 
 def whole(node: exp.Expr | None, most: int) -> int | None:

@@ -21,8 +21,6 @@ NARROW = 2**62
 WIDEST = 2**120
 """Largest magnitude of any row-level integer; HUGEINT holds it with room for a sum."""
 EPOCH = date(1970, 1, 1)
-
-
 LARGEST = Fraction(10**60)
 """Largest step of a lattice, and its inverse the smallest: doubles hold every product of two."""
 

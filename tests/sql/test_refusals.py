@@ -69,6 +69,10 @@ def one(where: str) -> str:
         ("SELECT COUNT(*) FROM machines, a.machines", "SB-1016", 32, "UNION ALL"),
         ("SELECT COUNT(*) FROM machines m CROSS JOIN machines n", "SB-1016", 1, "UNION ALL"),
         ("SELECT COUNT(*) + 'x' FROM machines", "SB-1018", 1, "WHERE"),
+        ("SELECT COUNT(*) * 1e999 FROM machines", "SB-1011", 19, "LEAST"),
+        ("SELECT LOWER(kind), COUNT(*) FROM machines", "SB-1018", 8, "aggregates"),
+        ("SELECT COALESCE(AVG(torque), 0) FROM machines", "SB-1018", 8, "aggregates"),
+        ("SELECT CASE WHEN COUNT(*) > 3 THEN 1 END FROM machines", "SB-1018", 18, "aggregates"),
         (
             "SELECT kind, COUNT(*) FROM machines GROUP BY kind HAVING kind = 'L'",
             "SB-1018",
