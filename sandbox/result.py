@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.jobs import JobSpec
+from sandbox.messages import text
 from sandbox.sql.answer import Answer
 
 if TYPE_CHECKING:
@@ -67,6 +68,28 @@ class Result:
             columns[f"{name}_high"] = [estimate.high for estimate in estimates if estimate]
         return columns
 
+    def remarks(self) -> list[str]:
+        """Return what belongs beside the rows, a sentence each: the level of the error bars, groups
+        that a rule withholds, parties that took no part, what was spent."""
+        spoken = []
+        if levels := self._levels():
+            spoken.append(text("query.levels", levels=levels))
+        spoken += [text("query.withheld", **vars(rule)) for rule in self.answer.withheld]
+        if self.left_out:
+            spoken.append(text("query.left_out", parties=", ".join(self.left_out)))
+        paid = {"epsilon": self.epsilon, "delta": self.delta}
+        spoken.append(text("query.spent", **paid, receipt=self.receipt, job=self.job_id))
+        return spoken
+
+    def _levels(self) -> str:
+        """Return each column's level, as "COUNT(*) 95.4%"; lattice noise cannot hit 95% everywhere."""
+        found: dict[str, set[str]] = {}
+        for row in self.answer.rows:
+            for name, estimate in zip(self.answer.columns, row.estimates, strict=True):
+                if estimate is not None:
+                    found.setdefault(name, set()).add(f"{estimate.level:.1%}")
+        return ", ".join(f"{name} {'–'.join(sorted(levels))}" for name, levels in found.items())
+
     def _repr_html_(self) -> str:
         columns = self.columns()
         head = "".join(f"<th>{escape(name)}</th>" for name in columns)
@@ -74,7 +97,7 @@ class Result:
             "<tr>" + "".join(f"<td>{escape(_shown(value))}</td>" for value in row) + "</tr>"
             for row in zip(*columns.values(), strict=True)
         )
-        foot = f"ε = {self.epsilon}, δ = {self.delta}, {escape(self.receipt.name)}"
+        foot = "<br>".join(escape(remark) for remark in self.remarks())
         return f"<table><tr>{head}</tr>{rows}</table><small>{foot}</small>"
 
 

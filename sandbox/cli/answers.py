@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox.cli.terminal import ResultFormat, remark, say, show_json, show_table
+import typer
+
+from sandbox.cli.terminal import ResultFormat, show_json, show_table
 from sandbox.errors import InputError
 from sandbox.messages import text
 
@@ -42,9 +44,9 @@ def show_answer(answered: Result, format: ResultFormat, output: Path | None = No
                     stream.write_table(table)
             case ResultFormat.TABLE:
                 _show_table(answered)
-                _tell(answered, say)
+                typer.echo("\n".join(answered.remarks()))
     if format in (ResultFormat.CSV, ResultFormat.ARROW):
-        _tell(answered, remark)
+        typer.echo("\n".join(answered.remarks()), err=True)
 
 
 def check_output(format: ResultFormat, output: Path | None) -> None:
@@ -107,47 +109,12 @@ def _show_table(answered: Result) -> None:
     show_table(answered.answer.columns, rows)
 
 
-def _tell(answered: Result, speak: Callable[..., None]) -> None:
-    if levels := _levels(answered):
-        speak("query.levels", levels=levels)
-    for withheld in withheld_rules(answered):
-        speak("query.withheld", **withheld)
-    if answered.left_out:
-        speak("query.left_out", parties=", ".join(answered.left_out))
-    speak(
-        "query.spent",
-        epsilon=answered.epsilon,
-        delta=answered.delta,
-        receipt=answered.receipt,
-        job=answered.job_id,
-    )
-
-
-def _levels(answered: Result) -> str:
-    """Return each column's level, as "COUNT(*) 95.4%"; lattice noise cannot hit 95% everywhere."""
-    found: dict[str, set[str]] = {}
-    for row in answered.answer.rows:
-        for name, estimate in zip(answered.answer.columns, row.estimates, strict=True):
-            if estimate is not None:
-                found.setdefault(name, set()).add(f"{estimate.level:.1%}")
-    return ", ".join(f"{name} {'–'.join(sorted(levels))}" for name, levels in found.items())
-
-
-def withheld_rules(answered: Result) -> list[dict[str, Any]]:
-    """Return what each rule withholds. A rule is written "NAME LIMIT OWNER"."""
-    found = []
-    for written, groups in answered.answer.withheld.items():
-        rule, limit, owner = written.split(" ", 2)
-        found.append({"groups": groups, "rule": rule, "limit": int(limit), "owner": owner})
-    return found
-
-
 def _document(answered: Result) -> dict[str, Any]:
     return {
         "job": answered.job_id,
         "columns": list(answered.answer.columns),
         "rows": answer_rows(answered),
-        "withheld": withheld_rules(answered),
+        "withheld": [vars(withheld) for withheld in answered.answer.withheld],
         "left_out": list(answered.left_out),
         "epsilon": str(answered.epsilon),
         "delta": str(answered.delta),

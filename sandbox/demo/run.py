@@ -16,7 +16,6 @@ import typer
 
 from sandbox import local
 from sandbox.audit.receipt import Receipt, Verdict, verify_receipt
-from sandbox.cli.answers import withheld_rules
 from sandbox.cli.terminal import remark, say, show_json, show_table
 from sandbox.client import Session
 from sandbox.demo import deployment
@@ -171,8 +170,8 @@ def _show(number: int, answered: Answered) -> None:
     ]
     show_table([*headings, text("column.exact")], rows)
     result = answered.result
-    for withheld in withheld_rules(result):
-        remark("query.withheld", **withheld)
+    for withheld in result.answer.withheld:
+        remark("query.withheld", **vars(withheld))
     say("demo.spent", epsilon=result.epsilon, delta=result.delta, receipt=result.receipt)
     say("demo.verified", verdict=answered.verdict.sentence)
 

@@ -7,7 +7,7 @@ rule, never silently missing; groups that HAVING drops were asked to be dropped.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 
@@ -29,13 +29,23 @@ OPERATORS = {
 
 @dataclass(frozen=True)
 class DisplayRules:
-    """What may be shown. `minimum_count`: groups whose noised number of rows is below are withheld.
+    """What may be shown. `minimum_group_size`: groups of fewer noised rows are withheld.
 
     A display rule protects nobody by itself (the noise does); `owner` says whose rule it is.
     """
 
-    minimum_count: int = 0
+    minimum_group_size: int = 0
     owner: str = ""
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """Groups that a rule keeps out of the rows: `groups` of them, by `rule` = `limit` of `owner`."""
+
+    rule: str
+    limit: int
+    owner: str
+    groups: int
 
 
 @dataclass(frozen=True)
@@ -49,12 +59,12 @@ class Row:
 @dataclass(frozen=True)
 class Answer:
     """Columns and rows. `computed`: whether a column holds estimates or group values; `withheld`:
-    groups per rule that are not among the rows."""
+    what rules keep out of the rows."""
 
     columns: tuple[str, ...]
     computed: tuple[bool, ...]
     rows: tuple[Row, ...]
-    withheld: Mapping[str, int] = field(default_factory=dict)
+    withheld: tuple[Withheld, ...] = ()
 
 
 def answer(
@@ -77,13 +87,14 @@ def answer(
     values = {
         f: formulas.get(f) or estimates(f, cells, noise, level) for f in _compared(plan.having)
     }
-    kept, withheld = [], 0
+    kept, hidden = [], 0
+    smallest = display.minimum_group_size if display else 0
     counts = row_counts(plan, cells)
     for place, key in enumerate(keys):
         if plan.having is not None and not _holds(plan.having, place, values):
             continue
-        if display and display.minimum_count and counts[place] < display.minimum_count:
-            withheld += 1
+        if smallest and counts[place] < smallest:
+            hidden += 1
             continue
         kept.append((place, key))
     rows = [
@@ -95,12 +106,14 @@ def answer(
     ]
     for ordering in reversed(plan.order_by):
         rows = _sorted(rows, plan, ordering.output, ordering.descending)
-    rule = f"minimum_count {display.minimum_count} {display.owner}".strip() if display else ""
+    withheld = ()
+    if display and hidden:
+        withheld = (Withheld("minimum_group_size", smallest, display.owner, hidden),)
     return Answer(
         tuple(o.name for o in plan.outputs),
         tuple(o.formula is not None for o in plan.outputs),
         tuple(rows if plan.limit is None else rows[: plan.limit]),
-        {rule: withheld} if withheld else {},
+        withheld,
     )
 
 

@@ -11,12 +11,12 @@ import pytest
 from sandbox.jobs import JobSpec
 from sandbox.privacy.intervals import Estimate
 from sandbox.result import Result
-from sandbox.sql.answer import Answer, Row
+from sandbox.sql.answer import Answer, Row, Withheld
 
 
-def result(*rows: Row) -> Result:
+def result(*rows: Row, withheld: tuple[Withheld, ...] = ()) -> Result:
     spec = cast(JobSpec, SimpleNamespace(job="ab" * 16, epsilon_value="1", delta_value="0.000001"))
-    answer = Answer(("kind", "n"), (False, True), rows)
+    answer = Answer(("kind", "n"), (False, True), rows, withheld)
     return Result(spec, answer, Path("receipt.json"), (), (1, 2))
 
 
@@ -48,3 +48,10 @@ def test_html_escapes_what_comes_from_a_card() -> None:
     shown = result(row("<script>", 5))._repr_html_()
     assert "<script>" not in shown
     assert "&lt;script&gt;" in shown
+
+
+def test_notebook_shows_what_is_withheld_and_whose_rule_it_is() -> None:
+    rule = Withheld("minimum_group_size", 10, "north", groups=2)
+    shown = result(row("a", 50), withheld=(rule,))._repr_html_()
+    assert "2" in shown
+    assert "north: minimum_group_size = 10" in shown

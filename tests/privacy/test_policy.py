@@ -27,7 +27,7 @@ from sandbox.privacy.policy import (
     smallest_change,
 )
 from sandbox.privacy.policy_file import parse_policy, policy_toml
-from sandbox.sql.answer import DisplayRules, answer
+from sandbox.sql.answer import DisplayRules, Withheld, answer
 from sandbox.sql.plan import plan
 from tests.client.tables import TABLES
 
@@ -371,13 +371,15 @@ COUNTED = plan("SELECT product_type, COUNT(*) AS n FROM machines GROUP BY 1", TA
 
 def test_groups_below_the_minimum_size_are_withheld_and_counted_by_rule() -> None:
     """A display rule on noised counts: below it a group is not shown, and never silently missing."""
-    rule = DisplayRules(minimum_count=10, owner="plant a")
+    rule = DisplayRules(minimum_group_size=10, owner="plant a")
     shown = answer(COUNTED, [9, 10, 500], [()], rule)
     assert [row.estimates[1].value for row in shown.rows if row.estimates[1]] == [10, 500]
-    assert shown.withheld == {"minimum_count 10 plant a": 1}
+    assert shown.withheld == (Withheld("minimum_group_size", 10, "plant a", groups=1),)
 
 
 def test_groups_of_the_minimum_size_are_all_shown() -> None:
-    shown = answer(COUNTED, [10, 10, 500], [()], DisplayRules(minimum_count=10, owner="plant a"))
+    shown = answer(
+        COUNTED, [10, 10, 500], [()], DisplayRules(minimum_group_size=10, owner="plant a")
+    )
     assert len(shown.rows) == 3
     assert not shown.withheld
