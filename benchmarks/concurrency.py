@@ -36,7 +36,8 @@ JOBS = 10
 EPSILON = "0.1"
 INTEGERS = 16
 """Cells times measures of SMALL_QUERY: each pays the correction for sums of discrete Gaussians."""
-LOOK_S = 0.02
+LOOK_S = 0.1
+SETTLE_S = 0.01
 ANSWER_S = 120.0
 
 
@@ -57,10 +58,12 @@ class Lookout:
         self._idle = {pid: len(_unix_sockets(pid)) for pid in self.nodes}
 
     def look(self) -> None:
-        """Count once: sockets that two scans in a row find, since no scan is a single moment."""
+        """Count once: sockets found twice, SETTLE_S apart. While one is being made there are two."""
         self.looks += 1
+        first = {pid: _unix_sockets(pid) for pid in self._idle}
+        time.sleep(SETTLE_S)
         for pid, idle in self._idle.items():
-            self.most = max(self.most, len(_unix_sockets(pid) & _unix_sockets(pid)) - idle)
+            self.most = max(self.most, len(first[pid] & _unix_sockets(pid)) - idle)
 
 
 def main() -> None:

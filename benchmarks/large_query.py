@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks import deployment, meters
+from benchmarks import cpu, deployment, meters
 from benchmarks.phases import medians, phases, verified
 from benchmarks.report import parser, spread, write
 from sandbox.client import Session
@@ -30,8 +30,15 @@ def main() -> None:
         files = meters.write(Path(scratch) / "data", seeds, chosen.rows)
         deployment.make(folder, meters.card(chosen.rows), files)
         plain, joint, split = [], [], []
-        with deployment.running(folder), Session.open(folder / "researcher") as session:
+        with (
+            deployment.running(folder) as processes,
+            Session.open(folder / "researcher") as session,
+        ):
+            parts = cpu.parts_of(processes)
+            used = cpu.seconds(parts)
             for number in range(WARM_UP + chosen.runs):
+                if number == WARM_UP:
+                    used = cpu.seconds(parts)
                 plain_s = plain_duckdb(files.values())
                 query = session.sql(meters.QUERY)
                 began, clock = time.time(), time.perf_counter()
@@ -42,6 +49,7 @@ def main() -> None:
                     plain.append(plain_s)
                     joint.append(took)
                     split.append(phases(receipt, began, ended))
+            cost = cpu.each(used, cpu.seconds(parts), chosen.runs)
     plain_spread, joint_spread = spread(plain), spread(joint)
     measured = {
         "rows_per_node": chosen.rows,
@@ -50,6 +58,7 @@ def main() -> None:
         "joint_s": joint_spread,
         "limit_s": round(3 * plain_spread["median"] + 1.0, 3),
         "phases_median_s": medians(split),
+        "cpu_ms": {name: spent for name, spent in cost.items() if name != "researcher"},
     }
     write("large_query", measured, chosen.json)
 

@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import deployment, meters
+from benchmarks import cpu, deployment, meters
 from benchmarks.phases import medians, phases, verified
 from benchmarks.report import parser, spread, write
 from sandbox.client import Session
@@ -26,9 +26,16 @@ def main() -> None:
         seeds = {name: seed for seed, name in enumerate(deployment.NODES)}
         files = meters.write(Path(scratch) / "data", seeds, ROWS)
         deployment.make(folder, meters.card(ROWS), files)
-        with deployment.running(folder), Session.open(folder / "researcher") as session:
-            seconds, split = [], []
+        seconds, split = [], []
+        with (
+            deployment.running(folder) as processes,
+            Session.open(folder / "researcher") as session,
+        ):
+            parts = cpu.parts_of(processes)
+            used = cpu.seconds(parts)
             for number in range(WARM_UP + chosen.queries):
+                if number == WARM_UP:
+                    used = cpu.seconds(parts)
                 query = session.sql(meters.SMALL_QUERY)
                 began, clock = time.time(), time.perf_counter()
                 result = query.run(epsilon=EPSILON, delta=deployment.DELTA)
@@ -37,11 +44,13 @@ def main() -> None:
                 if number >= WARM_UP:
                     seconds.append(took)
                     split.append(phases(receipt, began, ended))
+            cost = cpu.each(used, cpu.seconds(parts), chosen.queries)
     measured = {
         "rows_per_node": ROWS,
         "warm_up": WARM_UP,
         "seconds": spread(seconds),
         "phases_median_s": medians(split),
+        "cpu_ms": cost,
         "each_s": [round(each, 4) for each in seconds],
     }
     write("latency", measured, chosen.json)
