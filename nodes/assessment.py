@@ -100,6 +100,11 @@ def group_demands(
     return Demand(group, "", whole, name), Demand(group, researcher, own, f"{name} ({researcher})")
 
 
+def collusion(spec: JobSpec, assessment: Assessment, registry: Registry) -> int:
+    """Return h: the largest that the job or an owner's policy states."""
+    return max(spec.collusion, *(registry.policy(name).collusion for name in assessment.datasets))
+
+
 def minimum_group_size(assessment: Assessment, registry: Registry) -> int:
     """Return the largest minimum group size among the policies of the datasets read."""
     return max(registry.policy(name).minimum_group_size for name in assessment.datasets)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from nodes.assessment import Assessment, minimum_group_size
+from nodes.assessment import Assessment, collusion, minimum_group_size
 from nodes.ledger import exact_loss
 from nodes.registry import Registry
 from nodes.workers import FragmentRequest, Workers
@@ -64,8 +64,9 @@ class Sharing:
         secret: the one-time key of this node's offer. contexts: the researcher's public ones.
         """
         plan, ring = job.assessment.plan, ring_named(job.spec.ring)
+        h = collusion(job.spec, job.assessment, self._registry)
         laws = [
-            job.assessment.noise.node_law(measure, len(roster.members), job.spec.collusion)
+            job.assessment.noise.node_law(measure, len(roster.members), h)
             for measure in range(len(plan.measures))
         ]
         sums, noise = await asyncio.gather(

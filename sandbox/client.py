@@ -100,14 +100,15 @@ class Published:
 
 @dataclass(frozen=True)
 class Limits:
-    """What providers allow one job."""
+    """What providers allow one job. `collusion`: the least h they all demand."""
 
     epsilon_min: Decimal
     epsilon_max: Decimal
     delta_max: Decimal
+    collusion: int
 
 
-WIDEST = Limits(Decimal("0.01"), Decimal(10), Decimal("0.00001"))
+WIDEST = Limits(Decimal("0.01"), Decimal(10), Decimal("0.00001"), 1)
 """Bounds of a search where no policy is published; a node decides all the same."""
 
 
@@ -304,6 +305,7 @@ class Session:
             max((p.epsilon_min for p in known), default=WIDEST.epsilon_min),
             min((p.epsilon_max for p in known), default=WIDEST.epsilon_max),
             min((p.delta_max for p in known), default=WIDEST.delta_max),
+            max((p.collusion for p in known), default=WIDEST.collusion),
         )
 
     def submit(self, planned: Plan, terms: Terms) -> str:

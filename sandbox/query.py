@@ -164,7 +164,9 @@ class Query:
     def terms(self, wishes: Wishes, pilot: Pilot | None = None) -> Terms:
         """Return complete terms. Raises InputError SB-3130, SB-3135; Refusal SB-2213."""
         defaults = self._session.defaults
-        magnitudes = {name: Fraction(str(size)) for name, size in wishes.magnitudes.items()}
+        collusion = max(wishes.collusion, self._session.limits(self.plan.table).collusion)
+        wishes = replace(wishes, collusion=collusion)
+        magnitudes = {name: _magnitude(name, size) for name, size in wishes.magnitudes.items()}
         if pilot is not None:
             magnitudes = {**pilot.magnitudes, **magnitudes}
         delta = _decimal(wishes.delta, defaults.delta)
@@ -212,6 +214,16 @@ class Query:
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(self.statement)}</pre>"
+
+
+def _magnitude(name: str, size: Number) -> Fraction:
+    try:
+        magnitude = Fraction(str(size))
+    except (ValueError, ZeroDivisionError):
+        magnitude = Fraction(0)
+    if magnitude <= 0:
+        raise InputError("SB-3138", output=name)
+    return magnitude
 
 
 def _missing(written: str) -> Missing:

@@ -123,12 +123,18 @@ def _column(column: Column) -> dict[str, Any]:
         "column": column.name,
         "type": column.type.value,
         "unit": column.unit,
-        "bounds": "" if column.lower is None else f"{column.lower} … {column.upper}",
+        "bounds": _bounds(column),
         "domain": list(column.domain),
         "grade": column.grade.name,
         "nullable": column.nullable,
         "description": column.description.get(language(), ""),
     }
+
+
+def _bounds(column: Column) -> str:
+    if column.lower is None or column.upper is None:
+        return ""
+    return f"{column.written(column.lower)} … {column.written(column.upper)}"
 
 
 def _rules(member: Member, names: Mapping[str, str], policy: Policy) -> dict[str, Any]:
@@ -141,6 +147,7 @@ def _rules(member: Member, names: Mapping[str, str], policy: Policy) -> dict[str
         "approval": policy.approval.value,
         "minimum_group_size": policy.minimum_group_size,
         "maximum_cells": policy.maximum_cells,
+        "collusion": policy.collusion,
         "operations": list(policy.operations),
         "purposes": list(policy.purposes),
         "columns_denied": list(policy.denied_columns),

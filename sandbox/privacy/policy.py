@@ -80,6 +80,7 @@ class Policy:
 
     `researchers`: identity fingerprints, or "*"; empty: nobody. `maximum_grades`: highest column
     grade by class of operation; `dataset_grade`: highest dataset grade. `expires`: last day (UTC).
+    `collusion`: h, how many others may collude with the researcher; a job may raise it.
     """
 
     version: int = 1
@@ -96,6 +97,7 @@ class Policy:
     denied_columns: tuple[str, ...] = ()
     minimum_group_size: int = 10
     maximum_cells: int = 10_000
+    collusion: int = 1
     epsilon_min: Decimal = Decimal("0.01")
     epsilon_max: Decimal = Decimal(2)
     delta_max: Decimal = Decimal("0.000001")

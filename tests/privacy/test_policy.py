@@ -253,6 +253,7 @@ policies = st.builds(
     denied_columns=st.lists(names, unique=True, max_size=2).map(tuple),
     minimum_group_size=st.integers(1, 1000),
     maximum_cells=st.integers(1, 200),
+    collusion=st.integers(1, 9),
     epsilon_min=st.integers(1, 100).map(lambda milli: Decimal(milli) / 1000),
     epsilon_max=st.integers(100, 5000).map(lambda milli: Decimal(milli) / 1000),
     delta_max=st.sampled_from([Decimal(0), Decimal("1e-9"), Decimal("0.001")]),
