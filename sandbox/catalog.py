@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -67,6 +68,18 @@ class Column:
     join_key: bool = False
     normaliser: str = ""
     description: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def written(self, bound: Decimal) -> str:
+        """Return a bound as people write it: a number, or an ISO date or time."""
+        epoch = datetime(1970, 1, 1)
+        try:
+            if self.type is ColumnType.DATE:
+                return (epoch + timedelta(days=int(bound))).date().isoformat()
+            if self.type is ColumnType.TIMESTAMP:
+                return (epoch + timedelta(seconds=int(bound))).isoformat(" ")
+        except OverflowError:  # Beyond the years 1 to 9999.
+            pass
+        return f"{bound:f}"
 
 
 @dataclass(frozen=True)

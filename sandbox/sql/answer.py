@@ -106,7 +106,7 @@ def answer(
     ]
     for ordering in reversed(plan.order_by):
         rows = _sorted(rows, plan, ordering.output, ordering.descending)
-    withheld = ()
+    withheld: tuple[Withheld, ...] = ()
     if display and hidden:
         withheld = (Withheld("minimum_group_size", smallest, display.owner, hidden),)
     return Answer(

@@ -229,3 +229,20 @@ def test_card_survives_toml(card: DatasetCard) -> None:
 @given(cards())
 def test_card_survives_its_document(card: DatasetCard) -> None:
     assert card_from_document(parse(canonical(card_to_document(card)))) == card
+
+
+@pytest.mark.parametrize(
+    ("kind", "bound", "written"),
+    [
+        (ColumnType.DATE, Decimal(18262), "2020-01-01"),
+        (ColumnType.TIMESTAMP, Decimal(18262 * 86_400 + 90), "2020-01-01 00:01:30"),
+        (ColumnType.DATE, Decimal(-719162), "0001-01-01"),
+        (ColumnType.DATE, Decimal(10**9), "1000000000"),
+        (ColumnType.INTEGER, Decimal(18262), "18262"),
+        (ColumnType.DECIMAL, Decimal("1E+3"), "1000"),
+    ],
+)
+def test_bounds_are_shown_as_people_write_them(
+    kind: ColumnType, bound: Decimal, written: str
+) -> None:
+    assert Column("x", kind).written(bound) == written
