@@ -25,7 +25,7 @@ from sandbox.crypto.he import ResultKey
 from sandbox.crypto.identity import Identity, PublicIdentity, verify
 from sandbox.crypto.rings import ring_named
 from sandbox.crypto.trust import Trust
-from sandbox.errors import InputError, SandboxError, Unavailable
+from sandbox.errors import InputError, SandboxError, TrustError, Unavailable
 from sandbox.grants import Asked, Grant, grants
 from sandbox.jobfolder import JobFolder
 from sandbox.jobs import (
@@ -54,6 +54,7 @@ from sandbox.tables import Entry, read_catalogue, read_policies
 CALL_S = 10.0
 WATCH_S = 7 * 24 * 3600.0
 RESULT_KEY = "result-key"
+RESULT_LIMIT_BYTES = 512 << 20
 FRESH_S = 1.0
 """How long a catalogue that was read is used again."""
 
@@ -368,6 +369,8 @@ class Session:
             for part in self._stub.Result(request, timeout=CALL_S * 6):
                 summed += part.sum
                 receipt += part.receipt
+                if len(summed) + len(receipt) > RESULT_LIMIT_BYTES:
+                    raise TrustError("SB-3139", limit_mib=RESULT_LIMIT_BYTES >> 20)
         except grpc.RpcError as error:
             raise error_of_call(error, "coordinator") from None
         return bytes(summed), Receipt.from_json(receipt.decode())
