@@ -24,6 +24,8 @@ FRAGMENT, ENCRYPTION = "fragment", "encryption"
 READY, TAKEN = b"R", b"T"
 MOST_BYTES = 1 << 28
 NODE_GONE = 7
+REST_S = 0.1
+"""Between the end of a child and the start of its successor."""
 _LENGTHS = struct.Struct(">II")
 
 Header = dict[str, Any]
@@ -201,12 +203,14 @@ def serve(kind: str, tray: socket.socket, count: int) -> None:
                 _child(kind, tray)
             children.add(child)
         ended, status = os.wait()
-        children.discard(ended)
-        code = os.waitstatus_to_exitcode(status)
-        if code == NODE_GONE:
+        if os.waitstatus_to_exitcode(status) == NODE_GONE:
             return
-        if code != 0:
-            time.sleep(0.02)  # a worker that dies at once must not become a fork storm
+        # The job in hand needs the processor more than a successor does, while others stand by; and
+        # workers that die at once must not become a fork storm.
+        time.sleep(REST_S)
+        while ended:
+            children.discard(ended)
+            ended = os.waitpid(-1, os.WNOHANG)[0] if children else 0
 
 
 def _child(kind: str, tray: socket.socket) -> NoReturn:
