@@ -246,15 +246,16 @@ class Tasks:
             )
             if wait_s(time.monotonic() - received, slot) is None:
                 raise Unavailable("SB-5117", node=self._name)
+            # Peers may ask for the log at any time: it, too, grows at the slot and not before.
+            await _hold(received, slot)
             self._vault.commit_share(digest, lease, shared.payload, shared.release)
         except Exception as error:
             # One code and one moment for whatever a row made fail; the owner's log has the cause.
             log.warning("task %s failed: %s", task.job, _cause(error))
             closed = _closed(error)
-            self._vault.fail_job(digest, closed)
             await _hold(received, slot)
+            self._vault.fail_job(digest, closed)
             raise closed from None
-        await _hold(received, slot)
         return shared
 
     def _reserve(self, task: Task, accepted: Accepted, roster: str) -> int:

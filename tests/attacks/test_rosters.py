@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -215,3 +217,18 @@ def test_attack_68_rows_show_in_neither_answer_nor_size_nor_log_nor_slot(
     trio: Trio, monkeypatch: pytest.MonkeyPatch, cases: tuple[int | Exception, ...]
 ) -> None:
     assert len({observed(trio, monkeypatch, rows) for rows in cases}) == 1
+
+
+@pytest.mark.parametrize("rows", [7, ValueError("duplicate")], ids=["share", "failure"])
+def test_attack_68_log_tells_no_moment_between_slots(trio: Trio, rows: int | Exception) -> None:
+    """Entries and their times reach the coordinator and, in the receipt, the researcher."""
+    job = trio.sign(trio.draft().spec)
+    roster = trio.roster(job, trio.offers(job))
+    node = trio.nodes["a"]
+    node.workers.rows, node.workers.seconds = rows, 0.0
+    asked_ms = time.time_ns() // 1_000_000
+    with contextlib.suppress(Unavailable):
+        asyncio.run(trio.share("a", job, roster))
+    ended = node.vault.log.entries(parse(job.body)["job"])[-1].entry
+    assert ended.kind == ("release" if rows == 7 else "failure")
+    assert ended.time - asked_ms >= SLOT_S * 1000 - 2
