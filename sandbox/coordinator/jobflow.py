@@ -34,6 +34,8 @@ from sandbox.rpc.problems import error_of, problem_of
 
 PATIENCE_S = 8.0
 """How long a silent node is asked again before the job's rule for missing members decides."""
+WITNESS_S = 25.0
+"""How long a log that no witness has confirmed is waited for; a start takes a second or two."""
 POLL_S = 0.25
 MOST_ATTEMPTS = 20
 
@@ -153,8 +155,13 @@ class JobFlow:
     async def _confirmed(self) -> None:
         """Wait for a witness of the coordinator's own log: a restored backup must not show nodes
         another history than they have seen."""
+        since = time.monotonic()
         while self.job.phase not in TERMINAL and not self._store.log.confirmed():
             self._expire("coordinator", "witness")
+            unpaid = self.job.phase in (Phase.SUBMITTED, Phase.OFFERING, Phase.ROSTER)
+            patient = not unpaid or self.spec.missing is Missing.WAIT
+            if not patient and time.monotonic() - since > WITNESS_S:
+                raise Unavailable("SB-5031")
             self._wait_for("coordinator", "witness")
             await asyncio.sleep(POLL_S)
 
@@ -226,8 +233,10 @@ class JobFlow:
     # What the phases are made of.
 
     async def _offer_of(self, member: str, attempt: int) -> Signed | None:
-        """Return a member's offer; None if it is away and the job goes on with those present."""
+        """Return a member's offer; None if it is away, or nobody witnesses its log, and the job goes
+        on with those present."""
         silent_since: float | None = None
+        unseen_since: float | None = None
         while True:
             asked = time.monotonic()
             self._expire(self._name(member), "offer")
@@ -238,11 +247,9 @@ class JobFlow:
             except SandboxError as error:
                 silent_since = silent_since or asked
                 self._wait_or_raise(member, error)
-                if time.monotonic() - silent_since + POLL_S > PATIENCE_S:
-                    if self.spec.missing is Missing.PRESENT:
-                        return None
-                    if self.spec.missing is Missing.FAIL:
-                        raise Unavailable("SB-5113", party=self._name(member)) from None
+                silent = time.monotonic() - silent_since + POLL_S > PATIENCE_S
+                if silent and self._goes_on_without(member, "SB-5113"):
+                    return None
                 await asyncio.sleep(POLL_S)
                 continue
             silent_since = None
@@ -257,7 +264,18 @@ class JobFlow:
                 case _:
                     reason = node_pb2.Wait.Reason.Name(reply.wait.reason).lower()
                     self._wait_for(member, reason)
+                    if reply.wait.reason == node_pb2.Wait.WITNESS:
+                        unseen_since = unseen_since or asked
+                        unseen = asked - unseen_since > WITNESS_S
+                        if unseen and self._goes_on_without(member, "SB-5030"):
+                            return None
                     await asyncio.sleep(POLL_S)
+
+    def _goes_on_without(self, member: str, code: str) -> bool:
+        """Tell what the job's rule says of a member that stays away; raises `code` where it fails."""
+        if self.spec.missing is Missing.FAIL:
+            raise Unavailable(code, party=self._name(member))
+        return self.spec.missing is Missing.PRESENT
 
     async def _hand_context(self, link: NodeLink) -> None:
         known = self._store.context(self.spec.context)

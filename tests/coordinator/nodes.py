@@ -220,6 +220,12 @@ class Scene:
             JOB, self.store, COORDINATOR, lambda: links, people, witnesses, self.deadline_s
         )
 
+    def restart_unseen(self) -> None:
+        """Restart while no node is there to tell what it has seen of the coordinator's log."""
+        self.store.close()
+        self.store = Store(self.folder, COORDINATOR)
+        self.store.log.start()
+
     def run(self) -> StoredJob:
         """Drive the job to its end."""
         asyncio.run(self.flow().run())
@@ -240,6 +246,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """A scene whose ciphertexts are joined instead of added, and whose patience is short."""
     monkeypatch.setattr("sandbox.crypto.he.add", b"+".join)
     monkeypatch.setattr("sandbox.coordinator.jobflow.PATIENCE_S", 0.4)
+    monkeypatch.setattr("sandbox.coordinator.jobflow.WITNESS_S", 0.4)
     monkeypatch.setattr("sandbox.coordinator.jobflow.POLL_S", 0.02)
     return Scene(tmp_path)
 

@@ -121,6 +121,69 @@ def test_too_few_present_fails_naming_all_who_are_missing(scene: Scene) -> None:
     assert set(str(problem(scene).facts["parties"]).split(", ")) == {"a", "b"}
 
 
+def test_node_without_a_witness_fails_the_job_within_seconds_and_is_named(scene: Scene) -> None:
+    scene.nodes["b"].wait = node_pb2.Wait.WITNESS
+    scene.submit()
+    began = time.monotonic()
+    scene.run()
+    assert time.monotonic() - began < 2
+    assert (problem(scene).code, problem(scene).facts["party"]) == ("SB-5030", "b")
+    assert all("compute" not in node.calls for node in scene.nodes.values())
+
+
+def test_job_for_those_present_leaves_out_a_node_without_a_witness(scene: Scene) -> None:
+    scene.nodes["b"].wait = node_pb2.Wait.WITNESS
+    scene.submit(Missing.PRESENT, least=2)
+    assert scene.run().phase is Phase.DONE
+    assert scene.job.left_out == ("b",)
+
+
+def test_job_that_may_wait_goes_on_when_a_node_has_its_witness(scene: Scene) -> None:
+    scene.nodes["b"].wait = node_pb2.Wait.WITNESS
+    scene.submit(Missing.WAIT)
+
+    async def act() -> None:
+        async with driven(scene, Phase.OFFERING) as (flow, task):
+            await seen(lambda: [(w.party, w.reason) for w in flow.waiting] == [("b", "witness")])
+            await asyncio.sleep(0.6)  # longer than the patience of a job that may not wait
+            scene.nodes["b"].wait = None
+            await task
+
+    asyncio.run(act())
+    assert scene.job.phase is Phase.DONE
+
+
+def test_job_at_a_coordinator_whom_no_node_confirms_fails_within_seconds(scene: Scene) -> None:
+    scene.submit()
+    scene.restart_unseen()
+    began = time.monotonic()
+    scene.run()
+    assert time.monotonic() - began < 2
+    assert problem(scene).code == "SB-5031"
+
+
+def test_job_that_is_paid_for_waits_for_the_coordinators_witness_all_the_same(
+    scene: Scene,
+) -> None:
+    scene.submit()
+
+    async def act() -> None:
+        async with driven(scene, Phase.WITNESSING):
+            pass
+        scene.restart_unseen()
+        flow = scene.flow()
+        task = asyncio.create_task(flow.run())
+        await asyncio.sleep(0.6)
+        assert not task.done()
+        log, nonce = scene.store.log.owner.fingerprint, scene.store.log.nonce
+        node = scene.nodes["a"]
+        scene.store.log.take_last_heads([(node.last_head(log, nonce), node.me.public)])
+        await task
+
+    asyncio.run(act())
+    assert scene.job.phase is Phase.DONE
+
+
 def test_waiting_ends_when_the_job_expires(scene: Scene) -> None:
     scene.nodes["b"].away = True
     scene.submit(Missing.WAIT, expires=int(time.time()) + 1)
