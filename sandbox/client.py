@@ -150,12 +150,18 @@ class Session:
         return [entry.table for _, entry in sorted(self.catalogue().items())]
 
     def table(self, name: str) -> Table:
-        """Return one table; raises InputError SB-1382 with the nearest names."""
+        """Return one table; raises InputError SB-1382 with the nearest names, or SB-1390."""
+        tables = self.tables()
+        if name not in tables:
+            raise InputError("SB-1382", table=name, nearest=nearest(name, tables))
+        return tables[name]
+
+    def tables(self) -> dict[str, Table]:
+        """Return what a statement can name; raises InputError SB-1390 where nothing is offered."""
         catalogue = self.catalogue()
-        if name not in catalogue:
-            known = nearest(name, catalogue)
-            raise InputError("SB-1382", table=name, nearest=known)
-        return catalogue[name].table
+        if not catalogue:
+            raise InputError("SB-1390")
+        return {name: entry.table for name, entry in catalogue.items()}
 
     def catalogue(self) -> dict[str, Entry]:
         """Return the signed catalogue as nodes vouch for it now; asked at most once a second."""
@@ -203,7 +209,7 @@ class Session:
             self._config.epsilon if epsilon is None else Decimal(str(epsilon)),
             self._config.delta if delta is None else Decimal(str(delta)),
         )
-        tables = {name: entry.table for name, entry in self.catalogue().items()}
+        tables = self.tables()
         names = {who: identity.name for who, identity in self.identities().items()}
         return grants(statement, tables, self.policies(), names, asked)
 

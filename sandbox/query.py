@@ -61,8 +61,7 @@ class Query:
     @cached_property
     def plan(self) -> Plan:
         """The plan; raises InputError or Refusal with the position in the text."""
-        catalogue = self._session.catalogue()
-        return plan(self.statement, {name: entry.table for name, entry in catalogue.items()})
+        return plan(self.statement, self._session.tables())
 
     def explain(
         self,
