@@ -118,7 +118,7 @@ class Explanation:
             f"  {text(f'explain.party.{party}')}: {sentence}"
             for party, sentence in self.who_learns_what().items()
         ]
-        lines += [text("explain.node_runs"), f"  {self.rows_sql}"]
+        lines.append(text("explain.node_runs"))
         return "\n".join(lines)
 
     def _plan(self) -> list[str]:
