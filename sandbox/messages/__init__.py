@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -40,9 +41,12 @@ def text(key: str, **facts: object) -> str:
 
 
 def error_text(code: str, part: str, facts: Mapping[str, object]) -> str:
-    """Return `part` ("text" or "cure") of error `code`; a code without a message reads as itself."""
+    """Return `part` ("text" or "cure") of error `code`; a code without a message reads as itself.
+
+    A peer of another version may send other facts than the message names: these read as "?".
+    """
     template = catalogue(language()).get(f"{code}.{part}", "")
-    return template.format(**facts)
+    return template.format_map(defaultdict(lambda: "?", facts))
 
 
 def _flatten(prefix: str, table: Mapping[str, object], into: dict[str, str]) -> None:

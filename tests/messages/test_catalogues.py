@@ -10,7 +10,10 @@ from importlib import resources
 
 import pytest
 
+from sandbox.coordinator.jobflow import PASSING
+from sandbox.errors import Unavailable
 from sandbox.messages import LANGUAGES, catalogue, language
+from sandbox.rpc import node_pb2
 from tests.messages.usage import CODE, codes, keys
 
 EQUAL_IN_BOTH = {
@@ -66,6 +69,18 @@ def test_chinese_is_not_english() -> None:
     same = {key for key in english.keys() & chinese.keys() if english[key] == chinese[key]}
     assert same - EQUAL_IN_BOTH == set()
     assert same >= EQUAL_IN_BOTH, "an entry of the list has been translated"
+
+
+def test_whatever_a_job_waits_for_has_words() -> None:
+    told = {reason.lower() for reason, _ in node_pb2.Wait.Reason.items()} | set(PASSING.values())
+    assert {f"reason.{reason}" for reason in told} <= catalogue("en").keys()
+
+
+def test_error_that_lacks_facts_is_still_told() -> None:
+    """A peer of another version may send a known code with other facts."""
+    told = str(Unavailable("SB-5112", party="north"))
+    assert "SB-5112" in told
+    assert "north" in told
 
 
 def test_every_code_has_a_sentence_and_a_cure() -> None:

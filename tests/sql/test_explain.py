@@ -43,7 +43,7 @@ def test_explanation_shows_all_that_is_promised(lang: str, monkeypatch: pytest.M
         assert any(name in line and "±" in line for line in shown.splitlines())
     for promised in (
         "ε = 1", "δ = 0.000001", "machines", "kind", "σ", "KiB", explanation.ring, "0.05", "0.000001",
-        planned.fragment.rows_sql,
+        "node_runs",
     ):  # fmt: skip
         assert promised in shown, promised
     assert "explain." not in shown
@@ -51,6 +51,7 @@ def test_explanation_shows_all_that_is_promised(lang: str, monkeypatch: pytest.M
     assert words[lang] in shown
     assert all(sentence in shown for sentence in explanation.who_learns_what().values())
     document = explanation.to_document()
+    assert document["node_runs"] == planned.fragment.rows_sql
     assert {q["what"]: (q["step"], q["most"]) for q in document["quantisation"]} == {
         "torque": ("1/10", "1/20"),
         "torque / speed": ("1/1000000", "1/2000000"),
