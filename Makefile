@@ -8,7 +8,9 @@ READY := $(VENV)/.ready
 PROTOS := $(wildcard proto/sandbox/v1/*.proto)
 PROTOC := $(RUN) -m grpc_tools.protoc -I sandbox/rpc=proto/sandbox/v1
 
-.PHONY: setup demo test breaks histories lint format types imports stubs stubs-check docker-lint ci clean
+BENCHMARKS := large_query latency concurrency startup install demo kernels
+
+.PHONY: setup demo test breaks histories lint format types imports stubs stubs-check docker-lint bench figures ci clean
 
 setup: $(READY)
 
@@ -69,6 +71,15 @@ stubs-check: setup
 docker-lint: setup
 	@files=$$(find docker -name 'Dockerfile*' 2>/dev/null); \
 	if [ -n "$$files" ]; then $(VENV)/bin/hadolint $$files; fi
+
+# What docs/performance.md says, measured anew on this machine: ten minutes with nothing else running.
+bench: setup
+	@for name in $(BENCHMARKS); do \
+	  $(RUN) -m benchmarks.$$name --json benchmarks/results/$$name.json || exit 1; \
+	done
+
+figures: setup
+	$(RUN) -m benchmarks.figures
 
 ci:
 	.ci/run

@@ -56,6 +56,7 @@ def main() -> None:
         "statement": meters.QUERY,
         "plain_s": plain_spread,
         "joint_s": joint_spread,
+        "each_s": [round(each, 4) for each in joint],
         "limit_s": round(3 * plain_spread["median"] + 1.0, 3),
         "phases_median_s": medians(split),
         "cpu_ms": {name: spent for name, spent in cost.items() if name != "researcher"},
