@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nodes.registry import Registry
 from nodes.vault import Vault
-from sandbox.catalog import card_to_document
+from sandbox.catalog import card_to_document, schema_of
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed
 from sandbox.privacy.policy_file import policy_toml
 from sandbox.tables import (
@@ -52,10 +52,23 @@ class OwnCatalogue:
 
     def entries(self, cards: Sequence[Signed] = ()) -> dict[str, Entry]:
         """Return the tables a job may name here: own datasets, collections all of whose members'
-        owners have signed and are pinned, and what pinned nodes signed in the job's `cards`."""
+        owners have signed and are pinned, and what pinned nodes signed in the job's `cards`.
+
+        What an owner signed of a collection counts while his datasets have the card he signed.
+        """
         own = self._identity.public.fingerprint
         others = [card for card in cards if card.signer != own and card.kind == DATASET_KIND]
-        return read_catalogue([*others, *self.datasets(), *self.collections()], self._nodes())
+        read = read_catalogue([*others, *self.datasets(), *self.collections()], self._nodes())
+        schemas = {dataset.name: schema_of(dataset.card) for dataset in self._registry.datasets()}
+        return {
+            name: entry
+            for name, entry in read.items()
+            if all(
+                schemas.get(member.dataset) == schema_of(entry.table.card)
+                for member in entry.table.members
+                if member.node == own
+            )
+        }
 
     def _nodes(self) -> dict[str, PublicIdentity]:
         own = self._identity.public

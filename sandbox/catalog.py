@@ -120,6 +120,15 @@ class Table:
     card: DatasetCard
     members: tuple[Member, ...]
 
+    @property
+    def occurrences(self) -> int:
+        """At how many members one unit may occur: at all of them where the card says that units span
+        nodes, else at every dataset of one node, since each bounds its own rows."""
+        if self.card.units_span_nodes:
+            return len(self.members)
+        nodes = [member.node for member in self.members]
+        return max(map(nodes.count, nodes))
+
 
 @dataclass(frozen=True)
 class Collection:

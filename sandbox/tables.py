@@ -119,6 +119,8 @@ def _collection(signers: Mapping[str, Signed]) -> Entry | None:
     except (InputError, ValueError, AttributeError):
         return None
     members = {member.node for member in collection.members}
+    if len(set(collection.members)) != len(collection.members):
+        return None  # Rows of a member listed twice would count twice.
     if not members or not members <= set(signers) or "." in collection.name:
         return None
     return Entry(collection.table(), signed.digest)

@@ -97,13 +97,17 @@ def kept(folder: Path, name: str) -> Proposal:
 def _signed(proposal: Proposal, folder: Path) -> Proposal:
     identity = Identity.load(folder)
     own = identity.public.fingerprint
-    member = next((m for m in proposal.collection.members if m.node == own), None)
-    if member is None:
+    members = proposal.collection.members
+    datasets = [member.dataset for member in members if member.node == own]
+    if not datasets:
         raise InputError("SB-1372", name=identity.public.name)
-    with registry(folder) as known:
-        card = known.dataset(member.dataset).card
-    if schema_of(card) != schema_of(proposal.collection.card):
-        raise InputError("SB-1373", dataset=member.dataset, name=identity.public.name)
+    if len(set(members)) != len(members):
+        raise InputError("SB-3280", name=proposal.collection.name)
+    for dataset in datasets:
+        with registry(folder) as known:
+            card = known.dataset(dataset).card
+        if schema_of(card) != schema_of(proposal.collection.card):
+            raise InputError("SB-1373", dataset=dataset, name=identity.public.name)
     others = tuple(signed for signed in proposal.signatures if signed.signer != own)
     signature = identity.sign(COLLECTION_KIND, proposal.collection.to_document())
     return replace(proposal, signatures=(*others, signature))

@@ -44,8 +44,8 @@ class Measures:
         self.measures: list[Measure] = []
         self.quantisation: list[Quantisation] = []
         self._rows = card.row_bound * len(table.members)
-        self._reach = card.contribution_cap * (len(table.members) if card.units_span_nodes else 1)
-        """Rows of one unit that count, over all nodes where it may occur."""
+        self._reach = card.contribution_cap * table.occurrences
+        """Rows of one unit that count, over all members where it may occur."""
         self._cap = card.contribution_cap
 
     def column(self, prefix: str, sql: str, lower: int, upper: int, nullable: bool) -> str:

@@ -67,7 +67,7 @@ class _Planner:
         self._relation, self._scope = Sources(catalogue).of(select)
         card = self._relation.table.card
         self._measures = Measures(self._relation.table)
-        repeated = card.units_span_nodes and len(self._relation.table.members) > 1
+        repeated = self._relation.table.occurrences > 1
         self._aggregates = Aggregates(self._scope, unit_of(card), repeated, self._measures)
         self._items = [_unaliased(item) for item in select.expressions]
         self._aliases: dict[str, exp.Expr] = {

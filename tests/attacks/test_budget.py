@@ -398,6 +398,21 @@ def test_attack_61_a_person_at_every_node_counts_at_each(name: str) -> None:
 def test_attack_61_distinct_persons_are_not_counted_where_one_may_occur_twice() -> None:
     with pytest.raises((Refusal, InputError), match="SB-10"):
         planned("SELECT COUNT(DISTINCT id) FROM readings", replace(CARD, units_span_nodes=True))
+    twice = Table("readings", CARD, (Member("a", "readings"), Member("a", "recent")))
+    with pytest.raises(Refusal, match="SB-1055"):
+        plan("SELECT COUNT(DISTINCT id) FROM readings", {"readings": twice})
+
+
+@pytest.mark.parametrize("name", ["count", "moments", "histogram", "median"])
+def test_attack_61_a_person_in_two_datasets_of_one_node_counts_in_each(name: str) -> None:
+    """A collection may hold a dataset of a node and a view over it; nothing is said of their units,
+    and each of them bounds its own rows."""
+    members = (Member("a", "readings"), Member("a", "recent"), Member("b", "readings"))
+    own_plan = plan(STATEMENTS[name], {"readings": Table("readings", CARD, members)})
+    rows: Rows = [(7, "H", 100, 40)] * CARD.contribution_cap
+    parts = changes(own_plan, dict.fromkeys(("a.readings", "a.recent"), rows))
+    holds(own_plan, parts)
+    assert max(sum(map(abs, part)) for part in parts) > CARD.contribution_cap
 
 
 # 70 · epsilon from the true answer

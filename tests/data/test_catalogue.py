@@ -75,6 +75,11 @@ def test_collection_exists_once_every_member_signed_one_body() -> None:
     assert names(*signed[:2], stranger) == []
 
 
+def test_collection_that_lists_a_dataset_twice_does_not_exist() -> None:
+    body = collection(*NODES.values(), NODES["a"])
+    assert names(*(node.sign(COLLECTION_KIND, body) for node in NODES.values())) == []
+
+
 def test_one_member_cannot_take_a_collections_name_or_a_neighbours() -> None:
     joint = collection(*NODES.values())
     signed = [node.sign(COLLECTION_KIND, joint) for node in NODES.values()]

@@ -13,7 +13,7 @@ from nodes.datasets import register
 from nodes.registry import Registry
 from nodes.vault import Vault
 from sandbox import local
-from sandbox.catalog import DatasetCard, card_to_document
+from sandbox.catalog import Collection, DatasetCard, Member, card_to_document
 from sandbox.crypto.identity import Identity, Role, Signed
 from sandbox.tables import COLLECTION_KIND, DATASET_KIND, dataset_body
 from tests.sql.plants import CARD, COLUMNS, raw_rows
@@ -27,9 +27,14 @@ def parties(tmp_path: Path) -> dict[str, Identity]:
 
 
 @pytest.fixture
-def own(tmp_path: Path, parties: dict[str, Identity]) -> Iterator[OwnCatalogue]:
+def registry(tmp_path: Path, parties: dict[str, Identity]) -> Iterator[Registry]:
     vault = Vault.open(tmp_path / "deployment" / "nodes" / "a", parties["a"])
-    registry = Registry(vault)
+    yield Registry(vault)
+    vault.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path, parties: dict[str, Identity], registry: Registry) -> OwnCatalogue:
     path = tmp_path / "machines.csv"
     rows = [
         ",".join("" if row[c] is None else f'"{row[c]}"' for c in COLUMNS)
@@ -37,8 +42,7 @@ def own(tmp_path: Path, parties: dict[str, Identity]) -> Iterator[OwnCatalogue]:
     ]
     path.write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
     register(registry, "machines", path, CARD)
-    yield OwnCatalogue(parties["a"], vault, registry)
-    vault.close()
+    return OwnCatalogue(parties["a"], registry._vault, registry)
 
 
 def offered(signer: Identity, card: DatasetCard = CARD, kind: str = DATASET_KIND) -> Signed:
@@ -80,6 +84,36 @@ def test_a_job_shows_a_node_nothing_about_itself(
     entries = own.entries([older, gone])
     assert set(entries) == {"a.machines"}
     assert entries["a.machines"].table.card.contribution_cap == CARD.contribution_cap
+
+
+@pytest.mark.parametrize(
+    ("datasets", "card"),
+    [
+        (["machines"], replace(CARD, contribution_cap=CARD.contribution_cap + 1)),
+        (["machines", "payroll"], CARD),
+    ],
+    ids=["another card", "a dataset that is not offered"],
+)
+def test_collection_counts_only_while_own_datasets_have_its_card(
+    own: OwnCatalogue,
+    parties: dict[str, Identity],
+    registry: Registry,
+    datasets: list[str],
+    card: DatasetCard,
+) -> None:
+    """The owner has signed it, but before his dataset changed, or without having seen all of it."""
+    me, peer = (parties[name].public.fingerprint for name in ("a", "b"))
+
+    def sign(card: DatasetCard, datasets: list[str]) -> None:
+        members = (*(Member(me, name) for name in datasets), Member(peer, "machines"))
+        body = Collection("joint", card, members).to_document()
+        for party in parties.values():
+            registry.store_collection(party.sign(COLLECTION_KIND, body))
+
+    sign(CARD, ["machines"])
+    assert set(own.entries()) == {"a.machines", "joint"}
+    sign(card, datasets)
+    assert set(own.entries()) == {"a.machines"}
 
 
 def test_a_job_shows_no_collections(own: OwnCatalogue, parties: dict[str, Identity]) -> None:
