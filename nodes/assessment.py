@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from nodes.ledger import Demand
 from nodes.registry import Registry
+from sandbox.catalog import Table
 from sandbox.crypto.identity import PublicIdentity
 from sandbox.crypto.rings import ring_named
 from sandbox.errors import Refusal, TrustError
@@ -36,14 +37,18 @@ class Assessment:
     datasets: tuple[str, ...]
 
 
-def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) -> Assessment:
-    """Plan a job again; raises InputError for SQL, TrustError SB-3118 for another catalogue."""
+def tables(spec: JobSpec, catalogue: Mapping[str, Entry]) -> dict[str, Table]:
+    """Return the tables a job was planned on; raises TrustError SB-3118 for another catalogue."""
     for name, digest in spec.tables.items():
         entry = catalogue.get(name)
         if entry is None or entry.digest != digest:
             raise TrustError("SB-3118", table=name)
-    tables = {name: catalogue[name].table for name in spec.tables}
-    own_plan = plan(spec.statement, tables)
+    return {name: catalogue[name].table for name in spec.tables}
+
+
+def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) -> Assessment:
+    """Plan a job again; raises InputError for SQL, TrustError SB-3118 for another catalogue."""
+    own_plan = plan(spec.statement, tables(spec, catalogue))
     members = own_plan.table.members
     own = tuple(member.dataset for member in members if member.node == node.fingerprint)
     if set(spec.members) != {member.node for member in members} or not own:

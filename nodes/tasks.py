@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from nodes.assessment import assess, decide, demands
+from nodes.assessment import assess, decide, demands, tables
 from nodes.catalogue import OwnCatalogue
 from nodes.registry import Registry
 from nodes.sharing import Accepted, Shared, Sharing
@@ -43,6 +43,7 @@ from sandbox.jobs import (
     OFFER_KIND,
     ROSTER_KIND,
     Cancellation,
+    JobSpec,
     Missing,
     Offer,
     Roster,
@@ -52,6 +53,7 @@ from sandbox.jobs import (
 from sandbox.privacy.noise import Sampler
 from sandbox.privacy.policy import Decision
 from sandbox.rpc import node_pb2
+from sandbox.tables import Entry
 
 MOST_REMEMBERED = 256
 
@@ -172,8 +174,7 @@ class Tasks:
         if spec.coordinator != self.coordinator:
             raise TrustError("SB-3119")
         try:
-            cards = [Signed.from_document(card) for card in spec.cards]
-            assessment = assess(spec, self.catalogue.entries(cards), self.identity.public)
+            assessment = assess(spec, self._catalogue_for(spec), self.identity.public)
         except SandboxError as error:
             self._vault.refuse_job(spec.job, signed, error)
             raise
@@ -195,6 +196,20 @@ class Tasks:
             raise
         waiting = decision is Decision.NEEDS_APPROVAL
         return self._vault.accept_job(spec.job, accepted.signed, waiting=waiting)
+
+    def _hold_again(self, accepted: Accepted) -> None:
+        """Hold a job against cards and rules as they are now, since both may have changed since its
+        offer; what refuses it ends the task. An approval, however it was given, stays given."""
+        spec = accepted.spec
+        try:
+            tables(spec, self._catalogue_for(spec))
+            decide(spec, accepted.assessment, self._registry, self._name)
+        except SandboxError as error:
+            self._vault.refuse_job(spec.job, accepted.signed, error)
+            raise
+
+    def _catalogue_for(self, spec: JobSpec) -> dict[str, Entry]:
+        return self.catalogue.entries([Signed.from_document(card) for card in spec.cards])
 
     def _check_roster(self, accepted: Accepted, roster: Roster, offers: Sequence[Signed]) -> None:
         spec = accepted.spec
@@ -236,6 +251,7 @@ class Tasks:
         roster = self._verified_roster(task, signatures)
         spec, assessment = accepted.spec, accepted.assessment
         roster_digest = signatures[0].digest
+        self._hold_again(accepted)
         lease = self._reserve(task, accepted, roster_digest)
         slot = first_slot(assessment.plan.table.card.row_bound, assessment.plan.length)
         try:

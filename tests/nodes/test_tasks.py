@@ -12,6 +12,7 @@ import pytest
 from nodes.registry import Registry
 from nodes.slots import LAST, SLOT_S, first_slot, wait_s
 from nodes.taskrows import TaskState
+from sandbox.crypto.identity import parse
 from sandbox.errors import Refusal, SandboxError, TrustError, Unavailable
 from sandbox.privacy.budget import BudgetLimits
 from sandbox.privacy.policy import Policy
@@ -102,6 +103,40 @@ def test_budget_that_ran_out_between_offer_and_share_ends_the_task_and_is_logged
     assert kinds[-1] == "refusal"
     with pytest.raises(Refusal, match="SB-2102"):
         asyncio.run(trio.share("a", job, roster))
+
+
+def test_rules_and_cards_that_changed_after_the_offer_bind_the_share(trio: Trio) -> None:
+    """Else jobs offered in time would go on for as long as their researcher lets them live."""
+    node = trio.nodes["a"]
+    registry = Registry(node.vault)
+    dataset, policy = registry.dataset("machines"), registry.policy("machines")
+    before = lost(trio, trio.researcher.public.fingerprint)
+
+    def nobody() -> None:
+        registry.set_policy("machines", replace(policy, version=50, researchers=()))
+
+    def tighter() -> None:
+        registry.remove("machines")
+        card = replace(dataset.card, contribution_cap=dataset.card.contribution_cap + 1)
+        registry.add("machines", card, dataset.source, dataset.version)
+
+    def restore() -> None:
+        registry.remove("machines")
+        registry.add("machines", dataset.card, dataset.source, dataset.version)
+        if registry.policy("machines").version == 50:
+            registry.set_policy("machines", replace(policy, version=51))
+
+    for change, code in ((nobody, "SB-2011"), (tighter, "SB-3118")):
+        job = trio.sign(trio.draft().spec)
+        roster = trio.roster(job, trio.offers(job))
+        change()
+        for _ in range(2):
+            with pytest.raises(SandboxError, match=code):
+                asyncio.run(trio.share("a", job, roster))
+        restore()
+        assert node.vault.task(job.digest).state is TaskState.REFUSED
+        assert node.vault.log.entries(parse(job.body)["job"])[-1].entry.kind == "refusal"
+    assert lost(trio, trio.researcher.public.fingerprint) == before
 
 
 def test_job_that_expired_is_ended_and_its_approval_with_it(
