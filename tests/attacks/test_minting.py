@@ -94,11 +94,8 @@ def test_attack_64_a_minted_node_is_no_witness(
     minted: dict[Role, Identity], target: Target
 ) -> None:
     sham = minted[Role.NODE]
-    answer = sham.sign("last-head", {"version": 1, "log": "fs1x", "nonce": "0" * 32, "head": None})
     head = sham.sign("head", {})
     with calling(target.folder, "a", target.profile("coordinator")) as stub:
-        confirming = node_pb2.ConfirmHeadRequest(answers=[to_message(answer)])
-        assert refusal(outcome(stub.ConfirmHead, confirming)) == "SB-3116"
         witnessing = node_pb2.WitnessRequest(head=to_message(head))
         assert refusal(outcome(stub.Witness, witnessing)) == "SB-3116"
 

@@ -12,7 +12,7 @@ import pytest
 from nodes.registry import Registry
 from nodes.slots import LAST, SLOT_S, first_slot, wait_s
 from nodes.taskrows import TaskState
-from sandbox.crypto.identity import parse
+from sandbox.crypto.identity import Identity, Role, parse
 from sandbox.errors import Refusal, SandboxError, TrustError, Unavailable
 from sandbox.privacy.budget import BudgetLimits
 from sandbox.privacy.policy import Policy
@@ -174,6 +174,10 @@ def test_answer_over_another_nonce_or_of_a_stranger_confirms_nothing(trio: Trio)
         assert node.witnessing.nonce is not None
         own = node.witnessing.last_head(node.me.fingerprint, node.witnessing.nonce)
         assert not node.witnessing.confirm([own])
+        nonce = node.witnessing.nonce.hex()
+        known = {"version": 1, "log": node.me.fingerprint, "nonce": nonce, "head": None}
+        minted = Identity.generate("b", Role.NODE).sign("last-head", known)
+        assert not node.witnessing.confirm([minted])
         # What is wrong with one answer does not spoil another.
         good = trio.nodes["a"].witnessing.last_head(node.me.fingerprint, node.witnessing.nonce)
         assert node.witnessing.confirm([stale, own, good])
