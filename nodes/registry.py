@@ -59,12 +59,15 @@ class Registry:
     # Datasets
 
     def dataset(self, name: str) -> Dataset:
-        """Return one offered dataset; raises InputError SB-1440 with the nearest name."""
+        """Return one offered dataset; raises InputError SB-1440 with the nearest name, or SB-1393."""
         for dataset in self.datasets():
             if dataset.name == name:
                 return dataset
-        near = difflib.get_close_matches(name, [d.name for d in self.datasets()], 1, 0.0)
-        raise InputError("SB-1440", name=name, nearest=near[0] if near else "")
+        known = [dataset.name for dataset in self.datasets()]
+        if not known:
+            raise InputError("SB-1393", name=name)
+        near = difflib.get_close_matches(name, known, 1, 0.0)
+        raise InputError("SB-1440", name=name, nearest=near[0])
 
     def datasets(self) -> list[Dataset]:
         """Return all offered datasets, by name."""

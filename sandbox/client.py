@@ -22,7 +22,7 @@ from sandbox.audit.receipt import Receipt
 from sandbox.catalog import Member, Table
 from sandbox.config import ResearcherConfig, load_researcher
 from sandbox.crypto.he import ResultKey
-from sandbox.crypto.identity import Identity, PublicIdentity, verify
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, verify
 from sandbox.crypto.rings import ring_named
 from sandbox.crypto.trust import Trust
 from sandbox.errors import InputError, SandboxError, TrustError, Unavailable
@@ -37,6 +37,7 @@ from sandbox.jobs import (
     read_document,
     sign_job,
 )
+from sandbox.messages import text
 from sandbox.privacy.policy import Policy
 from sandbox.query import Query
 from sandbox.result import Result
@@ -117,8 +118,11 @@ class Session:
     """One researcher at one coordinator. Use `sandbox.connect(profile)`."""
 
     def __init__(self, profile: Path) -> None:
-        self._config = load_researcher(profile)
         self._identity = Identity.load(profile)
+        role = self._identity.public.role
+        if role not in (Role.RESEARCHER, Role.SUPERVISOR):
+            raise InputError("SB-1392", folder=str(profile), role=text(f"role.{role.value}"))
+        self._config = load_researcher(profile)
         self._trust = Trust(profile)
         self._profile = profile
         self._notes = JobFolder(profile / "jobs")
@@ -130,7 +134,8 @@ class Session:
 
     @classmethod
     def open(cls, profile: Path) -> Session:
-        """Return a session of `profile`; raises StateError if there is no identity in it."""
+        """Return a session of `profile`; raises StateError if there is no identity in it, and
+        InputError SB-1392 if it is of a party that does not ask."""
         return cls(profile)
 
     def close(self) -> None:

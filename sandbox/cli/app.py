@@ -17,7 +17,7 @@ import typer.core
 import typer.main
 
 from sandbox.cli.terminal import examples, remark, show_error
-from sandbox.errors import SandboxError
+from sandbox.errors import InputError, SandboxError
 from sandbox.messages import text
 
 INTERRUPTED = 130
@@ -127,6 +127,12 @@ def main() -> None:
         # Whoever read our output has gone; nothing is left to say to him.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        refused = InputError("SB-1391", file=str(error.filename), reason=error.strerror or "")
+        show_error(refused, as_json=_wants_json(sys.argv))
+        sys.exit(refused.exit_code)
 
 
 def _wants_json(arguments: list[str]) -> bool:

@@ -170,6 +170,8 @@ def read_policy(file: Path) -> Policy:
         return parse_policy(file.read_text(encoding="utf-8"), str(file))
     except OSError as error:
         raise InputError("SB-1300", file=str(file), reason=error.strerror or "") from None
+    except UnicodeDecodeError:
+        raise InputError("SB-1300", file=str(file), reason="not UTF-8") from None
 
 
 # Approvals
