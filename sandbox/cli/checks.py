@@ -255,11 +255,13 @@ def _node(node: NodeHealth, *, alone: bool) -> Iterator[Check]:
         found = text("doctor.unreachable", party=name, reason=node.problem or "")
         yield Check("peer", State.FAILED, found, text("doctor.cure_unreachable", party=name))
         return
-    if node.confirmed or alone:
+    if node.confirmed:
         yield Check("peer", State.OK, text("doctor.confirmed", party=name))
     else:
+        # The only one has no witness: others must join before it answers, but it does run.
+        state = State.ATTENTION if alone else State.FAILED
         found = text("doctor.unconfirmed", party=name)
-        yield Check("peer", State.FAILED, found, text("doctor.cure_unconfirmed"))
+        yield Check("peer", state, found, text("doctor.cure_unconfirmed"))
     yield _version(name, node.version)
     yield _clock(text("doctor.skew", party=name, ms=node.skew_ms), node.skew_ms)
 

@@ -14,6 +14,7 @@ from sandbox.cli.checks import Check, State, examine
 from sandbox.config import load_node
 from sandbox.crypto.certificates import Authority, issue, new_tls_key_and_csr
 from sandbox.crypto.identity import Identity
+from sandbox.health import NodeHealth
 from tests.cli.commands import run
 
 
@@ -114,3 +115,14 @@ def test_old_python_missing_package_and_full_disk_have_cures(
     assert [check.state for check in broken] == [State.FAILED] * 3
     assert all(check.cure for check in broken)
     assert broken[1].found == "no_such_package"
+
+
+@pytest.mark.parametrize(("alone", "state"), [(True, State.ATTENTION), (False, State.FAILED)])
+def test_node_without_a_witness_is_never_called_in_order(
+    plant: Path, alone: bool, state: State
+) -> None:
+    public = Identity.load(plant / "nodes" / "a").public
+    node = NodeHealth(public, "127.0.0.1:1", "0", True, None, confirmed=False, skew_ms=0)
+    check = next(checks._node(node, alone=alone))
+    assert check.state is state
+    assert check.cure
