@@ -33,7 +33,7 @@ demo: setup
 	@$(VENV)/bin/sandbox demo
 
 test: setup
-	$(RUN) -m pytest -n 2
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 # 10,000 random histories of a node with crashes, restarts and restored backups, on all cores.
 histories: setup

@@ -210,7 +210,14 @@ def test_terminal_is_asked_before_anything_is_spent(plant: Path) -> None:
 
 def asking_in_another_process(plant: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "sandbox", "query", GUARDED, *SPEND, "--profile", str(plant)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A suite that runs in the background was given SIGINT to ignore, and hands that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
 
 
 def test_interrupted_query_goes_on_and_says_how_to_come_back(
