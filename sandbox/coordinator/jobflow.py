@@ -103,9 +103,10 @@ class JobFlow:
         """Whom the job waits for now."""
         return tuple(self._waiting.values())
 
-    async def change(self) -> None:
-        """Return at the next change of state."""
-        await self._changed.wait()
+    @property
+    def changed(self) -> asyncio.Event:
+        """Set at the next change of state. Taken when the state is read, it misses none."""
+        return self._changed
 
     async def run(self) -> None:
         """Drive the job until it ends. A failure is the job's last state.

@@ -180,11 +180,12 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         while True:
             stored = self._owned(request.job, context)
             flow = self._flows.get(request.job)
-            change = None if flow is None else asyncio.ensure_future(flow.change())
+            # Taken before the state is sent: what happens meanwhile must not go unnoticed.
+            changed = None if flow is None else flow.changed
             yield self._state(stored)
-            if stored.phase in TERMINAL or change is None:
+            if stored.phase in TERMINAL or changed is None:
                 return
-            await change
+            await changed.wait()
 
     async def Jobs(  # noqa: N802
         self, request: coordinator_pb2.JobsRequest, context: Context

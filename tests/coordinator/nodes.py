@@ -258,7 +258,7 @@ async def driven(scene: Scene, phase: Phase) -> AsyncIterator[tuple[JobFlow, asy
     task = asyncio.create_task(flow.run())
     async with asyncio.timeout(10):
         while flow.job.phase is not phase:
-            await flow.change()
+            await flow.changed.wait()
     try:
         yield flow, task
     finally:
