@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 
 from sandbox.sql.columns import DAYS
 from sandbox.sql.scalar import EPOCH, Clock, Moment, Number, derived, missing, reads
@@ -20,6 +21,7 @@ DAY_PARTS = {
     "week": (1, 53),
 }
 TIME_PARTS = {"hour": (0, 23), "minute": (0, 59), "second": (0, 59)}
+MONTHS = {"year": 12, "quarter": 3, "month": 1}
 FIXED = {"week": 604800, "day": 86400, "hour": 3600, "minute": 60, "second": 1}
 ALIASES = {"dow": "dayofweek", "doy": "dayofyear", "weekday": "dayofweek", "dayofmonth": "day"}
 
@@ -84,16 +86,26 @@ def truncated(name: str, moment: Moment) -> Moment | None:
 def _points(name: str, moment: Moment) -> tuple[int, ...] | None:
     if moment.unbounded:
         return None
-    cut = _cut(name)
-    at, last, points = cut(start(moment)), end(moment), list[int]()
-    # From the middle of the following period its start is found by cutting again.
-    stride = timedelta(days={"year": 380, "quarter": 100, "month": 40}.get(name, 0))
-    while at <= last:
-        points.append(_clock(moment, at))
-        if len(points) > MOST_POINTS:
-            return None
-        at = cut(at + stride) if stride else at + timedelta(seconds=FIXED[name])
-    return tuple(points)
+    return _starts(name, moment.clock, _cut(name)(start(moment)), end(moment), moment.upper)
+
+
+@lru_cache(maxsize=8)
+def _starts(
+    name: str, clock: Clock, first: datetime, last: datetime, upper: int
+) -> tuple[int, ...] | None:
+    """Return the starts of the periods from `first` to `last`; None if there are too many.
+
+    Counted before they are listed: a statement can ask for hundreds of lists.
+    """
+    if name in FIXED:
+        at = int((first - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) // clock.value
+        starts = range(at, upper + 1, FIXED[name] // clock.value)
+        return tuple(starts) if len(starts) <= MOST_POINTS else None
+    months = range(12 * first.year + first.month - 1, 12 * last.year + last.month, MONTHS[name])
+    if len(months) > MOST_POINTS:
+        return None
+    day = Clock.DAY.value // clock.value
+    return tuple((date(m // 12, m % 12 + 1, 1) - EPOCH).days * day for m in months)
 
 
 def _clock(moment: Moment, at: datetime) -> int:

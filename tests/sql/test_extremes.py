@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from decimal import Decimal
 from fractions import Fraction
 from itertools import product
@@ -170,3 +171,25 @@ def test_generated_statements_never_raise_on_hostile_rows(seed: int) -> None:
     for _ in range(150):
         found = plan(generator.statement().text, tables)
         connection.execute(fragment_sql(found)).fetchall()
+
+
+@pytest.mark.parametrize("period", ["year", "month", "day", "second"])
+def test_a_statement_full_of_periods_is_planned_without_walking_them(period: str) -> None:
+    """A node plans before it asks its policy, and while it plans it does nothing else."""
+    column = Column("at", ColumnType.TIMESTAMP, lower=Decimal(0), upper=Decimal(10**10))
+    unit = Column("id", ColumnType.INTEGER)
+    card = DatasetCard(name="t", columns=(unit, column), privacy_unit="id", row_bound=1000)
+    table = {"t": Table("t", card, (Member("a", "t"),))}
+    counts = ", ".join([f"COUNT(DATE_TRUNC('{period}', at))"] * 100)
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        plan(f"SELECT {counts} FROM t", table)
+    finally:
+        sys.setprofile(None)
+    assert calls < 1_000_000
