@@ -36,7 +36,7 @@ Hex16 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 HexBytes = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$", max_length=4096)]
 Number = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(e-?[0-9]{1,3})?$", max_length=40)
+    str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?$", max_length=40)
 ]
 Seconds = Annotated[int, Field(ge=0, lt=1 << 40)]
 Fingerprint = Annotated[str, StringConstraints(min_length=8, max_length=80)]

@@ -13,7 +13,7 @@ from nodes.registry import Registry
 from nodes.slots import LAST, SLOT_S, first_slot, wait_s
 from nodes.taskrows import TaskState
 from sandbox.crypto.identity import Identity, Role, parse
-from sandbox.errors import Refusal, SandboxError, TrustError, Unavailable
+from sandbox.errors import InputError, Refusal, SandboxError, TrustError, Unavailable
 from sandbox.privacy.budget import BudgetLimits
 from sandbox.privacy.policy import Policy
 from sandbox.rpc import node_pb2
@@ -276,3 +276,11 @@ def test_strictest_policy_of_all_datasets_in_a_group_binds_each_of_them(
             trio.offers(trio.sign(trio.draft().spec), "b")
     finally:
         registry.set_policy("copy", replace(generous, version=10))
+
+
+@pytest.mark.parametrize("size", ["1e999", "1e-999", "9" * 41])
+def test_magnitude_that_no_double_holds_is_a_malformed_job(trio: Trio, size: str) -> None:
+    spec = trio.draft().spec
+    job = trio.sign(spec.model_copy(update={"magnitudes": {"n": size}}))
+    with pytest.raises(InputError, match="SB-3101"):
+        trio.nodes["a"].tasks.offer(job, 1)
