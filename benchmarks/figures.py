@@ -1,0 +1,182 @@
+"""Render the figures of docs/performance.md from the committed results: `python -m benchmarks.figures`.
+
+A figure stands between `<!-- figure NAME -->` and `<!-- end -->`; everything else is prose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import read
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+RESULTS = ("large_query", "latency", "concurrency", "startup", "install", "demo", "kernels")
+_FIGURE = re.compile(r"(<!-- figure (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Write the page anew."""
+    PAGE.write_text(render(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def render(page: str) -> str:
+    """Return the page with every figure made from the results; raises KeyError for an unknown one."""
+    results = {name: read(name) for name in RESULTS}
+    figures = {
+        "claims": _claims,
+        "machine": _machine,
+        "phases": _phases,
+        "processor": _processor,
+        "jobs": _jobs,
+        "install": _install,
+        "kernels": _kernels,
+    }
+    return _FIGURE.sub(
+        lambda found: f"{found[1]}{figures[found[2]](results)}\n{found[3]}",
+        page,
+    )
+
+
+def _claims(results: Mapping[str, Any]) -> str:
+    measured = {name: result["measured"] for name, result in results.items()}
+    large, latency = measured["large_query"], measured["latency"]
+    jobs, install = measured["concurrency"], measured["install"]
+    seconds = jobs["runs_s"]
+    rows = [
+        (
+            "3 × 1 M rows in Parquet, 8 groups, COUNT, SUM, AVG, STDDEV, CORR",
+            f"3 × {_s(large['plain_s']['median'])} + 1 s = {_s(large['limit_s'])}",
+            _spread(large["joint_s"]),
+            "large_query",
+        ),
+        (
+            "a small query, `q.run()` to the opened answer: median",
+            "< 0.4 s",
+            _spread(latency["seconds"]),
+            "latency",
+        ),
+        (
+            "the same: 95th percentile",
+            "< 0.8 s",
+            f"{_s(latency['seconds']['p95'])} of {latency['seconds']['count']}",
+            "latency",
+        ),
+        (
+            f"{jobs['jobs']} jobs at once from {jobs['researchers']} researchers, all opened",
+            "≤ 30 s",
+            _spread(seconds),
+            "concurrency",
+        ),
+        (
+            "the same: workers of a node at work at once",
+            "≤ 2",
+            str(jobs["workers_at_work_most"]),
+            "concurrency",
+        ),
+        (
+            "the same: budgets equal to the last bit",
+            "all",
+            f"{jobs['budgets_checked']} of {jobs['budgets_checked']}",
+            "concurrency",
+        ),
+        ("`sandbox --help`, cold", "< 0.3 s", _spread(measured["startup"]["help_s"]), "startup"),
+        ("base install from a warm cache", "< 60 s", _spread(install["install_s"]), "install"),
+        ("base install, bytes", "< 1,200 MB", f"{install['megabytes']:,.0f} MB", "install"),
+        ("`sandbox demo`", "< 60 s", _spread(measured["demo"]["demo_s"]), "demo"),
+    ]
+    table = [(what, limit, found, f"`{name}`") for what, limit, found, name in rows]
+    return _table(("claim", "limit", "measured", "benchmark"), table)
+
+
+def _machine(results: Mapping[str, Any]) -> str:
+    rows = [
+        (
+            f"`{result['command']}`",
+            result["date"],
+            str(result["load_average"]),
+            _named(result["machine"]),
+        )
+        for result in results.values()
+    ]
+    lines = [_table(("command", "date", "load", "machine"), rows)]
+    versions = results["latency"]["machine"]["packages"]
+    lines.append("\nVersions: " + ", ".join(f"{name} {v}" for name, v in versions.items()) + ".")
+    return "\n".join(lines)
+
+
+def _phases(results: Mapping[str, Any]) -> str:
+    small = results["latency"]["measured"]["phases_median_s"]
+    large = results["large_query"]["measured"]["phases_median_s"]
+    rows = [(phase, _ms(small[phase]), _ms(large[phase])) for phase in small]
+    return _table(("median of each phase", "small query", "3 × 1 M rows"), rows)
+
+
+def _processor(results: Mapping[str, Any]) -> str:
+    small = results["latency"]["measured"]["cpu_ms"]
+    large = results["large_query"]["measured"]["cpu_ms"]
+    rows = [
+        (part, f"{small[part]:,.0f} ms", f"{large[part]:,.0f} ms" if part in large else "–")
+        for part in small
+    ]
+    total = [("all", f"{sum(small.values()):,.0f} ms", f"{sum(large.values()):,.0f} ms")]
+    return _table(("processor time of one job", "small query", "3 × 1 M rows"), rows + total)
+
+
+def _jobs(results: Mapping[str, Any]) -> str:
+    measured = results["concurrency"]["measured"]
+    rows = [
+        (state, f"{when['first']:.1f} s", f"{when['last']:.1f} s")
+        for state, when in measured["seconds_until"].items()
+    ]
+    lead = (
+        f"\nThe most released jobs that anybody got ahead of a researcher who was waiting: "
+        f"{measured['largest_lead']}."
+    )
+    table = _table(("logged (by whom)", "first job", "last job"), rows)
+    return f"{table}\n{lead}"
+
+
+def _install(results: Mapping[str, Any]) -> str:
+    largest = results["install"]["measured"]["largest_megabytes"]
+    return _table(("in site-packages", "MB"), [(n, f"{size:,.0f}") for n, size in largest.items()])
+
+
+def _kernels(results: Mapping[str, Any]) -> str:
+    rows = [
+        (name.replace("[", " (").replace("]", ")").replace("_", " "), _spread(each))
+        for name, each in results["kernels"]["measured"].items()
+    ]
+    return _table(("kernel", "median (least – greatest)"), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _spread(each: Mapping[str, float]) -> str:
+    return f"{_s(each['median'])} ({_s(each['least'])} – {_s(each['greatest'])})"
+
+
+def _s(seconds: float) -> str:
+    if seconds < 0.01:
+        return f"{seconds * 1e6:,.0f} µs" if seconds < 0.001 else f"{seconds * 1e3:.1f} ms"
+    return f"{seconds:.3f} s" if seconds < 10 else f"{seconds:.1f} s"
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f} ms"
+
+
+def _named(machine: Mapping[str, Any]) -> str:
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['system']}, Python {machine['python']}"
+    )
+
+
+if __name__ == "__main__":
+    main()
