@@ -239,7 +239,11 @@ class Session:
 
     def cancel(self, job: str) -> JobView:
         """Give a job up; what nodes have reserved stays spent."""
-        signed = self._identity.sign(CANCEL_KIND, Cancellation(job=job, at=int(time.time())).body())
+        try:
+            given_up = Cancellation(job=job, at=int(time.time()))
+        except ValueError:  # No job has such an id.
+            raise InputError("SB-3124", job=job[:40]) from None
+        signed = self._identity.sign(CANCEL_KIND, given_up.body())
         return _view(self._call(self._stub.Cancel, to_message(signed)))
 
     def result(self, job: str) -> Result:

@@ -15,6 +15,7 @@ from sandbox.jobs import Missing
 from sandbox.privacy.allocate import solve_epsilon
 from sandbox.progress import notebook_progress
 from sandbox.sql.algebra import Plan
+from sandbox.sql.parse import nearest
 from sandbox.sql.plan import plan
 from sandbox.submission import Terms, noise_of
 from sandbox.targets import Pilot, release_of, typical_sizes, wanted_errors
@@ -161,11 +162,15 @@ class Query:
         return self._session.result(job)
 
     def terms(self, wishes: Wishes, pilot: Pilot | None = None) -> Terms:
-        """Return complete terms. Raises InputError SB-3130, SB-3135; Refusal SB-2213."""
+        """Return complete terms. Raises InputError SB-3130, SB-3132, SB-3135; Refusal SB-2213."""
         defaults = self._session.defaults
         collusion = max(wishes.collusion, self._session.limits(self.plan.table).collusion)
         wishes = replace(wishes, collusion=collusion)
         magnitudes = {name: _magnitude(name, size) for name, size in wishes.magnitudes.items()}
+        known = [output.name for output in self.plan.outputs if output.formula is not None]
+        for name in magnitudes:
+            if name not in known:
+                raise InputError("SB-3132", output=name, nearest=nearest(name, known))
         if pilot is not None:
             magnitudes = {**pilot.magnitudes, **magnitudes}
         delta = _decimal(wishes.delta, defaults.delta)

@@ -177,6 +177,7 @@ def test_query_that_states_no_epsilon_is_refused_with_the_policys_range(plant: P
     [
         (3, "SB-1351", ("--epsilon", "much", "--delta", "0")),
         (4, "SB-2018", ("--epsilon", "5", "--delta", "0.000001")),
+        (3, "SB-3132", (*SPEND, "--magnitude", "nn=3")),
     ],
 )
 def test_query_with_wrong_spending_ends_with_its_code(

@@ -55,3 +55,8 @@ def test_name_that_is_like_no_other_since_there_is_none_is_told_plainly(plant: P
     ended = run("node", "remove-dataset", plant / "nodes" / "a", "meters")
     assert (ended.code, ended.stderr[:8]) == (3, "SB-1393 ")
     assert ok("node", "datasets", plant / "nodes" / "a").stdout
+
+
+def test_what_is_no_jobs_id_cannot_be_cancelled(plant: Path) -> None:
+    ended = run("cancel", "nope", "--profile", plant)
+    assert (ended.code, ended.stderr[:8]) == (3, "SB-3124 ")
