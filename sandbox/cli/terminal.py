@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
@@ -21,9 +22,11 @@ from sandbox.errors import InputError, SandboxError
 from sandbox.messages import text
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
     from rich.status import Status
 
+_TURNS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Unicode's bidirectional classes of characters that turn a line's direction."""
 SCHEMA_VERSION = 1
 QUIET_S = 1.0
 """Seconds before a progress bar appears."""
@@ -77,12 +80,24 @@ def console(to_stderr: bool = False) -> Console:
 
 def say(key: str, **facts: object) -> None:
     """Print the message `key` to stdout."""
-    typer.echo(text(key, **facts))
+    typer.echo(printable(text(key, **facts)))
 
 
 def remark(key: str, **facts: object) -> None:
     """Print the message `key` to stderr, where it disturbs no output."""
-    typer.echo(text(key, **facts), err=True)
+    typer.echo(printable(text(key, **facts)), err=True)
+
+
+def printable(written: str) -> str:
+    """Return a text in which nothing moves a terminal's cursor, sets its colours or turns its
+    direction: statements and cards come from others, and an owner approves what he sees."""
+    return "".join("\ufffd" if _commands(character) else character for character in written)
+
+
+def _commands(character: str) -> bool:
+    if unicodedata.category(character) == "Cc":
+        return character not in "\n\t"
+    return unicodedata.bidirectional(character) in _TURNS
 
 
 def agreed(question: str) -> bool:
@@ -123,13 +138,15 @@ def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]], title: st
     """Print a plain table; numbers are aligned to the right."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for index, heading in enumerate(headings):
         numeric = all(_is_number(row[index]) for row in rows)
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        justify: JustifyMethod = "right" if numeric else "left"
+        table.add_column(Text(printable(heading)), justify=justify, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console().print(table)
 
 
@@ -145,7 +162,7 @@ def show_facts(format: Format, facts: dict[str, Any]) -> None:
     width = max(map(cell_len, headings.values()))
     for key, value in facts.items():
         gap = " " * (width - cell_len(headings[key]))
-        typer.echo(f"{headings[key]}{gap}  {_cell(value)}".rstrip())
+        typer.echo(printable(f"{headings[key]}{gap}  {_cell(value)}".rstrip()))
 
 
 def show_error(error: SandboxError, as_json: bool) -> None:
@@ -163,9 +180,9 @@ def show_error(error: SandboxError, as_json: bool) -> None:
         return
     if sys.stderr.isatty():
         typer.secho(error.code, fg="red", bold=True, nl=False, err=True)
-        typer.echo(str(error).removeprefix(error.code), err=True)
+        typer.echo(printable(str(error)).removeprefix(error.code), err=True)
     else:
-        typer.echo(str(error), err=True)
+        typer.echo(printable(str(error)), err=True)
 
 
 @contextmanager
