@@ -275,8 +275,11 @@ class Session:
 
     # Budgets and status
 
-    def budget(self) -> list[dict[str, Any]]:
-        """Return what is left at each node, as each node signed it."""
+    def budget(self, missed: Callable[[SandboxError], None] | None = None) -> list[dict[str, Any]]:
+        """Return what is left at each node, as each node signed it.
+
+        missed: told why of each node that did not answer.
+        """
         nonce = secrets.token_hex(16)
         own = self._identity.public.fingerprint
         body = BudgetRequest(researcher=own, nonce=nonce, at=int(time.time()))
@@ -284,6 +287,9 @@ class Session:
         reply = self._call(self._stub.Budget, to_message(signed))
         if reply.problems and not reply.statements:
             raise error_of(reply.problems[0])
+        if missed is not None:
+            for problem in reply.problems:
+                missed(error_of(problem))
         lines: list[dict[str, Any]] = []
         for message in reply.statements:
             statement = from_message(message)

@@ -70,7 +70,8 @@ def cancel(id: Job, profile: ProfileOption = None) -> None:
 @app.command("budget", help=text("help.budget"), epilog=examples("sandbox budget"))
 def budget(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
     """Show what is left at each provider."""
-    rows = [dict(statement) for statement in _session(profile).budget()]
+    # A node that does not answer must not look like one that has no dataset.
+    rows = _session(profile).budget(lambda error: typer.echo(str(error), err=True))
     columns = list(rows[0]) if rows else []
     show_rows(format, "budget", rows, columns)
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from sandbox.client import Session
-from sandbox.errors import InputError
+from sandbox.crypto.identity import Role
+from sandbox.errors import InputError, SandboxError, Unavailable
+from sandbox.rpc import coordinator_pb2
+from sandbox.rpc.documents import to_message
+from sandbox.rpc.problems import problem_of
 from sandbox.tables import Entry
+from tests.nodes.vaults import RESEARCHER, party
 
 
 class Lonely(Session):
     """Reads an empty catalogue."""
 
+    _identity = RESEARCHER
+
     def __init__(self) -> None:
-        pass
+        self._stub = SimpleNamespace(Budget=None)  # type: ignore[assignment]
 
     def catalogue(self) -> dict[str, Entry]:
         return {}
@@ -28,3 +38,20 @@ def test_where_no_table_is_offered_this_is_what_is_said() -> None:
         session.sql("SELECT COUNT(*) FROM machines").plan  # noqa: B018 - planned when first read
     assert error.value.code == "SB-1390"
     assert session.datasets() == []
+
+
+def test_node_that_tells_no_budget_is_named_beside_those_that_do() -> None:
+    class Half(Lonely):
+        def _call(self, method: object, request: object) -> Any:
+            statement = party("b", Role.NODE).sign("budget", {"nonce": "", "budgets": []})
+            return coordinator_pb2.BudgetReply(
+                statements=[to_message(statement)],
+                problems=[problem_of(Unavailable("SB-5101", party="a"), "a")],
+            )
+
+        def identities(self) -> dict[str, Any]:
+            return {}
+
+    missed: list[SandboxError] = []
+    assert Half().budget(missed.append) == []
+    assert [(error.code, error.facts["party"]) for error in missed] == [("SB-5101", "a")]
