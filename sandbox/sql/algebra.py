@@ -50,6 +50,8 @@ class Measure:
     """What it is, in the words of the statement, for explain."""
     expected: Fraction = Fraction(0)
     """What a typical row adds, from declared magnitudes alone, for predictions."""
+    declared: bool = False
+    """Whether a magnitude was declared; else `expected` is an assumption, and no size to refer to."""
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,9 @@ class Explanation:
     quantisation: tuple[Quantisation, ...]
     rows_sql: str
     collusion: int
+    rows_per_group: float
+    """Rows for which errors are predicted: the card's typical rows, or for want of them its bound."""
+    rows_declared: bool
     missing: str
     """What happens when a provider is not there: fail, wait or present."""
 
@@ -98,7 +101,13 @@ class Explanation:
         return {party: text(f"explain.learns.{party}", h=self.collusion) for party in PARTIES}
 
     def __str__(self) -> str:
-        lines = [self.cost(), text("explain.groups", cells=self.cells), *self.errors()]
+        assumed = "typical" if self.rows_declared else "bound"
+        lines = [
+            self.cost(),
+            text("explain.groups", cells=self.cells),
+            *self.errors(),
+            text(f"explain.assumes.{assumed}", rows=_number(self.rows_per_group)),
+        ]
         lines += self._plan()
         lines += [
             text("explain.quantised", what=q.what, step=_exact(q.step), most=_exact(q.most))
@@ -166,6 +175,8 @@ class Explanation:
             "seconds": self.seconds,
             "who_learns_what": self.who_learns_what(),
             "node_runs": self.rows_sql,
+            "rows_per_group": self.rows_per_group,
+            "rows_declared": self.rows_declared,
             "missing": self.missing,
         }
 
@@ -175,7 +186,7 @@ def explain(plan: Plan, noise: NoisePlan, collusion: int = 1, missing: str = "fa
 
     collusion: h of the job. missing: its rule for providers that are not there.
     """
-    members = len(plan.table.members)
+    card, members = plan.table.card, len(plan.table.members)
     sigmas = noise.total_sigmas(members, collusion)
     ring = choose_ring(capacity(plan, noise))
     return Explanation(
@@ -196,10 +207,12 @@ def explain(plan: Plan, noise: NoisePlan, collusion: int = 1, missing: str = "fa
         mechanism=noise.mechanism.value,
         ring=ring.name,
         bytes=_bytes(plan, ring),
-        seconds=_ROUNDS_S + _PER_ROW_S * plan.table.card.row_bound + 1e-4 * plan.length,
+        seconds=_ROUNDS_S + _PER_ROW_S * card.row_bound + 1e-4 * plan.length,
         quantisation=plan.quantisation,
         rows_sql=plan.fragment.rows_sql,
         collusion=collusion,
+        rows_per_group=(card.typical_rows or card.row_bound) * members / plan.cells,
+        rows_declared=card.typical_rows > 0,
         missing=missing,
     )
 

@@ -19,7 +19,7 @@ def magnitude(
         return Fraction(1)
     if isinstance(formula, Count):
         return rows or None
-    if isinstance(formula, Avg | Sum):
+    if isinstance(formula, Avg | Sum) and measures[formula.s].declared:
         typical = abs(formula.x.centre + formula.x.step * measures[formula.s].expected)
         size = typical * (rows if isinstance(formula, Sum) else 1)
         return size or None

@@ -33,6 +33,8 @@ class Argument:
     expected: Fraction
     spread: Fraction
     """Standard deviation of u as declared, else a quarter of its range."""
+    declared: bool
+    """Whether `expected` is the declared magnitude, or half of the largest |u| for want of one."""
 
 
 class Measures:
@@ -90,14 +92,19 @@ class Measures:
         axis = Axis(x.step * centre, step, x.step * x.lower, x.step * x.upper)
         nullable = x.nullable or kept is not None
         column = self.column("v", f"({sql})::BIGINT", -half, half, nullable)
-        size = x.magnitude if x.magnitude is not None else abs(axis.centre)
-        typical = min(max(size, axis.lower), axis.upper)
         spread = Fraction(half, 2) if x.spread is None else min(x.spread / step, Fraction(half))
-        return Argument(column, axis, half, (typical - axis.centre) / step, spread)
+        if x.magnitude is None:
+            # At the centre the noise of the count would seem not to matter for a mean.
+            return Argument(column, axis, half, Fraction(half, 2), spread, declared=False)
+        typical = min(max(x.magnitude, axis.lower), axis.upper)
+        expected = (typical - axis.centre) / step
+        return Argument(column, axis, half, expected, spread, declared=True)
 
     def total(self, a: Argument, label: str) -> int:
         """Return the measure sum(u)."""
-        return self._add(MeasureKind.SUM, a.column, -a.half, a.half, label, a.expected)
+        return self._add(
+            MeasureKind.SUM, a.column, -a.half, a.half, label, a.expected, declared=a.declared
+        )
 
     def product(self, a: Argument, b: Argument, label: str) -> int:
         """Return the measure sum(u * v), or sum(u^2) for one argument twice."""
@@ -134,6 +141,7 @@ class Measures:
         label: str,
         expected: Fraction,
         width: int = 1,
+        declared: bool = False,
     ) -> int:
         for index, measure in enumerate(self.measures):
             if measure.kind is kind and measure.sql == sql:
@@ -147,7 +155,7 @@ class Measures:
             l1 = Fraction(self._reach * largest)
             l2_squared = l1 * l1
         self.measures.append(
-            Measure(kind, sql, lower, upper, width, l1, l2_squared, label, expected)
+            Measure(kind, sql, lower, upper, width, l1, l2_squared, label, expected, declared)
         )
         return len(self.measures) - 1
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 
 from sandbox.errors import InputError, Refusal
-from sandbox.privacy.allocate import solve_epsilon
+from sandbox.privacy.allocate import shares, solve_epsilon
+from sandbox.privacy.noise import Mechanism
+from sandbox.sql.noise import workload
 from sandbox.sql.plan import plan
 from sandbox.targets import release_of, typical_cell, typical_sizes, wanted_errors
-from tests.client.tables import TABLES
+from tests.client.tables import MACHINES_TABLE, TABLES
 
 DELTA = Decimal("0.000001")
 LEAST, MOST = Decimal("0.01"), Decimal(2)
@@ -91,3 +94,26 @@ def test_a_pilot_moves_the_prediction_to_what_it_saw() -> None:
 def test_typical_sizes_are_medians_of_what_is_not_zero() -> None:
     sizes = typical_sizes(["a", "b"], [[-1, 3, 0, 5], [None, 0]])
     assert sizes == {"a": Fraction(3)}
+
+
+def test_without_a_declared_magnitude_there_is_nothing_to_be_relative_to() -> None:
+    columns = tuple(
+        replace(column, magnitude=None) if column.name == "torque_nm" else column
+        for column in MACHINES_TABLE.card.columns
+    )
+    bare = replace(MACHINES_TABLE, card=replace(MACHINES_TABLE.card, columns=columns))
+    mean = plan("SELECT AVG(torque_nm) AS torque FROM machines", {"machines": bare})
+    with pytest.raises(InputError, match="SB-3133"):
+        wanted_errors(mean, "1%", {})
+
+
+def test_the_count_behind_a_mean_gets_its_part_where_no_magnitude_is_declared() -> None:
+    """Real rows are seldom centred: a count starved of budget makes a mean far worse than told."""
+    columns = tuple(
+        replace(column, magnitude=None) if column.name == "torque_nm" else column
+        for column in MACHINES_TABLE.card.columns
+    )
+    bare = replace(MACHINES_TABLE, card=replace(MACHINES_TABLE.card, columns=columns))
+    mean = plan("SELECT AVG(torque_nm) AS torque FROM machines", {"machines": bare})
+    parts = shares(workload(mean, {}), Mechanism.GAUSSIAN)
+    assert min(parts) > Fraction(1, 5)
