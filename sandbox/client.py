@@ -56,6 +56,11 @@ CALL_S = 10.0
 WATCH_S = 7 * 24 * 3600.0
 RESULT_KEY = "result-key"
 RESULT_LIMIT_BYTES = 512 << 20
+RETRY_S = 5.0
+RECONNECT_S = 30.0
+RETRY_PAUSE_S = 0.5
+AWAY = "SB-5101"
+"""The code of a coordinator that does not answer."""
 FRESH_S = 1.0
 """How long a catalogue that was read is used again."""
 
@@ -355,13 +360,27 @@ class Session:
         return draft.spec.job
 
     def wait(self, job: str, progress: Progress | None) -> JobView:
-        """Return the job's last state, telling `progress` each one."""
-        for view in self.watch(job):
-            if progress is not None:
-                progress(view)
-            if view.ended:
-                return view
-        raise Unavailable("SB-5101", party="coordinator")
+        """Return the job's last state, telling `progress` each one.
+
+        A coordinator that goes away is asked again for RECONNECT_S: it takes up its jobs when it is
+        back. Raises Unavailable SB-5101 after that.
+        """
+        lost: float | None = None
+        while True:
+            try:
+                for view in self.watch(job):
+                    lost = None
+                    if progress is not None:
+                        progress(view)
+                    if view.ended:
+                        return view
+            except Unavailable as error:
+                if error.code != AWAY:
+                    raise
+            lost = lost or time.monotonic()
+            if time.monotonic() - lost > RECONNECT_S:
+                raise Unavailable(AWAY, party="coordinator")
+            time.sleep(RETRY_PAUSE_S)
 
     def _tables_of(self, planned: Plan) -> list[Table]:
         catalogue = self.catalogue()
@@ -377,11 +396,11 @@ class Session:
 
     def _upload_contexts(self, spec: JobSpec) -> None:
         contexts = self.result_key.public_contexts(ring_named(spec.ring))
-        parts = (
+        parts = [
             coordinator_pb2.UploadPart(digest=spec.context, ring=spec.ring, chunk=chunk)
             for chunk in chunks(contexts)
-        )
-        self._call(self._stub.PutContext, parts)
+        ]
+        self._call(lambda sent, timeout: self._stub.PutContext(iter(sent), timeout=timeout), parts)
 
     def _fetch(self, job: str) -> tuple[bytes, Receipt]:
         summed, receipt = bytearray(), bytearray()
@@ -397,10 +416,17 @@ class Session:
         return bytes(summed), Receipt.from_json(receipt.decode())
 
     def _call(self, method: Callable[..., Any], request: object) -> Any:
-        try:
-            return method(request, timeout=CALL_S)
-        except grpc.RpcError as error:
-            raise error_of_call(error, "coordinator") from None
+        """Call the coordinator; while it is away, again for RETRY_S. Every call may be repeated: what
+        it carries has an id of its own."""
+        until = time.monotonic() + RETRY_S
+        while True:
+            try:
+                return method(request, timeout=CALL_S)
+            except grpc.RpcError as failure:
+                error = error_of_call(failure, "coordinator")
+                if error.code != AWAY or time.monotonic() > until:
+                    raise error from None
+            time.sleep(RETRY_PAUSE_S)
 
 
 def _view(state: coordinator_pb2.JobState) -> JobView:
