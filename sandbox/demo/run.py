@@ -86,7 +86,7 @@ def run(keep: Path | None, *, as_json: bool) -> None:
                 for number, sql in enumerate(QUERIES, start=1):
                     answered.append(_ask(session, sql, everything))
                     if not as_json:
-                        _show(number, answered[-1])
+                        _show(number, answered[-1], kept=keep is not None)
         if as_json:
             show_json(processes=started, queries=[_document(each) for each in answered])
         elif keep is not None:
@@ -155,7 +155,7 @@ def _show_processes(started: Sequence[dict[str, Any]]) -> None:
     show_table(headings, [[str(value) for value in each.values()] for each in started])
 
 
-def _show(number: int, answered: Answered) -> None:
+def _show(number: int, answered: Answered, *, kept: bool) -> None:
     typer.echo("─" * 78)
     say("demo.query", number=number, of=len(QUERIES))
     typer.echo(answered.sql + "\n")
@@ -172,7 +172,9 @@ def _show(number: int, answered: Answered) -> None:
     result = answered.result
     for withheld in result.answer.withheld:
         remark("query.withheld", **vars(withheld))
-    say("demo.spent", epsilon=result.epsilon, delta=result.delta, receipt=result.receipt)
+    say("demo.spent", epsilon=result.epsilon, delta=result.delta)
+    if kept:
+        say("demo.receipt", receipt=result.receipt)
     say("demo.verified", verdict=answered.verdict.sentence)
 
 
