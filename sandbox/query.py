@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from sandbox.errors import InputError
 from sandbox.jobs import Missing
@@ -52,6 +52,16 @@ class Wishes:
     magnitudes: Mapping[str, Number] = field(default_factory=dict)
 
 
+class Stated(TypedDict, total=False):
+    """What `explain` and `run` take by name, as Wishes describes it."""
+
+    purpose: str | None
+    on_missing: str
+    minimum_members: int | None
+    collusion: int
+    magnitudes: Mapping[str, Number]
+
+
 class Query:
     """A statement and its plan. Planning reads the catalogue only; nothing is spent before `run`."""
 
@@ -69,24 +79,10 @@ class Query:
         epsilon: Number | None = None,
         delta: Number | None = None,
         error: str | None = None,
-        *,
-        on_missing: str = "fail",
-        minimum_members: int | None = None,
-        collusion: int = 1,
-        magnitudes: Mapping[str, Number] | None = None,
+        **stated: Unpack[Stated],
     ) -> Explanation:
         """Say what it costs, how precise it will be, and who learns what; reads no rows."""
-        wishes = Wishes(
-            epsilon,
-            delta,
-            error,
-            None,
-            on_missing,
-            minimum_members,
-            collusion,
-            magnitudes or {},
-        )
-        return self.explained(wishes)
+        return self.explained(Wishes(epsilon, delta, error, **stated))
 
     def explained(self, wishes: Wishes, pilot: Pilot | None = None) -> Explanation:
         """Return the explanation under `wishes`, planned from what a pilot showed."""
@@ -102,12 +98,8 @@ class Query:
         error: str | None = None,
         *,
         pilot: bool = False,
-        purpose: str | None = None,
-        on_missing: str = "fail",
-        minimum_members: int | None = None,
-        collusion: int = 1,
-        magnitudes: Mapping[str, Number] | None = None,
         progress: Progress | None = None,
+        **stated: Unpack[Stated],
     ) -> Result:
         """Spend: submit, wait, open. Interrupted, the job goes on; see `Session.result`.
 
@@ -115,16 +107,7 @@ class Query:
         InputError SB-3130 where epsilon or delta is neither given nor in the profile, naming the
         range that the providers allow.
         """
-        wishes = Wishes(
-            epsilon,
-            delta,
-            error,
-            purpose,
-            on_missing,
-            minimum_members,
-            collusion,
-            magnitudes or {},
-        )
+        wishes = Wishes(epsilon, delta, error, **stated)
         with notebook_progress(progress) as tell:
             seen = self.pilot(wishes, tell) if pilot else None
             return self.answered(wishes, seen, tell)
