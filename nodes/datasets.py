@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from nodes import sources
@@ -12,10 +13,20 @@ from nodes.registry import Dataset, Registry
 from nodes.sources import Source, ViewSource
 from nodes.views import read_view, rebuilt
 from nodes.workers import TEMP
-from sandbox.catalog import DatasetCard
+from sandbox.catalog import DatasetCard, card_to_document
+from sandbox.crypto.identity import canonical, document_digest
 from sandbox.errors import InputError
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+CARD_KIND = "dataset-card"
+"""Under which an owner who consents to a card names its digest."""
+
+Consent = Callable[[str], object]
+"""Asked of an owner once all is checked and before it counts: told the subject, raises to stop."""
+
+
+def _given(_: str) -> None:
+    return None
 
 
 def register(
@@ -25,17 +36,21 @@ def register(
     card: DatasetCard,
     table: str | None = None,
     progress: Progress | None = None,
+    consent: Consent = _given,
 ) -> Dataset:
     """Check all rows of a file, folder or view (.sql) against `card` and offer them as `name`.
 
-    table: which one of a DuckDB file. A view spends the budgets of what it reads. Raises InputError
-    SB-14xx naming file, line, column and cure; nothing is registered then.
+    table: which one of a DuckDB file. A view spends the budgets of what it reads. consent is to name,
+    card and rows. Raises InputError SB-14xx naming file, line, column and cure; nothing is registered
+    then.
     """
     if not NAME.fullmatch(name):
         raise InputError("SB-1444", name=name)
     source = _open(registry, name, path, table)
     check_rows(source, card, name, _temp(registry), progress)
-    return registry.add(name, card, source, data_digest(source, name))
+    version = data_digest(source, name)
+    consent(f"{name}:{document_digest(CARD_KIND, canonical(card_to_document(card)))}:{version}")
+    return registry.add(name, card, source, version)
 
 
 def replace_data(
@@ -44,10 +59,12 @@ def replace_data(
     path: Path,
     table: str | None = None,
     progress: Progress | None = None,
+    consent: Consent = _given,
 ) -> Dataset:
     """Put new rows under a dataset's name; card, policy and budget groups stay.
 
-    Views over it read the new rows, which must fit their cards too, or nothing is replaced.
+    Views over it read the new rows, which must fit their cards too, or nothing is replaced. consent
+    is to name and rows.
     """
     cards = {dataset.name: dataset.card for dataset in registry.datasets()}
     registry.dataset(name)
@@ -55,15 +72,19 @@ def replace_data(
     changed |= _views_over(registry, changed)
     for each, source in changed.items():
         check_rows(source, cards[each], each, _temp(registry), progress)
-    registry.replace({each: (s, data_digest(s, each)) for each, s in changed.items()})
+    versions = {each: data_digest(source, each) for each, source in changed.items()}
+    consent(f"{name}:{versions[name]}")
+    registry.replace({each: (source, versions[each]) for each, source in changed.items()})
     return registry.dataset(name)
 
 
-def remove_dataset(registry: Registry, name: str) -> None:
+def remove_dataset(registry: Registry, name: str, consent: Consent = _given) -> None:
     """Offer a dataset no longer; what it has lost stays counted. Raises InputError SB-1414."""
     for dataset in registry.datasets():
         if isinstance(dataset.source, ViewSource) and name in dict(dataset.source.inputs):
             raise InputError("SB-1414", dataset=name, view=dataset.name)
+    registry.dataset(name)
+    consent(name)
     registry.remove(name)
 
 

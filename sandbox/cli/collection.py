@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sandbox.cli.owners import AsOption
 from sandbox.cli.profile import ProfileOption, party_folder
 from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json, show_rows
 from sandbox.messages import text
@@ -48,12 +49,13 @@ def create(
         Path | None, typer.Option("-o", "--output", help=text("option.output"))
     ] = None,
     profile: ProfileOption = None,
+    owner: AsOption = None,
 ) -> None:
     """Propose a collection and sign it."""
     from sandbox.cli.joint import propose
 
     file = output or Path(f"{name}.collection.json")
-    _report(propose(party_folder(profile), name, dataset, member or [], file))
+    _report(propose(party_folder(profile), name, dataset, member or [], file, owner))
 
 
 @app.command(
@@ -61,11 +63,11 @@ def create(
     help=text("help.collection.add"),
     epilog=examples("sandbox collection add machines.collection.json --profile plant/nodes/b"),
 )
-def add(file: ProposalFile, profile: ProfileOption = None) -> None:
+def add(file: ProposalFile, profile: ProfileOption = None, owner: AsOption = None) -> None:
     """Sign a proposal as the owner of a member, and store it at his node."""
     from sandbox.cli.joint import sign
 
-    _report(sign(party_folder(profile), file))
+    _report(sign(party_folder(profile), file, owner))
 
 
 @app.command(

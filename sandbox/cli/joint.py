@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nodes.owners import Act
 from sandbox.catalog import Collection, Member, schema_of
-from sandbox.cli.owner import registry
-from sandbox.crypto.identity import Identity, Signed, load_public
+from sandbox.cli.owner import opened, registry
+from sandbox.cli.owners import authorise
+from sandbox.crypto.identity import Identity, Signed, canonical, document_digest, load_public
 from sandbox.errors import InputError
 from sandbox.tables import COLLECTION_KIND
 
@@ -29,10 +31,17 @@ class Proposal:
         return {member.node for member in self.collection.members} <= signers
 
 
-def propose(folder: Path, name: str, dataset: str, others: Sequence[str], file: Path) -> Proposal:
+def propose(
+    folder: Path,
+    name: str,
+    dataset: str,
+    others: Sequence[str],
+    file: Path,
+    owner: Path | None = None,
+) -> Proposal:
     """Propose a collection over the card of `dataset`; sign it here, and at members given as folders.
 
-    others: FOLDER:DATASET or FINGERPRINT:DATASET.
+    others: FOLDER:DATASET or FINGERPRINT:DATASET. owner: the folder of an owner of every node here.
     """
     with registry(folder) as known:
         card = replace(known.dataset(dataset).card, name=name)
@@ -49,16 +58,16 @@ def propose(folder: Path, name: str, dataset: str, others: Sequence[str], file: 
             members.append(Member(place, there))
     proposal = Proposal(file, Collection(name, card, tuple(members)), ())
     for signer in (folder, *local):
-        proposal = _signed(proposal, signer)
+        proposal = _signed(proposal, signer, owner)
     _write(proposal)
     for signer in (folder, *local):
         _store(proposal, signer)
     return proposal
 
 
-def sign(folder: Path, file: Path) -> Proposal:
+def sign(folder: Path, file: Path, owner: Path | None = None) -> Proposal:
     """Sign a proposal as the owner in `folder` and store what is signed so far at his node."""
-    proposal = _signed(read(file), folder)
+    proposal = _signed(read(file), folder, owner)
     _write(proposal)
     _store(proposal, folder)
     return proposal
@@ -94,7 +103,7 @@ def kept(folder: Path, name: str) -> Proposal:
     return Proposal(folder, collection, tuple(signatures))
 
 
-def _signed(proposal: Proposal, folder: Path) -> Proposal:
+def _signed(proposal: Proposal, folder: Path, owner: Path | None) -> Proposal:
     identity = Identity.load(folder)
     own = identity.public.fingerprint
     members = proposal.collection.members
@@ -109,6 +118,9 @@ def _signed(proposal: Proposal, folder: Path) -> Proposal:
         if schema_of(card) != schema_of(proposal.collection.card):
             raise InputError("SB-1373", dataset=dataset, name=identity.public.name)
     others = tuple(signed for signed in proposal.signatures if signed.signer != own)
+    digest = document_digest(COLLECTION_KIND, canonical(proposal.collection.to_document()))
+    with opened(folder) as vault:
+        authorise(vault, folder, owner, Act.SIGN_COLLECTION, digest)
     signature = identity.sign(COLLECTION_KIND, proposal.collection.to_document())
     return replace(proposal, signatures=(*others, signature))
 

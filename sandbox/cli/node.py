@@ -109,11 +109,12 @@ def add_dataset(
     file: Source,
     card: Annotated[Path, typer.Option("--card", help=text("option.card"))],
     table: SourceTable = None,
+    owner: AsOption = None,
 ) -> None:
     """Register a dataset under its card."""
     from sandbox.cli.owner import add
 
-    say("node.added", name=add(party_folder(folder), file, card, table))
+    say("node.added", name=add(party_folder(folder), file, card, table, owner))
 
 
 @app.command(
@@ -122,12 +123,16 @@ def add_dataset(
     epilog=examples("sandbox node replace-data plant/nodes/a meters meters-2027.csv"),
 )
 def replace_data(
-    folder: NodeFolder, name: Dataset, file: Source, table: SourceTable = None
+    folder: NodeFolder,
+    name: Dataset,
+    file: Source,
+    table: SourceTable = None,
+    owner: AsOption = None,
 ) -> None:
     """Put new rows under an old card; the budget group stays the same."""
     from sandbox.cli.owner import replace
 
-    replace(party_folder(folder), name, file, table)
+    replace(party_folder(folder), name, file, table, owner)
     say("node.replaced", name=name)
 
 
@@ -136,11 +141,11 @@ def replace_data(
     help=text("help.node.remove_dataset"),
     epilog=examples("sandbox node remove-dataset plant/nodes/a meters"),
 )
-def remove_dataset(folder: NodeFolder, name: Dataset) -> None:
+def remove_dataset(folder: NodeFolder, name: Dataset, owner: AsOption = None) -> None:
     """Withdraw a dataset; what was spent on its budget group stays spent."""
     from sandbox.cli.owner import remove
 
-    remove(party_folder(folder), name)
+    remove(party_folder(folder), name, owner)
     say("node.removed", name=name)
 
 

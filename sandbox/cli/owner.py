@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,33 +93,41 @@ def draft_card(
     return drafting.draft_card(source, name or _dataset_name(file), unit, given, row_bound)
 
 
-def add(folder: Path, file: Path, card: Path, table: str | None) -> str:
+def add(folder: Path, file: Path, card: Path, table: str | None, owner: Path | None = None) -> str:
     """Register a file (or, with .sql, a view) under a card; return the dataset's name."""
     from nodes.datasets import register
+    from nodes.registry import Registry
     from sandbox.cards import read_card
     from sandbox.cli.terminal import shown_progress
 
     written = read_card(card)
-    with registry(folder) as known, shown_progress(text("node.checking")) as progress:
-        register(known, written.name, file, written, table, progress)
+    with opened(folder) as vault, shown_progress(text("node.checking")) as progress:
+        consent = partial(authorise, vault, folder, owner, Act.ADD_DATASET)
+        register(Registry(vault), written.name, file, written, table, progress, consent)
     return written.name
 
 
-def replace(folder: Path, name: str, file: Path, table: str | None) -> None:
+def replace(
+    folder: Path, name: str, file: Path, table: str | None, owner: Path | None = None
+) -> None:
     """Put new rows under a dataset's name."""
     from nodes.datasets import replace_data
+    from nodes.registry import Registry
     from sandbox.cli.terminal import shown_progress
 
-    with registry(folder) as known, shown_progress(text("node.checking")) as progress:
-        replace_data(known, name, file, table, progress)
+    with opened(folder) as vault, shown_progress(text("node.checking")) as progress:
+        consent = partial(authorise, vault, folder, owner, Act.REPLACE_DATA)
+        replace_data(Registry(vault), name, file, table, progress, consent)
 
 
-def remove(folder: Path, name: str) -> None:
+def remove(folder: Path, name: str, owner: Path | None = None) -> None:
     """Withdraw a dataset."""
     from nodes.datasets import remove_dataset
+    from nodes.registry import Registry
 
-    with registry(folder) as known:
-        remove_dataset(known, name)
+    with opened(folder) as vault:
+        consent = partial(authorise, vault, folder, owner, Act.REMOVE_DATASET)
+        remove_dataset(Registry(vault), name, consent)
 
 
 def registered(folder: Path) -> list[dict[str, Any]]:
@@ -151,8 +160,8 @@ def set_policy(folder: Path, file: Path, dataset: str = "", owner: Path | None =
     """Put the policy in a file in force and return its version."""
     from nodes.registry import Registry
 
-    policy = read_policy(file)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    content = _content(file)
+    policy, digest = _policy(content, file), hashlib.sha256(content).hexdigest()
     with opened(folder) as vault:
         known = Registry(vault)
         if dataset:
@@ -164,12 +173,21 @@ def set_policy(folder: Path, file: Path, dataset: str = "", owner: Path | None =
 
 def read_policy(file: Path) -> Policy:
     """Read a policy file; raises InputError naming file, line and key."""
+    return _policy(_content(file), file)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError("SB-1300", file=str(file), reason=error.strerror or "") from None
+
+
+def _policy(content: bytes, file: Path) -> Policy:
     from sandbox.privacy.policy_file import parse_policy
 
     try:
-        return parse_policy(file.read_text(encoding="utf-8"), str(file))
-    except OSError as error:
-        raise InputError("SB-1300", file=str(file), reason=error.strerror or "") from None
+        return parse_policy(content.decode("utf-8"), str(file))
     except UnicodeDecodeError:
         raise InputError("SB-1300", file=str(file), reason="not UTF-8") from None
 

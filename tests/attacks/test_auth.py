@@ -11,20 +11,15 @@ from pathlib import Path
 
 import grpc
 import pytest
-from typer.testing import CliRunner
 
 from nodes.approvals import approve
-from nodes.owners import Act, Owners, sign_act
 from nodes.taskrows import TaskState
 from nodes.vault import Vault
-from sandbox import local
-from sandbox.audit.export import Record
-from sandbox.cli.app import app
 from sandbox.client import Session
 from sandbox.crypto.certificates import create_authority
-from sandbox.crypto.identity import Identity, PublicIdentity, Role
+from sandbox.crypto.identity import Identity, Role
 from sandbox.crypto.trust import Trust
-from sandbox.errors import Refusal, SandboxError, TrustError
+from sandbox.errors import Refusal
 from sandbox.jobs import BUDGET_REQUEST_KIND, CANCEL_KIND, JOB_KIND, BudgetRequest, Cancellation
 from sandbox.rpc import common_pb2, coordinator_pb2, node_pb2
 from sandbox.rpc.documents import to_message
@@ -348,144 +343,3 @@ def job_id(body: bytes) -> str:
 
 def now() -> int:
     return int(time.time())
-
-
-# 6. The second factor
-
-PASSPHRASE = "four words nobody joins"
-
-
-@pytest.fixture
-def owned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A node with a registered owner, whose identity is in `mei` beside it."""
-    local.init(tmp_path / "d", ("a",))
-    node = tmp_path / "d" / "nodes" / "a"
-    owner = Identity.generate("mei", Role.OWNER)
-    owner.save(tmp_path / "mei", PASSPHRASE)
-    assert command_line("node", "owner", "add", tmp_path / "mei" / "identity.json", node=node) == ""
-    return node
-
-
-def command_line(*words: object, node: Path, passphrase: str = PASSPHRASE) -> str:
-    """Run a command on a node; return the code of its error, or ""."""
-    done = CliRunner().invoke(
-        app, [*map(str, words), "--profile", str(node)], env={"SANDBOX_PASSPHRASE": passphrase}
-    )
-    if done.exception is None:
-        return ""
-    assert isinstance(done.exception, SandboxError), done.output
-    return done.exception.code
-
-
-def guarded_commands(node: Path) -> list[tuple[object, ...]]:
-    """Every command that only an owner may give, each able to succeed."""
-    policy = node / "policy.toml"
-    shown = CliRunner().invoke(app, ["node", "policy", "show", "--profile", str(node)])
-    policy.write_text(shown.output.replace("version = 1", "version = 2"), encoding="utf-8")
-    stranger = Identity.generate("stranger", Role.RESEARCHER)
-    stranger.save(node / "stranger")
-    second = Identity.generate("lin", Role.OWNER)
-    second.save(node / "lin", PASSPHRASE)
-    for job in ("1" * 32, "2" * 32):
-        wait_for_approval(node, job)
-    return [
-        ("node", "policy", "set", policy),
-        ("node", "trust", node / "stranger" / "identity.json"),
-        ("node", "untrust", stranger.public.fingerprint),
-        ("node", "override-witness", "--reason", "peers are gone"),
-        ("approve", "1" * 32, "--reason", "agreed"),
-        ("reject", "2" * 32, "--reason", "not agreed"),
-        ("node", "owner", "add", node / "lin" / "identity.json"),
-        ("node", "owner", "remove", second.public.fingerprint),
-    ]
-
-
-def wait_for_approval(node: Path, job: str, researcher: Identity | None = None) -> None:
-    vault = Vault.open(node, Identity.load(node))
-    asker = researcher or Identity.load(node.parent.parent / "researcher")
-    vault.accept_job(job, asker.sign(JOB_KIND, {"job": job, "expires": now() + 60}), waiting=True)
-    vault.close()
-
-
-def test_attack_06_without_the_second_factor_no_act_of_an_owner_counts(owned: Path) -> None:
-    commands = guarded_commands(owned)
-    stranger = owned.parent / "sham"
-    Identity.generate("mei", Role.OWNER).save(stranger, PASSPHRASE)
-    for command in commands:
-        assert command_line(*command, node=owned) == "SB-3260", command
-        key_alone = command_line(
-            *command, "--as", mei(owned), node=owned, passphrase="a lucky guess"
-        )
-        assert key_alone == "SB-3257", command
-        assert command_line(*command, "--as", stranger, node=owned) == "SB-3261", command
-        assert command_line(*command, "--as", owned, node=owned) == "SB-3257", command
-    refusals = [entry.body["code"] for entry in logged(owned, "refusal")]
-    assert refusals.count("SB-3260") == refusals.count("SB-3261") == len(commands)
-    for command in commands:
-        assert command_line(*command, "--as", mei(owned), node=owned) == "", command
-    acts = [entry.body["act"] for entry in logged(owned, "owner") if "act" in entry.body]
-    assert sorted(acts) == sorted(act.value for act in Act)
-
-
-def test_attack_06_an_owners_signature_counts_once_for_one_act_at_one_node(owned: Path) -> None:
-    owner = Identity.load(mei(owned), PASSPHRASE)
-    vault = Vault.open(owned, Identity.load(owned))
-    node = Identity.load(owned).public.fingerprint
-    owners = Owners(vault, node)
-    signed = sign_act(owner, node, Act.TRUST, "fs1someone", now())
-    for act, subject in ((Act.TRUST, "fs1another"), (Act.UNTRUST, "fs1someone")):
-        with pytest.raises(TrustError, match="SB-3262"):
-            owners.authorise(act, subject, signed)
-    elsewhere = sign_act(owner, "fs1othernode", Act.TRUST, "fs1someone", now())
-    with pytest.raises(TrustError, match="SB-3262"):
-        owners.authorise(Act.TRUST, "fs1someone", elsewhere)
-    old = sign_act(owner, node, Act.TRUST, "fs1someone", now() - 900)
-    with pytest.raises(TrustError, match="SB-3255"):
-        owners.authorise(Act.TRUST, "fs1someone", old)
-    forged = replace(signed, signature=bytes(64))
-    with pytest.raises(TrustError, match="SB-3012"):
-        owners.authorise(Act.TRUST, "fs1someone", forged)
-    assert owners.authorise(Act.TRUST, "fs1someone", signed) == owner.public.fingerprint
-    with pytest.raises(TrustError, match="SB-3263"):
-        owners.authorise(Act.TRUST, "fs1someone", signed)
-    vault.close()
-
-
-def test_attack_06_the_last_owner_cannot_be_removed(owned: Path) -> None:
-    (entry,) = [each for each in logged(owned, "owner") if "added" in each.body]
-    fingerprint = PublicIdentity.from_document(entry.body["added"]).fingerprint
-    removing = ("node", "owner", "remove", fingerprint, "--as", mei(owned))
-    assert command_line(*removing, node=owned) == "SB-3266"
-
-
-def test_attack_06_a_node_without_owners_obeys_who_holds_its_folder(tmp_path: Path) -> None:
-    local.init(tmp_path / "d", ("a",))
-    node = tmp_path / "d" / "nodes" / "a"
-    assert command_line("node", "override-witness", "--reason", "alone", node=node) == ""
-
-
-@pytest.mark.parametrize("same", ["name", "keys"])
-def test_attack_05_an_owner_who_is_the_researcher_cannot_approve(same: str, owned: Path) -> None:
-    owner = Identity.load(mei(owned), PASSPHRASE)
-    name = "mei" if same == "name" else "other"
-    asker = Identity.generate(name, Role.RESEARCHER)
-    if same == "keys":
-        asker = Identity._of(name, Role.RESEARCHER, owner._signing, owner.agreement)
-    vault = Vault.open(owned, Identity.load(owned))
-    vault.pin(asker.public)
-    vault.close()
-    wait_for_approval(owned, "3" * 32, asker)
-    approving = ("approve", "3" * 32, "--reason", "mine", "--as", mei(owned))
-    assert command_line(*approving, node=owned) == "SB-1451"
-
-
-def mei(node: Path) -> Path:
-    return node.parent.parent.parent / "mei"
-
-
-def logged(node: Path, kind: str) -> list[Record]:
-    vault = Vault.open(node, Identity.load(node))
-    try:
-        return [record for record in vault.log.entries() if record.entry.kind == kind]
-    finally:
-        vault.close()
