@@ -10,12 +10,15 @@ PROTOC := $(RUN) -m grpc_tools.protoc -I sandbox/rpc=proto/sandbox/v1
 
 BENCHMARKS := large_query latency concurrency startup install demo kernels
 
-.PHONY: setup demo test breaks histories lint format types imports stubs stubs-check docker-lint bench figures ci clean
+.PHONY: setup demo test breaks histories lint format types imports native fuzz stubs stubs-check docker-lint bench figures ci clean
 
 setup: $(READY)
 
-# Installed again whenever the project's requirements change.
-$(READY): pyproject.toml
+# Installed again whenever the project's requirements or the Rust kernels change. Without cargo the build backend
+# fetches a Rust toolchain for itself.
+KERNELS := native/Cargo.toml native/Cargo.lock $(wildcard native/src/*.rs native/src/*/*.rs)
+
+$(READY): pyproject.toml $(KERNELS)
 	@found=; for python in "$(PYTHON)" python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	  if [ -n "$$python" ] && command -v "$$python" >/dev/null && "$$python" -c \
 	    'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; \
@@ -57,6 +60,11 @@ types: setup
 imports: setup
 	$(VENV)/bin/lint-imports
 
+# The Rust kernels: format, lints, their own tests.
+native:
+	cd native && cargo fmt --check && cargo clippy --locked --all-targets --features python -- -D warnings \
+	  && cargo test --locked
+
 stubs: setup
 	$(PROTOC) --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
 
@@ -85,4 +93,4 @@ ci:
 	.ci/run
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf native/target sandbox/_native*.so $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+//! Join keys: canonical encoding of Arrow columns under keyed BLAKE3, CSPRNG permutations, tags.

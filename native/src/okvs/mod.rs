@@ -1,0 +1,1 @@
+//! Clustered oblivious key-value store over GF(2^128).

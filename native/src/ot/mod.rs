@@ -1,0 +1,1 @@
+//! Oblivious transfers: base OTs on Ristretto, SoftSpoken extension.

@@ -1,0 +1,1 @@
+//! RR22 private set intersection as two state machines.

@@ -1,0 +1,81 @@
+//! Memory across the border without a copy: Python's buffers read in place, Rust's results read by Python in place.
+//!
+//! The only unsafe code outside the SIMD files: the buffer protocol is a C interface.
+
+use std::ffi::{c_int, c_void};
+use std::slice;
+
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyBufferError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// An argument's bytes, held in place for as long as this lives; `bytes`, Arrow buffers and read-only memoryviews qualify.
+pub struct Input(PyBuffer<u8>);
+
+impl Input {
+    pub fn bytes(&self) -> &[u8] {
+        let length = self.0.len_bytes();
+        if length == 0 {
+            return &[];
+        }
+        // SAFETY: the exporter keeps `length` contiguous bytes at this address while the PyBuffer is held (checked at
+        // extraction), and exported them read-only, so that nobody writes while the slice is read without the GIL.
+        unsafe { slice::from_raw_parts(self.0.buf_ptr().cast::<u8>(), length) }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Input {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let buffer = PyBuffer::<u8>::get(&object)?;
+        if !buffer.is_c_contiguous() || !buffer.readonly() {
+            return Err(PyBufferError::new_err(
+                "a kernel reads contiguous, read-only bytes",
+            ));
+        }
+        Ok(Self(buffer))
+    }
+}
+
+/// A result in Rust's own memory that `pyarrow.py_buffer`, `numpy.frombuffer` and `bytes` read as it is.
+#[pyclass(frozen, module = "sandbox._native")]
+pub struct Buffer(Box<[u8]>);
+
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into_boxed_slice())
+    }
+}
+
+#[pymethods]
+impl Buffer {
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    /// # Safety
+    /// CPython calls it with a valid `view`, as the buffer protocol has it.
+    unsafe fn __getbuffer__(
+        slf: PyRef<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let address = slf.0.as_ptr().cast_mut().cast::<c_void>();
+        let length = slf.0.len() as ffi::Py_ssize_t;
+        // SAFETY: the box never moves or changes (the class is frozen), the view takes a reference to this object, and
+        // read-only = 1 makes PyBuffer_FillInfo refuse whoever asks to write.
+        let filled =
+            unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), address, length, 1, flags) };
+        if filled == 0 {
+            Ok(())
+        } else {
+            Err(PyErr::fetch(slf.py()))
+        }
+    }
+
+    /// # Safety
+    /// CPython calls it with a view that `__getbuffer__` filled; nothing has to be released.
+    unsafe fn __releasebuffer__(&self, _view: *mut ffi::Py_buffer) {}
+}

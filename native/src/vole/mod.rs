@@ -1,0 +1,1 @@
+//! Silent VOLE over GF(2^128): punctured PRFs, compressing code, chunks.
