@@ -84,20 +84,22 @@ def verify_log(
     Entries after the last head are vouched for by nobody and count as broken. Raises TrustError for
     a head that the log's owner did not sign.
     """
-    signed: dict[int, set[bytes]] = {}
+    signed: dict[int, set[tuple[bytes, str]]] = {}
     for document in heads:
         head = _head(identity, document)
-        signed.setdefault(head.size, set()).add(head.root)
+        signed.setdefault(head.size, set()).add((head.root, head.ledger_digest))
     frontier, vouched = Frontier(), 0
     for index, record in enumerate(records):
         fault = _fault(index, record)
         if fault is not None:
             return fault
         frontier = frontier.append(record.leaf)
-        roots = signed.get(frontier.size)
-        if roots is not None:
-            if roots != {frontier.root}:
+        shown = signed.get(frontier.size)
+        if shown is not None:
+            if {root for root, _ in shown} != {frontier.root}:
                 return _break("SB-3208", vouched, index)
+            if len(shown) > 1:
+                return _break("SB-6035", vouched, index)
             vouched = frontier.size
     if max(signed, default=0) > len(records):
         return _break("SB-3209", len(records), max(signed) - 1)

@@ -194,7 +194,8 @@ class Journal:
     ) -> Head:
         """Keep a peer's head if it extends the one kept before; only then may it be cosigned.
 
-        Raises TrustError SB-3202 for a log that went back, SB-3203 for another past (both logged).
+        Raises TrustError SB-3202 for a log that went back, SB-3203 for another past,
+        SB-6034 for another ledger under the same entries (all logged).
         """
         head = Head.from_document(verify(signed, peer, HEAD))
         if head.log != peer.fingerprint:

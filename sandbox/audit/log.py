@@ -264,8 +264,9 @@ def verify_consistency(
 def check_extends(known: Head, new: Head, proof: Sequence[bytes]) -> None:
     """Check that `new` only appends to `known`, a head kept earlier of the same log.
 
-    Raises TrustError for a log that went back (a restored backup, entries cut off) and for one that
-    shows another past (a split view, a rewritten entry).
+    Raises TrustError for a log that went back (a restored backup, entries cut off), for one that
+    shows another past (a split view, a rewritten entry), and for two ledgers under the same entries:
+    every spend is an entry, so that a ledger never moves alone.
     """
     if new.log != known.log:
         raise TrustError("SB-3201", expected=known.log, found=new.log)
@@ -273,6 +274,8 @@ def check_extends(known: Head, new: Head, proof: Sequence[bytes]) -> None:
         raise TrustError("SB-3202", log=new.log, known=known.size, found=new.size)
     if not verify_consistency(known.size, new.size, known.root, new.root, proof):
         raise TrustError("SB-3203", log=new.log, known=known.size, found=new.size)
+    if new.size == known.size and new.ledger_digest != known.ledger_digest:
+        raise TrustError("SB-6034", log=new.log, size=new.size)
 
 
 def _split(count: int) -> int:

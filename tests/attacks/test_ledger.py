@@ -15,7 +15,8 @@ from sandbox.audit.export import read_log, verify_log
 from sandbox.audit.journal import Journal
 from sandbox.audit.log import Tree, leaf_hash, verify_inclusion
 from sandbox.audit.logrows import EntryKind
-from sandbox.crypto.identity import Signed
+from sandbox.audit.statements import HEAD
+from sandbox.crypto.identity import Signed, parse
 from sandbox.errors import StateError, TrustError
 from tests.audit.evidence import A, B, journal
 from tests.faults.histories import copy
@@ -98,6 +99,40 @@ def test_attack_54_two_histories_of_one_log_are_not_both_cosigned(tmp_path: Path
         witness.record_peer_head(hidden, A.public, proof)
     assert witness.peer_head(A.public.fingerprint) == shown
     assert [record.entry.kind for record in witness.entries()][-1] == "refusal"
+
+
+def two_ledgers(log: Journal) -> tuple[Signed, Signed]:
+    """Two signed heads over the same entries: the second forgets what was spent."""
+    log.append(EntryKind.RESERVATION, {"loss": "1"})
+    honest = log.head()
+    body = {**parse(honest.body), "ledger_digest": bytes(32).hex()}
+    return A.sign(HEAD, {**body, "ledger_digest": "11" * 32}), A.sign(HEAD, body)
+
+
+def test_attack_54_two_ledgers_under_the_same_entries_are_not_both_cosigned(
+    tmp_path: Path,
+) -> None:
+    shown, hidden = two_ledgers(journal(tmp_path, A))
+    (tmp_path / "witness").mkdir()
+    witness = journal(tmp_path / "witness", B)
+    witness.record_peer_head(shown, A.public, [])
+    witness.record_peer_head(shown, A.public, [])
+    with pytest.raises(TrustError, match="SB-6034"):
+        witness.record_peer_head(hidden, A.public, [])
+    assert witness.peer_head(A.public.fingerprint) == shown
+    assert [record.entry.kind for record in witness.entries()][-1] == "refusal"
+
+
+def test_attack_53_exported_log_with_two_ledgers_under_the_same_entries_is_found(
+    tmp_path: Path,
+) -> None:
+    log = journal(tmp_path, A)
+    shown, hidden = two_ledgers(log)
+    records = log.entries()
+    assert verify_log(A.public, records, [shown]) is None
+    found = verify_log(A.public, records, [shown, hidden])
+    assert found is not None
+    assert (found.code, found.first, found.last) == ("SB-6035", 0, len(records) - 1)
 
 
 def worked(tmp_path: Path) -> tuple[Vault, Signed]:
