@@ -10,6 +10,8 @@ use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use crate::block::Block;
+
 /// An argument's bytes, held in place for as long as this lives; `bytes`, Arrow buffers and read-only memoryviews qualify.
 pub struct Input(PyBuffer<u8>);
 
@@ -41,18 +43,55 @@ impl<'py> FromPyObject<'_, 'py> for Input {
 
 /// A result in Rust's own memory that `pyarrow.py_buffer`, `numpy.frombuffer` and `bytes` read as it is.
 #[pyclass(frozen, module = "sandbox._native")]
-pub struct Buffer(Box<[u8]>);
+pub struct Buffer(Memory);
+
+/// A kernel's own vector, kept as it is: reading it as bytes needs no copy, freeing it needs its type.
+enum Memory {
+    Bytes(Vec<u8>),
+    Indices(Vec<u32>),
+    Words(Vec<u64>),
+    Blocks(Vec<Block>),
+}
+
+impl Buffer {
+    fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Memory::Bytes(bytes) => bytes,
+            Memory::Indices(indices) => bytemuck::must_cast_slice(indices),
+            Memory::Words(words) => bytemuck::must_cast_slice(words),
+            Memory::Blocks(blocks) => bytemuck::must_cast_slice(blocks),
+        }
+    }
+}
 
 impl From<Vec<u8>> for Buffer {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes.into_boxed_slice())
+        Self(Memory::Bytes(bytes))
+    }
+}
+
+impl From<Vec<u32>> for Buffer {
+    fn from(indices: Vec<u32>) -> Self {
+        Self(Memory::Indices(indices))
+    }
+}
+
+impl From<Vec<u64>> for Buffer {
+    fn from(words: Vec<u64>) -> Self {
+        Self(Memory::Words(words))
+    }
+}
+
+impl From<Vec<Block>> for Buffer {
+    fn from(blocks: Vec<Block>) -> Self {
+        Self(Memory::Blocks(blocks))
     }
 }
 
 #[pymethods]
 impl Buffer {
     fn __len__(&self) -> usize {
-        self.0.len()
+        self.bytes().len()
     }
 
     /// # Safety
@@ -62,9 +101,10 @@ impl Buffer {
         view: *mut ffi::Py_buffer,
         flags: c_int,
     ) -> PyResult<()> {
-        let address = slf.0.as_ptr().cast_mut().cast::<c_void>();
-        let length = slf.0.len() as ffi::Py_ssize_t;
-        // SAFETY: the box never moves or changes (the class is frozen), the view takes a reference to this object, and
+        let bytes = slf.bytes();
+        let address = bytes.as_ptr().cast_mut().cast::<c_void>();
+        let length = bytes.len() as ffi::Py_ssize_t;
+        // SAFETY: the vector never moves or changes (the class is frozen), the view takes a reference to this object, and
         // read-only = 1 makes PyBuffer_FillInfo refuse whoever asks to write.
         let filled =
             unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), address, length, 1, flags) };

@@ -4,7 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::buffer::{Buffer, Input};
-use crate::block::{self, Block};
+use crate::block::Block;
 use crate::prg::Prg;
 
 /// The first `blocks` 16-byte blocks of AES-128-CTR under a 16-byte seed, counter from 0, little-endian.
@@ -20,5 +20,5 @@ pub fn expand(py: Python<'_>, seed: Input, blocks: usize) -> PyResult<Buffer> {
         Prg::new(seed).fill(&mut out);
         out
     });
-    Ok(Buffer::from(block::as_bytes(&stream).to_vec()))
+    Ok(Buffer::from(stream))
 }
