@@ -86,6 +86,12 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 handler.request_deserializer,
                 handler.response_serializer,
             )
+        if handler.stream_stream:
+            return grpc.stream_stream_rpc_method_handler(
+                self._stream(method, cast(Streaming, handler.stream_stream)),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
         raise AssertionError(f"no guard for the shape of {method}")
 
     @contextmanager

@@ -62,6 +62,11 @@ class NodeStub:
                 request_serializer=sandbox_dot_rpc_dot_node__pb2.ComputeRequest.SerializeToString,
                 response_deserializer=sandbox_dot_rpc_dot_node__pb2.SharePart.FromString,
                 _registered_method=True)
+        self.Join = channel.stream_stream(
+                '/sandbox.v1.Node/Join',
+                request_serializer=sandbox_dot_rpc_dot_node__pb2.JoinPart.SerializeToString,
+                response_deserializer=sandbox_dot_rpc_dot_node__pb2.JoinPart.FromString,
+                _registered_method=True)
         self.Evidence = channel.unary_unary(
                 '/sandbox.v1.Node/Evidence',
                 request_serializer=sandbox_dot_rpc_dot_node__pb2.EvidenceRequest.SerializeToString,
@@ -129,6 +134,13 @@ class NodeServicer:
 
     def Compute(self, request, context):
         """Reserve, compute, draw noise, encrypt, commit; then the share. Asked again: the same bytes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Join(self, request_iterator, context):
+        """Take part in a job's join: frames in, frames out, until the share is committed; then Compute.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -203,6 +215,11 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.Compute,
                     request_deserializer=sandbox_dot_rpc_dot_node__pb2.ComputeRequest.FromString,
                     response_serializer=sandbox_dot_rpc_dot_node__pb2.SharePart.SerializeToString,
+            ),
+            'Join': grpc.stream_stream_rpc_method_handler(
+                    servicer.Join,
+                    request_deserializer=sandbox_dot_rpc_dot_node__pb2.JoinPart.FromString,
+                    response_serializer=sandbox_dot_rpc_dot_node__pb2.JoinPart.SerializeToString,
             ),
             'Evidence': grpc.unary_unary_rpc_method_handler(
                     servicer.Evidence,
@@ -372,6 +389,33 @@ class Node:
             '/sandbox.v1.Node/Compute',
             sandbox_dot_rpc_dot_node__pb2.ComputeRequest.SerializeToString,
             sandbox_dot_rpc_dot_node__pb2.SharePart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Join(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/sandbox.v1.Node/Join',
+            sandbox_dot_rpc_dot_node__pb2.JoinPart.SerializeToString,
+            sandbox_dot_rpc_dot_node__pb2.JoinPart.FromString,
             options,
             channel_credentials,
             insecure,

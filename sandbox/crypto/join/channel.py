@@ -1,0 +1,84 @@
+"""What two providers say to each other through a coordinator that can only relay it.
+
+The key schedule hangs on the roster of a job: both signed it, it names job and attempt and holds each
+one's one-time X25519 key, and each signed it only because his owner pinned the other. Every direction
+and phase has its own key; a frame's nonce is its place in the stream, so that a frame that was
+altered, repeated, dropped or moved does not open.
+"""
+
+from __future__ import annotations
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from sandbox.crypto.join.machine import FRAME_BYTES, Machine, Receive, Send, frames
+from sandbox.crypto.prg import derive_key
+from sandbox.errors import ProtocolError, TrustError
+
+TAG_BYTES = 16
+PROTOCOL = b"join/1"
+
+
+class Pair:
+    """Everything that two members of a roster derive from their agreement.
+
+    secret: the X25519 agreement of their one-time keys. transcript: digests of job and signed roster.
+    """
+
+    def __init__(self, secret: bytes, transcript: bytes, own: str, peer: str) -> None:
+        self._secret = secret
+        self._transcript = transcript
+        self._own = own
+        self.peer = peer
+
+    def key(self, purpose: str) -> bytes:
+        """Return 32 bytes that both members, and nobody else, have for `purpose`."""
+        both = sorted((self._own.encode(), self.peer.encode()))
+        return derive_key(self._secret, self._transcript, PROTOCOL, purpose.encode(), *both)
+
+    def stream(self, phase: str) -> Stream:
+        """Return the sealed streams of one phase, once: a second one would repeat nonces."""
+        return Stream(self.peer, self._directed(phase, outgoing=True), self._directed(phase))
+
+    def _directed(self, phase: str, *, outgoing: bool = False) -> bytes:
+        way = (self._own, self.peer) if outgoing else (self.peer, self._own)
+        labels = [name.encode() for name in way]
+        return derive_key(
+            self._secret, self._transcript, PROTOCOL, b"seal", phase.encode(), *labels
+        )
+
+
+class Stream:
+    """One phase between two members: AES-256-GCM under one key a direction, counter nonces."""
+
+    def __init__(self, peer: str, sending: bytes, receiving: bytes) -> None:
+        self._peer = peer
+        self._sending, self._receiving = AESGCM(sending), AESGCM(receiving)
+        self._sent = self._received = 0
+
+    def send(self, payload: bytes | memoryview) -> Machine[None]:
+        """Seal and send a payload of a length that both sides know."""
+        for frame in frames(payload):
+            sealed = self._sending.encrypt(_nonce(self._sent), frame, None)
+            self._sent += 1
+            yield Send(self._peer, sealed)
+
+    def receive(self, length: int) -> Machine[bytes]:
+        """Return the next `length` bytes; raises TrustError SB-3045 for a frame that does not open."""
+        joined = bytearray()
+        while len(joined) < length:
+            sealed = yield Receive(self._peer)
+            if len(sealed) > FRAME_BYTES + TAG_BYTES:
+                raise ProtocolError("SB-4010", party=self._peer)
+            try:
+                joined += self._receiving.decrypt(_nonce(self._received), sealed, None)
+            except InvalidTag as error:
+                raise TrustError("SB-3045", party=self._peer) from error
+            self._received += 1
+        if len(joined) != length:
+            raise ProtocolError("SB-4010", party=self._peer)
+        return bytes(joined)
+
+
+def _nonce(place: int) -> bytes:
+    return place.to_bytes(12, "big")

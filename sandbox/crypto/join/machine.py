@@ -1,0 +1,60 @@
+"""A protocol's party as a generator: it yields what it sends and whom it waits for, and touches no socket.
+
+Each pair of parties has an ordered stream in either direction. Who drives a machine delivers to it the
+next frame of the stream that it asks for; the value it returns is the party's result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sandbox.errors import ProtocolError
+
+FRAME_BYTES = 1 << 20
+"""Payload of a full frame: large enough to make per-frame costs vanish, small enough for any stream."""
+
+
+@dataclass(frozen=True)
+class Send:
+    """A frame for `party` (a fingerprint)."""
+
+    party: str
+    payload: bytes | memoryview
+
+
+@dataclass(frozen=True)
+class Receive:
+    """The machine goes on when the next frame from `party` is handed to it."""
+
+    party: str
+
+
+T = TypeVar("T")
+Machine = Generator[Send | Receive, bytes, T]
+
+
+def frames(payload: bytes | memoryview) -> Iterator[memoryview]:
+    """Yield `payload` in frames; nothing for an empty payload, as its length is known on both sides."""
+    view = memoryview(payload)
+    for start in range(0, len(view), FRAME_BYTES):
+        yield view[start : start + FRAME_BYTES]
+
+
+def send(party: str, payload: bytes | memoryview) -> Machine[None]:
+    """Send a payload of a length that both sides know."""
+    for frame in frames(payload):
+        yield Send(party, frame)
+
+
+def receive(party: str, length: int) -> Machine[bytes]:
+    """Return the next `length` bytes from `party`; raises ProtocolError SB-4010 for frames that do not
+    add up to it."""
+    joined = bytearray()
+    while len(joined) < length:
+        frame = yield Receive(party)
+        if not frame or len(joined) + len(frame) > length:
+            raise ProtocolError("SB-4010", party=party)
+        joined += frame
+    return bytes(joined)
