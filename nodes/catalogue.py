@@ -14,8 +14,10 @@ from sandbox.tables import (
     POLICY_KIND,
     Entry,
     dataset_body,
+    holds,
     policy_body,
     read_catalogue,
+    read_dataset,
 )
 
 
@@ -55,10 +57,16 @@ class OwnCatalogue:
         owners have signed and are pinned, and what pinned nodes signed in the job's `cards`.
 
         What an owner signed of a collection counts while his datasets have the card he signed.
+        Raises InputError SB-1470, naming the node, for a card of a pinned one that is malformed: a job
+        can do without what it does not read.
         """
         own = self._identity.public.fingerprint
+        nodes = self._nodes()
         others = [card for card in cards if card.signer != own and card.kind == DATASET_KIND]
-        read = read_catalogue([*others, *self.datasets(), *self.collections()], self._nodes())
+        for card in others:
+            if card.signer in nodes and holds(card, nodes[card.signer]):
+                read_dataset(card, nodes[card.signer])
+        read = read_catalogue([*others, *self.datasets(), *self.collections()], nodes)
         schemas = {dataset.name: schema_of(dataset.card) for dataset in self._registry.datasets()}
         return {
             name: entry

@@ -18,13 +18,12 @@ from typing import Annotated, Any
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from sandbox.catalog import WIDEST_COLUMN, Column, ColumnType, DatasetCard, Grade
+from sandbox.catalog import Column, ColumnType, DatasetCard, Grade, KeyPath, card_fault
 from sandbox.config import line_of
 from sandbox.errors import InputError
 
 OWNER = "OWNER"
 """The mark in a drafted card where the owner has to decide; no card that holds one is accepted."""
-MOST_DIGITS = 9
 EPOCH = date(1970, 1, 1)
 
 Text = Annotated[str, StringConstraints(max_length=2000)]
@@ -41,11 +40,11 @@ class _ColumnFile(BaseModel):
     unit: Text = ""
     lower: Bound | None = None
     upper: Bound | None = None
-    scale: Annotated[int, Field(ge=0, le=MOST_DIGITS)] = 0
+    scale: int = 0
     domain: tuple[bool | int | str, ...] = ()
     nullable: bool = False
     magnitude: Decimal | None = None
-    spread: Annotated[Decimal | None, Field(gt=0)] = None
+    spread: Decimal | None = None
     join_key: bool = False
     normaliser: Text = ""
     description: dict[str, Text] = {}
@@ -56,11 +55,11 @@ class _CardFile(BaseModel):
 
     name: Name
     privacy_unit: Name
-    row_bound: Annotated[int, Field(ge=1, le=10**12)]
-    contribution_cap: Annotated[int, Field(ge=1, le=10**6)] = 1
+    row_bound: int
+    contribution_cap: int = 1
     unit_domain: Text = ""
     units_span_nodes: bool = False
-    typical_rows: Annotated[int, Field(ge=0)] = 0
+    typical_rows: int = 0
     grade: str = "L2"
     description: dict[str, Text] = {}
     columns: Annotated[tuple[_ColumnFile, ...], Field(min_length=1)]
@@ -118,54 +117,32 @@ class _Checked:
         self._written = written
 
     def card(self, found: _CardFile) -> DatasetCard:
-        columns = tuple(self._column(n, column) for n, column in enumerate(found.columns))
-        names = [column.name for column in columns]
-        for number, name in enumerate(names):
-            if name.lower() in (earlier.lower() for earlier in names[:number]):
-                raise self._wrong(("columns", number, "name"), "duplicate")
+        names = [column.name for column in found.columns]
         if found.privacy_unit not in names:
             near = difflib.get_close_matches(found.privacy_unit, names, 1, 0.0)[0]
             line = line_of(self._written, ("privacy_unit",))
             raise InputError(
                 "SB-1205", file=self._file, line=line, column=found.privacy_unit, nearest=near
             )
+        columns = tuple(self._column(n, column) for n, column in enumerate(found.columns))
         plain = found.model_dump(exclude={"columns", "grade"})
-        return DatasetCard(columns=columns, grade=self._grade(("grade",), found.grade), **plain)
+        card = DatasetCard(columns=columns, grade=self._grade(("grade",), found.grade), **plain)
+        if fault := card_fault(card):
+            raise self._wrong(*fault)
+        return card
 
     def _column(self, number: int, found: _ColumnFile) -> Column:
-        def wrong(key: str, rule: str) -> InputError:
-            return self._wrong(("columns", number, key), rule)
-
         lower, upper = (_exact(found.type, bound) for bound in (found.lower, found.upper))
-        if (lower is None) != (upper is None):
-            raise wrong("lower" if lower is not None else "upper", "both bounds")
-        if lower is not None and upper is not None:
-            if found.type in (ColumnType.TEXT, ColumnType.BOOLEAN):
-                raise wrong("lower", "numbers and dates")
-            if lower > upper:
-                raise wrong("upper", "lower <= upper")
-            for key, bound in (("lower", lower), ("upper", upper)):
-                if bound != round(bound, found.scale):
-                    raise wrong(key, f"scale {found.scale}")
-                if abs(bound) * 10**found.scale > WIDEST_COLUMN:
-                    raise wrong(key, f"|{key}| <= {Decimal(WIDEST_COLUMN).scaleb(-found.scale):f}")
-        if found.scale and found.type is not ColumnType.DECIMAL:
-            raise wrong("scale", "decimal")
-        for value in found.domain:
-            if not _is_of(found.type, value):
-                raise wrong("domain", found.type.value)
-        if len(set(found.domain)) != len(found.domain):
-            raise wrong("domain", "duplicate")
         plain = found.model_dump(exclude={"lower", "upper", "grade"})
         grade = self._grade(("columns", number, "grade"), found.grade)
         return Column(lower=lower, upper=upper, grade=grade, **plain)
 
-    def _grade(self, path: tuple[str | int, ...], written: str) -> Grade:
+    def _grade(self, path: KeyPath, written: str) -> Grade:
         if written not in Grade.__members__:
             raise self._wrong(path, ", ".join(Grade.__members__))
         return Grade[written]
 
-    def _wrong(self, path: tuple[str | int, ...], rule: str) -> InputError:
+    def _wrong(self, path: KeyPath, rule: str) -> InputError:
         line = line_of(self._written, path)
         return InputError("SB-1204", file=self._file, line=line, key=str(path[-1]), rule=rule)
 
@@ -182,15 +159,7 @@ def _exact(kind: ColumnType, bound: Bound | None) -> Decimal | None:
     return None if bound is None else Decimal(bound)
 
 
-def _is_of(kind: ColumnType, value: object) -> bool:
-    if kind is ColumnType.TEXT:
-        return isinstance(value, str)
-    if kind is ColumnType.BOOLEAN:
-        return isinstance(value, bool)
-    return kind is ColumnType.INTEGER and isinstance(value, int) and not isinstance(value, bool)
-
-
-def _marked(content: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+def _marked(content: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield the paths of values that are still the mark OWNER."""
     if content == OWNER:
         yield path

@@ -7,7 +7,7 @@ schema at several nodes into one table; every member's owner signs it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,6 +18,13 @@ from sandbox.errors import InputError
 
 WIDEST_COLUMN = 2**52
 """Largest magnitude of a bound in units of the column's scale: doubles hold it exactly."""
+
+MOST_DIGITS = 9
+"""Decimal digits that a column may keep."""
+MOST_ROWS = 10**12
+MOST_CONTRIBUTED = 10**6
+MOST_EXPONENT = 30
+"""Sizes that a card may declare lie between 1e-30 and 1e30: doubles hold what is made of them."""
 
 Document = dict[str, Any]
 """A JSON object."""
@@ -166,9 +173,12 @@ def table_from_document(document: Mapping[str, Any]) -> Table:
     """Read `table_to_document`'s object; raises InputError SB-1290 where it is none."""
     try:
         members = tuple(Member(m["node"], m["dataset"]) for m in document["members"])
-        return Table(document["name"], card_from_document(document["card"]), members)
+        table = Table(document["name"], card_from_document(document["card"]), members)
     except (KeyError, TypeError) as error:
         raise InputError("SB-1290") from error
+    if not all(type(text) is str for m in members for text in (table.name, m.node, m.dataset)):
+        raise InputError("SB-1290")
+    return table
 
 
 def card_to_document(card: DatasetCard) -> Document:
@@ -180,14 +190,94 @@ def card_to_document(card: DatasetCard) -> Document:
 
 
 def card_from_document(document: Mapping[str, Any]) -> DatasetCard:
-    """Read `card_to_document`'s object; raises InputError SB-1290 where it is none."""
+    """Read `card_to_document`'s object; raises InputError SB-1290 where it is none.
+
+    Whoever signed it, it keeps every rule that an owner's card must keep before he may register it.
+    """
     try:
         values = {name: document[name] for name in _CARD_FIELDS}
         values["grade"] = Grade[document["grade"]]
         values["columns"] = tuple(_column_from_document(column) for column in document["columns"])
-        return DatasetCard(**values)
+        card = DatasetCard(**values)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise InputError("SB-1290") from error
+    typed = _typed(card, _CARD_TYPES) and all(_typed(c, _COLUMN_TYPES) for c in card.columns)
+    if not typed or card_fault(card) is not None:
+        raise InputError("SB-1290")
+    return card
+
+
+KeyPath = tuple[str | int, ...]
+
+
+def card_fault(card: DatasetCard) -> tuple[KeyPath, str] | None:
+    """Return the key (as a path) of the first value that does not fit, and the rule; None if all do."""
+    return next(_faults(card), None)
+
+
+# Each looks further only if nothing before was wrong: who asks takes the first.
+
+
+def _faults(card: DatasetCard) -> Iterator[tuple[KeyPath, str]]:
+    for key, value, least, most in (
+        ("row_bound", card.row_bound, 1, MOST_ROWS),
+        ("contribution_cap", card.contribution_cap, 1, MOST_CONTRIBUTED),
+        ("typical_rows", card.typical_rows, 0, MOST_ROWS),
+    ):
+        if not least <= value <= most:
+            yield (key,), f"{least} <= {key} <= {most}"
+    seen: set[str] = set()
+    for number, column in enumerate(card.columns):
+        if column.name.lower() in seen:
+            yield ("columns", number, "name"), "duplicate"
+        seen.add(column.name.lower())
+        for key, rule in _column_faults(column):
+            yield ("columns", number, key), rule
+    if card.privacy_unit not in {column.name for column in card.columns}:
+        yield ("privacy_unit",), ", ".join(column.name for column in card.columns)
+
+
+def _column_faults(column: Column) -> Iterator[tuple[str, str]]:
+    if not 0 <= column.scale <= MOST_DIGITS:
+        yield "scale", f"0 <= scale <= {MOST_DIGITS}"
+    if column.scale and column.type is not ColumnType.DECIMAL:
+        yield "scale", ColumnType.DECIMAL.value
+    yield from _bounds_faults(column)
+    if any(not _is_of(column.type, value) for value in column.domain):
+        yield "domain", column.type.value
+    if len(set(column.domain)) != len(column.domain):
+        yield "domain", "duplicate"
+    for key, size in (("magnitude", column.magnitude), ("spread", column.spread)):
+        if size is not None and not (size.is_finite() and abs(size.adjusted()) <= MOST_EXPONENT):
+            yield key, f"1e-{MOST_EXPONENT} <= |{key}| <= 1e{MOST_EXPONENT}"
+    if column.spread is not None and column.spread <= 0:
+        yield "spread", "spread > 0"
+
+
+def _bounds_faults(column: Column) -> Iterator[tuple[str, str]]:
+    lower, upper = column.lower, column.upper
+    if (lower is None) != (upper is None):
+        yield "upper" if lower is None else "lower", "both bounds"
+    if lower is None or upper is None:
+        return
+    if column.type in (ColumnType.TEXT, ColumnType.BOOLEAN):
+        yield "lower", "numbers and dates"
+    widest = Decimal(WIDEST_COLUMN).scaleb(-column.scale)
+    for key, bound in (("lower", lower), ("upper", upper)):
+        if not bound.is_finite() or bound.copy_abs() > widest:
+            yield key, f"|{key}| <= {widest:f}"
+        if bound != round(bound, column.scale):
+            yield key, f"scale {column.scale}"
+    if lower > upper:
+        yield "upper", "lower <= upper"
+
+
+def _is_of(kind: ColumnType, value: object) -> bool:
+    if kind is ColumnType.TEXT:
+        return isinstance(value, str)
+    if kind is ColumnType.BOOLEAN:
+        return isinstance(value, bool)
+    return kind is ColumnType.INTEGER and isinstance(value, int) and not isinstance(value, bool)
 
 
 def schema_of(card: DatasetCard) -> Document:
@@ -196,6 +286,32 @@ def schema_of(card: DatasetCard) -> Document:
     return {k: v for k, v in document.items() if k not in ("name", "description")}
 
 
+def _typed(value: DatasetCard | Column, types: Mapping[str, type]) -> bool:
+    """Tell whether fields have these very types: in JSON true is no number, and 1 is no text."""
+    return all(type(getattr(value, name)) is kind for name, kind in types.items()) and all(
+        isinstance(text, str) for text in value.description.values()
+    )
+
+
+_CARD_TYPES = {
+    "name": str,
+    "privacy_unit": str,
+    "row_bound": int,
+    "contribution_cap": int,
+    "unit_domain": str,
+    "units_span_nodes": bool,
+    "typical_rows": int,
+    "description": dict,
+}
+_COLUMN_TYPES = {
+    "name": str,
+    "unit": str,
+    "scale": int,
+    "nullable": bool,
+    "join_key": bool,
+    "normaliser": str,
+    "description": dict,
+}
 _CARD_FIELDS = tuple(field.name for field in fields(DatasetCard))
 _COLUMN_FIELDS = tuple(field.name for field in fields(Column))
 _DECIMALS = ("lower", "upper", "magnitude", "spread")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sandbox.catalog import Collection, DatasetCard, Member, Table, card_from_document
@@ -62,12 +63,14 @@ def read_catalogue(
     signatures: dict[bytes, dict[str, Signed]] = defaultdict(dict)
     for signed in documents:
         signer = trusted.get(signed.signer)
-        if signer is None or signer.role is not Role.NODE or not _holds(signed, signer):
+        if signer is None or signer.role is not Role.NODE or not holds(signed, signer):
             continue
         if signed.kind == COLLECTION_KIND:
             signatures[signed.body][signed.signer] = signed
-        elif signed.kind == DATASET_KIND and (entry := _dataset(signed, signer)):
-            entries[entry.table.name] = entry
+        elif signed.kind == DATASET_KIND:
+            with suppress(InputError):
+                offered = read_dataset(signed, signer)
+                entries[offered.table.name] = offered
     found = [entry for signers in signatures.values() if (entry := _collection(signers))]
     for entry in sorted(found, key=lambda entry: (len(entry.table.members), entry.digest)):
         entries[entry.table.name] = entry
@@ -81,7 +84,7 @@ def read_policies(
     policies: dict[Member, Policy] = {}
     for signed in documents:
         signer = trusted.get(signed.signer)
-        if signer is None or signed.kind != POLICY_KIND or not _holds(signed, signer):
+        if signer is None or signed.kind != POLICY_KIND or not holds(signed, signer):
             continue
         try:
             body = json.loads(signed.body)
@@ -92,7 +95,8 @@ def read_policies(
     return policies
 
 
-def _holds(signed: Signed, signer: PublicIdentity) -> bool:
+def holds(signed: Signed, signer: PublicIdentity) -> bool:
+    """Tell whether `signer` signed this very document."""
     try:
         verify(signed, signer, signed.kind)
     except SandboxError:
@@ -100,13 +104,15 @@ def _holds(signed: Signed, signer: PublicIdentity) -> bool:
     return True
 
 
-def _dataset(signed: Signed, node: PublicIdentity) -> Entry | None:
+def read_dataset(signed: Signed, node: PublicIdentity) -> Entry:
+    """Return the table that `node` offers by a document of its own; raises InputError SB-1470 if its
+    card is malformed. The signature is not checked."""
     try:
         body = json.loads(signed.body)
         dataset = str(body["dataset"])
         card: DatasetCard = card_from_document(body["card"])
     except (InputError, ValueError, KeyError, TypeError):
-        return None
+        raise InputError("SB-1470", node=node.name, digest=signed.digest[:16]) from None
     table = Table(f"{node.name}.{dataset}", card, (Member(node.fingerprint, dataset),))
     return Entry(table, signed.digest, signed)
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sandbox.catalog import Collection, Member, card_to_document
-from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical
+from sandbox.errors import SandboxError
 from sandbox.privacy.policy import default_policy
 from sandbox.privacy.policy_file import policy_toml
+from sandbox.sql.plan import plan
 from sandbox.tables import (
     COLLECTION_KIND,
     DATASET_KIND,
@@ -115,6 +120,68 @@ def test_garbage_of_one_node_leaves_the_tables_of_others(
     assert names(NODES["a"].sign(kind, body), good) == ["b.meters"]
     listed = NODES["a"].sign_bytes(kind, json.dumps([1, 2]).encode())
     assert names(NODES["a"].sign_bytes(kind, b"\xff{"), listed, good) == ["b.meters"]
+
+
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 10**13),
+    st.sampled_from(["", "1e999999999", "NaN", "-Infinity", "integer", "L4", "id"]),
+    st.just([]),
+    st.just({}),
+    st.just([[1], {"a": 1}]),
+)
+STATEMENTS = (
+    "SELECT COUNT(*), SUM(kwh), AVG(kwh), STDDEV(kwh) FROM a.meters",
+    "SELECT kind, COUNT(*), APPROX_QUANTILE(kwh, 0.5) FROM a.meters WHERE id > 3 GROUP BY kind",
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from([*card_to_document(CARD)]),
+    st.integers(0, len(CARD.columns) - 1),
+    st.sampled_from([*card_to_document(CARD)["columns"][0]]),
+    JUNK,
+)
+def test_card_of_any_types_is_no_card_or_one_that_plans(
+    key: str, number: int, column_key: str, junk: object
+) -> None:
+    """What another node signed is held against every rule of a card before anything is planned on it."""
+    written = card_to_document(CARD)
+    if key == "columns":
+        written["columns"][number][column_key] = junk
+    else:
+        written[key] = junk
+    found = read_catalogue(
+        [NODES["a"].sign(DATASET_KIND, dataset_body("meters", written))], TRUSTED
+    )
+    for entry in found.values():
+        assert canonical(card_to_document(entry.table.card))
+        for statement in STATEMENTS:
+            with suppress(SandboxError):
+                plan(statement, {"a.meters": entry.table})
+
+
+@pytest.mark.parametrize(
+    ("column", "key", "value"),
+    [
+        ("kwh", "scale", 10**6),
+        ("kwh", "upper", "1e999999999"),
+        ("kwh", "lower", "0.0000001"),
+        ("kwh", "magnitude", "1e999999999"),
+        ("kwh", "name", 7),
+        ("kwh", "nullable", "no"),
+        ("id", "name", "kwh"),
+    ],
+)
+def test_card_of_another_node_keeps_the_rules_of_an_owners_own(
+    column: str, key: str, value: object
+) -> None:
+    written = card_to_document(CARD)
+    (chosen,) = [each for each in written["columns"] if each["name"] == column]
+    chosen[key] = value
+    assert names(NODES["a"].sign(DATASET_KIND, dataset_body("meters", written))) == []
 
 
 def test_policy_is_its_nodes_own_and_garbage_leaves_those_of_others() -> None:

@@ -15,6 +15,7 @@ from nodes.vault import Vault
 from sandbox import local
 from sandbox.catalog import Collection, DatasetCard, Member, card_to_document
 from sandbox.crypto.identity import Identity, Role, Signed
+from sandbox.errors import InputError
 from sandbox.tables import COLLECTION_KIND, DATASET_KIND, dataset_body
 from tests.sql.plants import CARD, COLUMNS, raw_rows
 
@@ -71,6 +72,17 @@ def test_altered_card_does_not_count(own: OwnCatalogue, parties: dict[str, Ident
     )
     assert wider.body != signed.body
     assert set(own.entries([wider])) == {"a.machines"}
+
+
+def test_malformed_card_that_a_pinned_node_signed_is_refused_by_its_name(
+    own: OwnCatalogue, parties: dict[str, Identity]
+) -> None:
+    for key, value in (("row_bound", "many"), ("contribution_cap", 0), ("columns", [3])):
+        card = {**card_to_document(CARD), key: value}
+        signed = parties["b"].sign(DATASET_KIND, dataset_body("pumps", card))
+        with pytest.raises(InputError) as refused:
+            own.entries([signed])
+        assert (refused.value.code, refused.value.facts["node"]) == ("SB-1470", "b")
 
 
 def test_a_job_shows_a_node_nothing_about_itself(
