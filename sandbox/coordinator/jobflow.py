@@ -8,6 +8,7 @@ the coordinator decides is when to ask. Each wait has a bound, and names whom it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -34,6 +35,8 @@ from sandbox.rpc.problems import error_of, problem_of
 
 PATIENCE_S = 8.0
 """How long a silent node is asked again before the job's rule for missing members decides."""
+PROBE_S = 2.0
+"""How long an answer may take before the node is asked whether it is there at all."""
 WITNESS_S = 25.0
 """How long a log that no witness has confirmed is waited for; a start takes a second or two."""
 POLL_S = 0.25
@@ -90,6 +93,8 @@ class JobFlow:
         self._trust = trust
         self._deadline_s = deadline_s
         self._waiting: dict[str, Waiting] = {}
+        self._heard: dict[str, float] = {}
+        """When each member was last known to be there (monotonic)."""
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         stored = store.job(job)
@@ -236,24 +241,25 @@ class JobFlow:
     async def _offer_of(self, member: str, attempt: int) -> Signed | None:
         """Return a member's offer; None if it is away, or nobody witnesses its log, and the job goes
         on with those present."""
-        silent_since: float | None = None
+        self._heard[member] = time.monotonic()
         unseen_since: float | None = None
         while True:
             asked = time.monotonic()
-            self._expire(self._name(member), "offer")
-            patience = PATIENCE_S - (asked - (silent_since or asked))
+            waiting = self._waiting.get(member)
+            self._expire(self._name(member), waiting.reason if waiting else "offer")
             try:
                 link = self._link(member)
-                reply = await link.offer(self.signed, attempt, max(patience, POLL_S))
+                reply = await self._answer(link, member, attempt)
             except SandboxError as error:
-                silent_since = silent_since or asked
                 self._wait_or_raise(member, error)
-                silent = time.monotonic() - silent_since + POLL_S > PATIENCE_S
+                if PASSING[error.code] == "busy":
+                    self._heard[member] = time.monotonic()
+                silent = self._silent_s(member) + POLL_S > PATIENCE_S
                 if silent and self._goes_on_without(member, "SB-5113"):
                     return None
                 await asyncio.sleep(POLL_S)
                 continue
-            silent_since = None
+            self._heard[member] = time.monotonic()
             match reply.WhichOneof("answer"):
                 case "offer":
                     self._waits_no_more(member)
@@ -271,6 +277,29 @@ class JobFlow:
                         if unseen and self._goes_on_without(member, "SB-5030"):
                             return None
                     await asyncio.sleep(POLL_S)
+
+    async def _answer(self, link: NodeLink, member: str, attempt: int) -> node_pb2.OfferReply:
+        """Return what a node answers to an offer. While it says who it is, it is busy, and has until
+        the job expires; after PATIENCE_S of silence raises Unavailable SB-5102."""
+        left = self.spec.expires - time.time()
+        asking = asyncio.ensure_future(link.offer(self.signed, attempt, max(left, POLL_S)))
+        try:
+            while True:
+                await asyncio.wait([asking], timeout=PROBE_S)
+                if asking.done():
+                    return asking.result()
+                with contextlib.suppress(Unavailable, TimeoutError):
+                    async with asyncio.timeout(max(PATIENCE_S - self._silent_s(member), 0)):
+                        await link.describe()
+                    self._heard[member] = time.monotonic()
+                    self._wait_for(member, "busy")
+                if self._silent_s(member) >= PATIENCE_S:
+                    raise Unavailable("SB-5102", party=link.identity.name)
+        finally:
+            asking.cancel()
+
+    def _silent_s(self, member: str) -> float:
+        return time.monotonic() - self._heard[member]
 
     def _goes_on_without(self, member: str, code: str) -> bool:
         """Tell what the job's rule says of a member that stays away; raises `code` where it fails."""

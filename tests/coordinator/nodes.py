@@ -39,12 +39,14 @@ CONTEXT = "cd" * 32
 
 @dataclass
 class FakeNode:
-    """One node; `away`: it does not answer; `errors`: raised at the next calls of a method."""
+    """One node; `away`: it does not answer; `slow`: it answers offers once this is set, and who it is
+    at once; `errors`: raised at the next calls of a method."""
 
     me: Identity
     log: Journal
     away: bool = False
     hangs: bool = False
+    slow: asyncio.Event | None = None
     errors: dict[str, list[SandboxError]] = field(default_factory=dict)
     wait: int | None = None
     computing: asyncio.Event | None = None
@@ -69,8 +71,17 @@ class FakeNode:
         if self.errors.get(method):
             raise self.errors[method].pop(0)
 
+    async def describe(self) -> node_pb2.Description:
+        await self._called("describe")
+        return node_pb2.Description()
+
     async def offer(self, job: Signed, attempt: int, deadline_s: float) -> node_pb2.OfferReply:
         await self._called("offer", deadline_s)
+        if self.slow is not None:
+            async with asyncio.timeout(deadline_s):
+                await self.slow.wait()
+            if self.errors.get("offered"):
+                raise self.errors["offered"].pop(0)
         if self.wait is not None:
             return node_pb2.OfferReply(wait=node_pb2.Wait(reason=self.wait))
         if self.errors.get("refuse"):
@@ -246,6 +257,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """A scene whose ciphertexts are joined instead of added, and whose patience is short."""
     monkeypatch.setattr("sandbox.crypto.he.add", b"+".join)
     monkeypatch.setattr("sandbox.coordinator.jobflow.PATIENCE_S", 0.4)
+    monkeypatch.setattr("sandbox.coordinator.jobflow.PROBE_S", 0.05)
     monkeypatch.setattr("sandbox.coordinator.jobflow.WITNESS_S", 0.4)
     monkeypatch.setattr("sandbox.coordinator.jobflow.POLL_S", 0.02)
     return Scene(tmp_path)

@@ -76,6 +76,69 @@ def test_node_that_hangs_is_noticed_as_fast_as_one_that_is_away(scene: Scene) ->
     assert problem(scene).code == "SB-5113"
 
 
+@pytest.mark.parametrize("missing", [Missing.FAIL, Missing.PRESENT])
+def test_node_that_says_who_it_is_but_is_slow_to_offer_is_busy_and_waited_for(
+    scene: Scene, missing: Missing
+) -> None:
+    scene.submit(missing, least=2)
+
+    async def act() -> None:
+        scene.nodes["b"].slow = slow = asyncio.Event()
+        async with driven(scene, Phase.OFFERING) as (flow, task):
+            await seen(lambda: [(w.party, w.reason) for w in flow.waiting] == [("b", "busy")])
+            await asyncio.sleep(1.0)  # longer than the patience with a node that is away
+            assert flow.job.phase is Phase.OFFERING
+            slow.set()
+            await task
+
+    asyncio.run(act())
+    assert scene.job.phase is Phase.DONE
+    assert scene.job.left_out == ()
+    assert scene.nodes["b"].calls.count("offer") == 1, "asked once: to ask again is more work"
+
+
+def test_busy_node_falls_silent_and_is_away_within_seconds(scene: Scene) -> None:
+    scene.submit()
+
+    async def act() -> None:
+        scene.nodes["b"].slow = asyncio.Event()
+        async with driven(scene, Phase.OFFERING) as (flow, task):
+            await seen(lambda: [w.reason for w in flow.waiting] == ["busy"])
+            scene.nodes["b"].away = True
+            began = time.monotonic()
+            await task
+            assert time.monotonic() - began < 2
+
+    asyncio.run(act())
+    assert (problem(scene).code, problem(scene).facts["party"]) == ("SB-5113", "b")
+
+
+def test_busy_node_that_restarts_has_the_patience_of_one_that_is_away(scene: Scene) -> None:
+    scene.submit()
+
+    async def act() -> None:
+        node = scene.nodes["b"]
+        node.slow = asyncio.Event()
+        async with driven(scene, Phase.OFFERING) as (flow, task):
+            await seen(lambda: [w.reason for w in flow.waiting] == ["busy"])
+            await asyncio.sleep(0.6)  # busy for longer than that patience
+            node.errors["offered"] = [Unavailable("SB-5101", party="b")]
+            node.errors["offer"] = [Unavailable("SB-5101", party="b")] * 3
+            node.slow.set()
+            await task
+
+    asyncio.run(act())
+    assert scene.job.phase is Phase.DONE
+
+
+def test_job_that_expires_while_a_node_is_busy_says_so(scene: Scene) -> None:
+    scene.submit(expires=int(time.time()) + 2)
+    scene.nodes["b"].errors["offer"] = [Unavailable("SB-5104", party="b")] * 10_000
+    scene.run()
+    facts = problem(scene).facts
+    assert (problem(scene).code, facts["party"], facts["reason"]) == ("SB-5112", "b", "busy")
+
+
 def test_patience_and_a_pending_call_together_stay_under_ten_seconds() -> None:
     from sandbox.coordinator import jobflow
 
