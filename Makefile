@@ -10,7 +10,7 @@ PROTOC := $(RUN) -m grpc_tools.protoc -I sandbox/rpc=proto/sandbox/v1
 
 BENCHMARKS := large_query latency concurrency startup install demo kernels
 
-.PHONY: setup demo test breaks histories lint format types imports native fuzz stubs stubs-check docker-lint bench figures ci clean
+.PHONY: setup demo test breaks histories lint format types imports native fuzz stubs stubs-check docker-lint bench peers figures ci clean
 
 setup: $(READY)
 
@@ -85,6 +85,22 @@ bench: setup
 	@for name in $(BENCHMARKS); do \
 	  $(RUN) -m benchmarks.$$name --json benchmarks/results/$$name.json || exit 1; \
 	done
+
+# The systems that benchmarks/join.py compares with, each in an environment of its own, pinned exactly.
+PEERS := .peers/secretflow/.ready .peers/openmined/.ready
+
+peers: $(PEERS)
+
+.peers/%/.ready: benchmarks/peers/%.txt
+	@found=; for python in "$(PYTHON)" python3.11 python3 python; do \
+	  if [ -n "$$python" ] && command -v "$$python" >/dev/null && "$$python" -c \
+	    'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; \
+	  then found="$$python"; break; fi; done; \
+	if [ -z "$$found" ]; then \
+	  echo "The peers need Python 3.11 (spu has no build for 3.12 or later): install it, or run make peers PYTHON=/path/to/python3.11." >&2; \
+	  exit 1; fi; \
+	"$$found" -m venv --clear .peers/$* \
+	  && .peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $< && touch $@
 
 figures: setup
 	$(RUN) -m benchmarks.figures
