@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +17,7 @@ from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json,
 from sandbox.messages import language, text
 
 if TYPE_CHECKING:
-    from sandbox.catalog import Column, Member, Table
+    from sandbox.catalog import Column, Document, Member, Table
     from sandbox.client import Session
     from sandbox.privacy.policy import Policy
 
@@ -34,7 +34,7 @@ def datasets(profile: ProfileOption = None, format: FormatOption = Format.TABLE)
     with _session(profile) as session:
         rows = [_summary(table, session) for table in session.datasets()]
     columns = ("name", "columns", "members", "privacy_unit", "epsilon_per_job", "description")
-    show_rows(format, "datasets", rows, columns)
+    show_rows(format, "datasets", _readable(format, rows), columns)
 
 
 @app.command(
@@ -76,8 +76,9 @@ def show(name: Name, profile: ProfileOption = None, format: FormatOption = Forma
         members=len(table.members),
     )
     shown = ("column", "type", "unit", "bounds", "domain", "grade", "description")
-    show_rows(format, "columns", columns, shown)
+    show_rows(format, "columns", _readable(format, columns), shown)
     kept = ("node", "dataset", "epsilon_per_job", "delta", "approval", "minimum_group_size")
+    rules = _readable(format, rules)
     show_rows(format, "policies", rules, (*kept, "operations", "purposes", "expires"))
 
 
@@ -106,19 +107,19 @@ def _session(profile: Path | None) -> Session:
     return connect(researcher_folder(profile))
 
 
-def _summary(table: Table, session: Session) -> dict[str, Any]:
+def _summary(table: Table, session: Session) -> Document:
     limits = session.limits(table)
     return {
         "name": table.name,
         "columns": len(table.card.columns),
         "members": len(table.members),
         "privacy_unit": table.card.privacy_unit,
-        "epsilon_per_job": f"{limits.epsilon_min} … {limits.epsilon_max}",
+        "epsilon_per_job": _span(limits.epsilon_min, limits.epsilon_max),
         "description": table.card.description.get(language(), ""),
     }
 
 
-def _column(column: Column) -> dict[str, Any]:
+def _column(column: Column) -> Document:
     return {
         "column": column.name,
         "type": column.type.value,
@@ -131,19 +132,35 @@ def _column(column: Column) -> dict[str, Any]:
     }
 
 
-def _bounds(column: Column) -> str:
+def _bounds(column: Column) -> Document | None:
     if column.lower is None or column.upper is None:
-        return ""
-    return f"{column.written(column.lower)} … {column.written(column.upper)}"
+        return None
+    return _span(column.written(column.lower), column.written(column.upper))
 
 
-def _rules(member: Member, names: Mapping[str, str], policy: Policy) -> dict[str, Any]:
+def _span(low: object, high: object) -> Document:
+    """Return a range as JSON; exact numbers and dates are text, as in a card's signed document."""
+    return {"low": str(low), "high": str(high)}
+
+
+def _readable(format: Format, rows: list[Document]) -> list[Document]:
+    """Return rows as people read them in a table; in JSON a range keeps its two ends apart."""
+    if format is Format.JSON:
+        return rows
+    return [{key: _ends(value) for key, value in row.items()} for row in rows]
+
+
+def _ends(value: object) -> object:
+    return f"{value['low']} … {value['high']}" if isinstance(value, dict) else value
+
+
+def _rules(member: Member, names: Mapping[str, str], policy: Policy) -> Document:
     return {
         "node": names.get(member.node, member.node),
         "dataset": member.dataset,
         "version": policy.version,
-        "epsilon_per_job": f"{policy.epsilon_min} … {policy.epsilon_max}",
-        "delta": f"≤ {policy.delta_max}",
+        "epsilon_per_job": _span(policy.epsilon_min, policy.epsilon_max),
+        "delta": _span(0, policy.delta_max),
         "approval": policy.approval.value,
         "minimum_group_size": policy.minimum_group_size,
         "maximum_cells": policy.maximum_cells,

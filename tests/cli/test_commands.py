@@ -84,9 +84,15 @@ def test_datasets_and_show_tell_what_is_declared_and_allowed_and_no_statistic(pl
     shown = ok("show", "machines", "--profile", plant, "--format", "json").json
     assert {c["column"] for c in shown["columns"]} == {"id", "kind", "torque", "speed", "failed"}
     assert [rule["node"] for rule in shown["policies"]] == ["a", "b", "c"]
-    assert shown["policies"][0]["epsilon_per_job"] == "0.01 … 2"
     assert shown["row_bound"] == deployment.CARD.row_bound
-    assert "0.01 … 2" in ok("show", "machines", "--profile", plant).stdout
+    bounds = {column["column"]: column["bounds"] for column in shown["columns"]}
+    assert (bounds["torque"], bounds["kind"]) == ({"low": "0", "high": "80"}, None)
+    allowed = {"low": "0.01", "high": "2"}
+    assert [rule["epsilon_per_job"] for rule in shown["policies"]] == [allowed] * 3
+    assert {str(row["epsilon_per_job"]) for row in listed} == {str(allowed)}
+    read = ok("show", "machines", "--profile", plant).stdout
+    assert "0.01 … 2" in read
+    assert "0 … 80" in read
 
 
 def test_unknown_table_is_refused_with_the_nearest(plant: Path) -> None:
