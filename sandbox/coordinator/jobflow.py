@@ -43,6 +43,7 @@ POLL_S = 0.25
 MOST_ATTEMPTS = 20
 
 PASSING = {
+    "SB-5040": "unreachable",
     "SB-5101": "unreachable",
     "SB-5102": "unreachable",
     "SB-5103": "busy",

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import grpc
 import grpc.aio
 
+from sandbox.crypto.certificates import check_certificate
 from sandbox.errors import InputError
 
 MESSAGE_LIMIT_BYTES = 4 << 20
@@ -32,10 +33,14 @@ _SERVER = (
 
 
 def server_credentials(profile: Path) -> grpc.ServerCredentials:
-    """Return credentials that demand a certificate of the deployment's authority from every caller."""
+    """Return credentials that demand a certificate of the deployment's authority from every caller.
+
+    Raises TrustError SB-3073..SB-3075 where this party's own certificate is foreign or out of date.
+    """
+    certificate, authority = _own_certificate(profile)
     return grpc.ssl_server_credentials(
-        [((profile / "tls.key").read_bytes(), (profile / "tls.crt").read_bytes())],
-        root_certificates=(profile / "ca.crt").read_bytes(),
+        [((profile / "tls.key").read_bytes(), certificate)],
+        root_certificates=authority,
         require_client_auth=True,
     )
 
@@ -48,7 +53,8 @@ def new_server(interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]]) -> 
 def open_channel(profile: Path, address: str, peer: str) -> grpc.aio.Channel:
     """Return an asynchronous channel to `address` that accepts only the certificate of `peer`.
 
-    peer: the name in the certificate, "coordinator-NAME" or "node-NAME".
+    peer: the name in the certificate, "coordinator-NAME" or "node-NAME". Raises TrustError
+    SB-3073..SB-3075 where this party's own certificate is foreign or out of date.
     """
     return grpc.aio.secure_channel(address, _credentials(profile), options=_client(peer))
 
@@ -89,11 +95,20 @@ async def gather_parts(parts: AsyncIterator[P], limit_bytes: int) -> tuple[P, by
 
 
 def _credentials(profile: Path) -> grpc.ChannelCredentials:
+    certificate, authority = _own_certificate(profile)
     return grpc.ssl_channel_credentials(
-        root_certificates=(profile / "ca.crt").read_bytes(),
+        root_certificates=authority,
         private_key=(profile / "tls.key").read_bytes(),
-        certificate_chain=(profile / "tls.crt").read_bytes(),
+        certificate_chain=certificate,
     )
+
+
+def _own_certificate(profile: Path) -> tuple[bytes, bytes]:
+    """Return this party's certificate and its authority's. Peers that refuse a certificate only hang
+    up, so whoever holds it finds out here what is wrong with it."""
+    certificate, authority = (profile / "tls.crt").read_bytes(), (profile / "ca.crt").read_bytes()
+    check_certificate(certificate, authority)
+    return certificate, authority
 
 
 def _client(peer: str) -> tuple[tuple[str, object], ...]:

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import grpc
@@ -109,6 +110,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def _admit(self, method: str, context: Context) -> PeerName:
         peer = peer_of(context)
         try:
+            # TLS looks at the date once; a connection may last longer than a certificate.
+            if datetime.now(UTC) > peer.not_after:
+                raise TrustError("SB-3074", name=peer.name, date=peer.not_after.isoformat())
             self._check_role(method, peer)
             self._recognise(peer)
         except TrustError as error:

@@ -14,6 +14,8 @@ from sandbox.rpc import common_pb2
 METADATA_KEY = "sandbox-problem-bin"
 FACT_LIMIT = 500
 """Characters of one fact: what a peer sent may be in it, and metadata is bounded."""
+CERTIFICATE_REFUSED = "CERTIFICATE_VERIFY_FAILED"
+"""What TLS says, in the details of a failed call, of a peer's certificate that does not hold."""
 
 _STATUS: dict[type[SandboxError], grpc.StatusCode] = {
     InputError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -69,6 +71,8 @@ def error_of_call(error: grpc.RpcError, party: str) -> SandboxError:
     problem = next((value for key, value in metadata if key == METADATA_KEY), None)
     if isinstance(problem, bytes):
         return error_of(common_pb2.Problem.FromString(problem))
+    if CERTIFICATE_REFUSED in (error.details() or ""):
+        return Unavailable("SB-5040", party=party)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Unavailable("SB-5102", party=party)
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:

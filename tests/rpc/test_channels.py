@@ -6,9 +6,12 @@ import asyncio
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
+from concurrent import futures
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from hypothesis import strategies as st
 
 from sandbox.crypto.certificates import create_authority
 from sandbox.crypto.identity import Role
-from sandbox.errors import BY_NAME, InputError, SandboxError, Unavailable
+from sandbox.errors import BY_NAME, InputError, SandboxError, TrustError, Unavailable
 from sandbox.rpc import common_pb2, coordinator_pb2, coordinator_pb2_grpc
 from sandbox.rpc.channels import (
     CHUNK_BYTES,
@@ -178,6 +181,56 @@ def separate(served: Served) -> grpc.Channel:
         ("grpc.use_local_subchannel_pool", 1),
     )
     return grpc.secure_channel(served.address, credentials, options)
+
+
+# Certificates out of date
+
+
+@pytest.fixture(scope="module")
+def expired(served: Served) -> Path:
+    folder = served.folder / "expired"
+    days = {"age": timedelta(days=2), "lifetime": timedelta(days=1)}
+    certify(folder, served.folder / "ca", "coordinator", Role.COORDINATOR, **days)
+    return folder
+
+
+def test_whoever_holds_an_expired_certificate_is_told_so(served: Served, expired: Path) -> None:
+    with pytest.raises(TrustError, match="SB-3074"):
+        open_blocking_channel(expired, served.address, "coordinator-coordinator")
+    with pytest.raises(TrustError, match="SB-3074"):
+        server_credentials(expired)
+
+
+def test_a_server_with_an_expired_certificate_is_named_not_taken_for_a_silent_one(
+    served: Served, expired: Path
+) -> None:
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    pair = tuple((expired / name).read_bytes() for name in ("tls.key", "tls.crt"))
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+    server.start()
+    own = served.folder / "researcher"
+    try:
+        with open_blocking_channel(own, f"127.0.0.1:{port}", "coordinator-coordinator") as channel:
+            stub = coordinator_pb2_grpc.CoordinatorStub(channel)
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.Status(common_pb2.Empty(), timeout=5)
+    finally:
+        server.stop(0).wait()
+    assert error_of_call(refused.value, "coordinator").code == "SB-5040"
+
+
+def test_a_connection_does_not_outlive_its_certificate(served: Served) -> None:
+    lifetime = timedelta(seconds=3)
+    certify(
+        served.folder / "brief", served.folder / "ca", "brief", Role.RESEARCHER, lifetime=lifetime
+    )
+    with served.open("brief") as channel:
+        stub = coordinator_pb2_grpc.CoordinatorStub(channel)
+        assert stub.Status(common_pb2.Empty(), timeout=5).version == "researcher:brief"
+        time.sleep(lifetime.total_seconds() + 0.1)
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.Status(common_pb2.Empty(), timeout=5)
+    assert error_of_call(refused.value, "coordinator").code == "SB-3074"
 
 
 @given(st.integers(0, 3 * CHUNK_BYTES))
