@@ -69,17 +69,10 @@ impl FixedKeyHash {
     }
 }
 
+/// In place: blocks lie in memory as AES reads them.
 fn encrypt(cipher: &Aes128, blocks: &mut [Block]) {
-    let mut bytes = [Array([0; 16]); BATCH];
-    let used = &mut bytes[..blocks.len()];
-    for (array, value) in used.iter_mut().zip(blocks.iter()) {
-        *array = Array(value.to_le_bytes());
-    }
-    cipher.encrypt_blocks(used);
-    for (value, array) in blocks.iter_mut().zip(used.iter_mut()) {
-        *value = Block::from_le_bytes(array.0);
-        array.0.zeroize();
-    }
+    let bytes: &mut [[u8; 16]] = bytemuck::must_cast_slice_mut(blocks);
+    cipher.encrypt_blocks(Array::cast_slice_from_core_mut(bytes));
 }
 
 #[cfg(test)]
