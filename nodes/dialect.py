@@ -88,3 +88,13 @@ def line_of_row(source: CsvSource, row: int) -> int:
             if filled == row + 1:
                 break
         return reader.line_num
+
+
+def ragged_line(source: CsvSource) -> int:
+    """Return the first line whose record has another number of fields than the header."""
+    with open(source.file.path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.reader(file, delimiter=source.delimiter, quotechar=source.quote or '"')
+        for record in reader:
+            if record and len(record) != len(source.columns):
+                return reader.line_num
+    return 1

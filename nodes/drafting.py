@@ -80,7 +80,10 @@ def _draft_column(
         f"nullable = {'false' if is_unit else 'true'}",
     ]
     if bounds is not None:
-        lower, upper = (_bound(value, kind, f"{name}={':'.join(bounds)}") for value in bounds)
+        option = f"{name}={':'.join(bounds)}"
+        lower, upper = (_bound(value, kind, option) for value in bounds)
+        if not _ordered(lower, upper, kind):
+            raise InputError("SB-1416", bounds=option)
         lines += [f"lower = {lower}", f"upper = {upper}"]
     elif kind in (*_NUMBERS, *_TIMES) and not is_unit:
         lines += [
@@ -123,6 +126,12 @@ def _bound(written: str, kind: ColumnType, option: str) -> str:
     except (InvalidOperation, ValueError):
         pass
     raise InputError("SB-1416", bounds=option)
+
+
+def _ordered(lower: str, upper: str, kind: ColumnType) -> bool:
+    if kind in _NUMBERS:
+        return Decimal(lower) <= Decimal(upper)
+    return lower <= upper  # ISO dates sort as text.
 
 
 def _typed_columns(source: Source, name: str) -> dict[str, ColumnType]:

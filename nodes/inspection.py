@@ -60,7 +60,7 @@ def open_source(path: Path, table: str | None = None) -> Source:
     """Return the CSV, Parquet or DuckDB source at `path` as it is now.
 
     Raises InputError SB-1400 (unreadable), SB-1401 (unknown kind), SB-1402, SB-1417 (no such
-    table), SB-1461..SB-1464.
+    table), SB-3292 (which table?), SB-1461..SB-1464.
     """
     kind = path.suffix.lower()
     try:
@@ -90,8 +90,10 @@ def _duckdb_source(path: Path, table: str | None) -> DuckDBSource:
             ).fetchall()
         ]
     chosen = found[0] if table is None and len(found) == 1 else table
-    if chosen is None or chosen not in found:
-        raise InputError("SB-1417", path=str(path), table=table or "", found=", ".join(found))
+    if chosen is None:
+        raise InputError("SB-3292", path=str(path), found=", ".join(found))
+    if chosen not in found:
+        raise InputError("SB-1417", path=str(path), table=chosen, found=", ".join(found))
     return DuckDBSource(SourceFile.of(path), chosen)
 
 
@@ -103,7 +105,10 @@ def columns_of(source: Source, name: str) -> dict[str, str]:
 
 
 def sniffed_columns(source: CsvSource) -> dict[str, str]:
-    """Return the columns of a CSV file and the DuckDB types that its first rows read as."""
+    """Return the columns of a CSV file and the DuckDB types that its first rows read as.
+
+    Raises InputError SB-1408 where these are not all as long as the header.
+    """
     with _session() as connection, _reading(source.file.path, "CSV"):
         row = connection.execute(
             "SELECT Columns FROM sniff_csv(?, delim=?, quote=?, escape=?, header=true, "
@@ -111,6 +116,8 @@ def sniffed_columns(source: CsvSource) -> dict[str, str]:
             [source.file.path, source.delimiter, source.quote, source.escape],
         ).fetchone()
     kinds = [column["type"] for column in (row[0] if row else [])]
+    if len(kinds) != len(source.columns):
+        raise InputError("SB-1408", path=source.file.path, line=dialect.ragged_line(source))
     return dict(zip(source.columns, kinds, strict=True))
 
 

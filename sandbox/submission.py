@@ -16,7 +16,7 @@ from sandbox.crypto.he import ResultKey
 from sandbox.crypto.identity import Identity, PublicIdentity, verify
 from sandbox.crypto.rings import SEED_BYTES, choose_ring, ring_named
 from sandbox.crypto.seal import seal
-from sandbox.errors import TrustError
+from sandbox.errors import InputError, TrustError
 from sandbox.jobs import ROSTER_KIND, JobSpec, Missing, Roster, read_document, seed_aad
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.noise import Law, Mechanism
@@ -80,11 +80,18 @@ def draft_job(
     key: ResultKey,
     now: int,
 ) -> Draft:
-    """Return the job for `plan` under `terms`. Raises InputError SB-3032 if no ring holds its sums."""
+    """Return the job for `plan` under `terms`.
+
+    Raises InputError SB-3032 if no ring holds its sums, SB-3291 if `terms` ask for more members than
+    there are.
+    """
     ring = choose_ring(capacity(plan, noise_of(plan, terms)))
     job = secrets.token_hex(16)
     seed = secrets.token_bytes(SEED_BYTES)
     members = sorted({member.node for member in plan.table.members})
+    least = terms.minimum_members or len(members)
+    if least > len(members):
+        raise InputError("SB-3291", wanted=least, table=plan.table.name, members=len(members))
     named = {name: catalogue[name] for name in table_names(plan.statement, catalogue)}
     cards = [entry.signed.to_document() for entry in named.values() if entry.signed]
     spec = JobSpec(
@@ -101,7 +108,7 @@ def draft_job(
         delta=_text(terms.delta),
         magnitudes={name: _text(value) for name, value in (terms.magnitudes or {}).items()},
         missing=terms.missing,
-        minimum_members=terms.minimum_members or len(members),
+        minimum_members=least,
         collusion=terms.collusion,
         ring=ring.name,
         context=key.digest(ring),

@@ -57,10 +57,11 @@ def write_mock(card: DatasetCard, file: Path, rows: int) -> int:
     if file.suffix not in (".csv", ".parquet"):
         raise InputError("SB-1362", file=str(file))
     table = mock_table(card, rows)
-    if file.suffix == ".csv":
-        pyarrow.csv.write_csv(table, file)
-    else:
-        pyarrow.parquet.write_table(table, file)
+    with file.open("wb") as opened:  # Errors of pyarrow's own opening name no file.
+        if file.suffix == ".csv":
+            pyarrow.csv.write_csv(table, opened)
+        else:
+            pyarrow.parquet.write_table(table, opened)
     return int(table.num_rows)
 
 

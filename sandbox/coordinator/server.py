@@ -13,8 +13,9 @@ from sandbox.config import load_coordinator
 from sandbox.coordinator.enrolment import enrolment_server
 from sandbox.coordinator.evidence import Witnesses
 from sandbox.coordinator.jobflow import JobFlow
-from sandbox.coordinator.phases import TERMINAL
+from sandbox.coordinator.phases import TERMINAL, Phase
 from sandbox.coordinator.registry import Registry
+from sandbox.coordinator.relay import Joins
 from sandbox.coordinator.store import Store, StoredJob
 from sandbox.crypto import he
 from sandbox.crypto.certificates import PeerName
@@ -198,7 +199,8 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
     async def Result(  # noqa: N802
         self, request: coordinator_pb2.JobRequest, context: Context
     ) -> AsyncIterator[coordinator_pb2.ResultPart]:
-        self._owned(request.job, context)
+        if self._owned(request.job, context).phase is Phase.CANCELLED:
+            raise InputError("SB-3290", job=request.job)
         result = self._store.result(request.job)
         if result is None:
             raise InputError("SB-3123", job=request.job)

@@ -108,6 +108,8 @@ def test_mock_rows_come_from_the_card_alone(plant: Path, tmp_path: Path) -> None
     assert len(rows) == 50
     assert all(1000 <= int(row["speed"]) <= 3000 for row in rows)
     refused(3, "SB-1362", "mock", "machines", "-o", tmp_path / "mock.txt", "--profile", plant)
+    nowhere = tmp_path / "nowhere" / "mock.csv"
+    refused(3, "SB-1391", "mock", "machines", "-o", nowhere, "--profile", plant)
 
 
 def test_explain_spends_nothing(plant: Path) -> None:
@@ -169,6 +171,12 @@ def test_query_that_could_not_be_written_spends_nothing(plant: Path, tmp_path: P
         *("-o", tmp_path / "nowhere" / "x.csv", "--format", "csv"),
     )
     assert ok("jobs", "--profile", plant, "--format", "json").json["jobs"] == jobs
+
+
+def test_query_that_demands_more_providers_than_there_are_is_refused(plant: Path) -> None:
+    demand = ("--on-missing", "present", "--minimum-members", "4")
+    ended = refused(3, "SB-3291", "query", COUNT, *SPEND, *demand, "--profile", plant)
+    assert "3" in ended.stderr
 
 
 def test_query_that_states_no_epsilon_is_refused_with_the_policys_range(plant: Path) -> None:
@@ -295,7 +303,8 @@ def test_rejected_and_cancelled_jobs_say_so(
         assert "not our purpose" in err
     else:
         assert phase == "cancelled"
-        assert asking.returncode != 0
+        assert (asking.returncode, err.count("SB-3290")) == (3, 1)
+        refused(3, "SB-3290", "result", job, "--profile", plant)
 
 
 # Owners

@@ -54,6 +54,19 @@ def test_draft_says_what_the_format_says_and_nothing_of_the_rows(meters: Path) -
         assert value not in drafted.replace("contribution_cap = 1", "")
 
 
+def test_bounds_the_wrong_way_round_are_refused(meters: Path) -> None:
+    for written in ("kwh=500:0", "since=2021-01-01:2020-01-01"):
+        with pytest.raises(InputError, match="SB-1416"):
+            draft_card(open_source(meters), "meters", "id", parse_bounds([written]))
+
+
+def test_no_card_is_drafted_from_lines_of_several_lengths(tmp_path: Path) -> None:
+    (tmp_path / "ragged.csv").write_text("id,kwh\n1,2.5\n2\n3,4,5\n")
+    with pytest.raises(InputError, match="SB-1408") as refused:
+        draft_card(open_source(tmp_path / "ragged.csv"), "ragged", "id")
+    assert refused.value.facts["line"] == 3
+
+
 def test_every_mark_is_refused_with_its_line_until_the_owner_has_filled_it_in(
     meters: Path,
 ) -> None:

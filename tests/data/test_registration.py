@@ -202,9 +202,11 @@ def test_parquet_folder_whose_files_differ_is_refused(tmp_path: Path) -> None:
 def test_duckdb_file_with_several_tables_asks_for_one(tmp_path: Path) -> None:
     source = KINDS["duckdb"](tmp_path, make_rows(10))
     assert check_rows(source, METERS, "meters")
-    with pytest.raises(InputError, match="SB-1417") as refused:
+    with pytest.raises(InputError, match="SB-3292") as refused:
         open_source(tmp_path / "plant.duckdb")
     assert refused.value.facts["found"] == "meters, other"
+    with pytest.raises(InputError, match="SB-1417"):
+        open_source(tmp_path / "plant.duckdb", "metres")
 
 
 def test_duckdb_file_that_is_being_written_is_refused(tmp_path: Path) -> None:
