@@ -1,0 +1,211 @@
+//! R, who ends with A and C.
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::block::{self, Block};
+use crate::error::{Error, Result};
+use crate::ot::ggm::Generator;
+use crate::ot::{PairHash, Session, base, softspoken};
+use crate::prg::Prg;
+use crate::vole::code::Code;
+use crate::vole::parameters::{Parameters, WEIGHT};
+use crate::vole::pprf::{self, Opening};
+use crate::vole::{Noise, check, gather, randomness};
+
+/// R before S's offer.
+pub struct Receiver {
+    parameters: Parameters,
+    session: Session,
+    prg: Prg,
+}
+
+/// R after its request, awaiting S's answer.
+pub struct Awaiting {
+    parameters: Parameters,
+    session: Session,
+    /// Where the noise of every tree of every chunk lies.
+    positions: Zeroizing<Vec<usize>>,
+    /// A and C of the entries made from OTs.
+    direct: Zeroizing<Vec<[Block; 2]>>,
+    /// The OT rows that choose the trees' paths.
+    paths: Zeroizing<Vec<Block>>,
+    prg: Prg,
+}
+
+/// R after S's answer.
+pub enum Received {
+    /// Without checks: done.
+    Done(Noise),
+    /// With checks: the bytes are R's challenge, and S's proof comes next.
+    Check(Checking, Vec<u8>),
+}
+
+/// R of the malicious variant, awaiting S's proof.
+pub struct Checking {
+    noise: Noise,
+    expected: [u8; check::PROOF],
+}
+
+impl Receiver {
+    /// `seed` is secret and new for every session.
+    pub fn new(parameters: Parameters, session: Session, seed: Block) -> Self {
+        let prg = randomness(&session, b"R", seed);
+        Self {
+            parameters,
+            session,
+            prg,
+        }
+    }
+
+    /// R's request to S's offer.
+    pub fn request(mut self, offer: &[u8]) -> Result<(Awaiting, Vec<u8>)> {
+        let parameters = self.parameters;
+        let (keys, mut message) = base::send(&self.session, offer, &mut self.prg)?;
+        let positions = positions(&parameters, &mut self.prg);
+        let mut choices = Zeroizing::new(vec![0; parameters.direct()]);
+        self.prg.fill(&mut choices);
+        choices.extend(path_choices(&positions, parameters.depth()).iter());
+        let (rows, extension) = softspoken::choose(
+            &self.session,
+            &keys,
+            &choices,
+            parameters.malicious(),
+            &mut self.prg,
+        );
+        message.extend_from_slice(&extension);
+        let (direct, paths) = rows.split_at(parameters.direct() * softspoken::TILE);
+        let entries = choices.iter().zip(direct.chunks_exact(softspoken::TILE));
+        let awaiting = Awaiting {
+            parameters,
+            session: self.session,
+            positions,
+            direct: Zeroizing::new(entries.map(|(a, rows)| [gather(rows), *a]).collect()),
+            paths: Zeroizing::new(paths.to_vec()),
+            prg: self.prg,
+        };
+        Ok((awaiting, message))
+    }
+}
+
+/// One position for each tree, uniform among its leaves but for 2^-54.
+fn positions(parameters: &Parameters, prg: &mut Prg) -> Zeroizing<Vec<usize>> {
+    let mut words = Zeroizing::new(vec![0; parameters.trees()]);
+    prg.fill(&mut words);
+    let scaled = words
+        .iter()
+        .map(|word| (((word >> 64) * parameters.leaves() as u128) >> 64) as usize);
+    Zeroizing::new(scaled.collect())
+}
+
+/// For every level of every tree the side that its path avoids, 128 to a block.
+fn path_choices(positions: &[usize], depth: usize) -> Zeroizing<Vec<Block>> {
+    let mut choices = Zeroizing::new(vec![
+        0;
+        (positions.len() * depth).div_ceil(softspoken::TILE)
+    ]);
+    for (tree, position) in positions.iter().enumerate() {
+        for level in 0..depth {
+            let avoided = !(position >> (depth - 1 - level)) & 1;
+            let ot = tree * depth + level;
+            choices[ot / softspoken::TILE] |= (avoided as Block) << (ot % softspoken::TILE);
+        }
+    }
+    choices
+}
+
+impl Awaiting {
+    /// R's result from S's answer or, with checks, R's challenge.
+    pub fn finish(mut self, answer: &[u8]) -> Result<Received> {
+        let parameters = self.parameters;
+        if answer.len() != parameters.answer_bytes() {
+            return Err(Error::Malformed);
+        }
+        let answer = block::from_bytes(answer, answer.len() / block::BYTES)?;
+        let (masked, corrections) = answer.split_at(2 * parameters.path_ots());
+        let known = self.open(masked);
+        let point = self.prg.block();
+        let sacrificed = self.direct.last().copied().unwrap_or_default();
+        let mut entries = self.direct;
+        let mut noise = Noise {
+            a: Vec::new(),
+            c: Vec::new(),
+        };
+        let generator = Generator::new(&self.session, "vole");
+        let code = (parameters.chunks() > 0).then(|| Code::new(parameters.chunk()));
+        for (i, code) in std::iter::repeat_n(code.iter(), parameters.chunks())
+            .flatten()
+            .enumerate()
+        {
+            let trees = i * WEIGHT..(i + 1) * WEIGHT;
+            let openings: Vec<Opening<'_>> = trees
+                .zip(entries.iter())
+                .map(|(tree, entry)| Opening {
+                    position: self.positions[tree],
+                    known: &known[tree * parameters.depth()..][..parameters.depth()],
+                    noise: entry[1],
+                    correction: corrections[tree] ^ entry[0],
+                })
+                .collect();
+            let mut pairs = pprf::puncture(&generator, &openings, parameters.leaves());
+            let outputs = Zeroizing::new(code.compress(&mut pairs));
+            let reserved = if i + 1 < parameters.chunks() {
+                WEIGHT
+            } else {
+                0
+            };
+            append(&mut noise, &outputs[reserved..], parameters.outputs());
+            entries = Zeroizing::new(outputs[..reserved].to_vec());
+        }
+        if parameters.chunks() == 0 {
+            append(&mut noise, &entries, parameters.outputs());
+        }
+        if !parameters.malicious() {
+            return Ok(Received::Done(noise));
+        }
+        let change = check::combine(point, &noise.a) ^ sacrificed[1];
+        let expected = check::proof(
+            &self.session,
+            check::combine(point, &noise.c) ^ sacrificed[0],
+        );
+        Ok(Received::Check(
+            Checking { noise, expected },
+            block::as_bytes(&[point, change]).to_vec(),
+        ))
+    }
+
+    /// The sum of the avoided side for every level of every tree.
+    fn open(&self, masked: &[Block]) -> Zeroizing<Vec<Block>> {
+        let depth = self.parameters.depth();
+        let ots = self.parameters.path_ots();
+        let mut known = Zeroizing::new(self.paths[..ots].to_vec());
+        PairHash::new(&self.session).hash(&mut known, 0);
+        for (ot, (known, sums)) in known.iter_mut().zip(masked.chunks_exact(2)).enumerate() {
+            let side = self.positions[ot / depth] >> (depth - 1 - ot % depth) & 1;
+            let left = 0u128.wrapping_sub(side as u128);
+            *known ^= (sums[0] & left) ^ (sums[1] & !left);
+        }
+        known
+    }
+}
+
+fn append(noise: &mut Noise, entries: &[[Block; 2]], outputs: usize) {
+    let missing = outputs - noise.a.len();
+    let entries = &entries[..missing.min(entries.len())];
+    noise.c.extend(entries.iter().map(|entry| entry[0]));
+    noise.a.extend(entries.iter().map(|entry| entry[1]));
+}
+
+impl Checking {
+    /// R's result if S's proof holds.
+    pub fn finish(self, proof: &[u8]) -> Result<Noise> {
+        if proof.len() != check::PROOF {
+            return Err(Error::Malformed);
+        }
+        if bool::from(proof.ct_eq(&self.expected)) {
+            Ok(self.noise)
+        } else {
+            Err(Error::Inconsistent)
+        }
+    }
+}
