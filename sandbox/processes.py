@@ -14,12 +14,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from sandbox.errors import Unavailable
 
@@ -211,6 +211,11 @@ def state_of(folder: Path) -> dict[str, object] | None:
     return state
 
 
+def runs(process: Mapping[str, Any]) -> bool:
+    """Tell whether a process that up.json lists is still there."""
+    return str(process["folder"]) in _command_of(int(process["pid"]))
+
+
 def is_up(folder: Path) -> bool:
     """Tell whether some `up` holds the deployment's lock."""
     try:
@@ -247,7 +252,7 @@ def _stop_orphans(folder: Path, grace_s: float = 10.0) -> bool:
     orphans = {
         int(each["pid"]): str(each["folder"])
         for each in (listed if isinstance(listed, list) else [])
-        if str(each["folder"]) in _command_of(int(each["pid"]))
+        if runs(each)
     }
     for pid in orphans:
         _signal(pid, signal.SIGTERM)

@@ -203,24 +203,25 @@ def _detach(folder: Path, timeout_s: float, format: Format) -> None:
 
 
 def _show_processes(format: Format, folder: Path) -> None:
-    from sandbox.processes import state_of
+    from sandbox.processes import runs, state_of
 
     state: dict[str, Any] = state_of(folder) or {"ready": False, "processes": []}
+    processes = [process | {"runs": runs(process)} for process in state["processes"]]
+    gone = [process for process in processes if not process["runs"]]
     if format is Format.JSON:
-        show_json(
-            folder=str(folder),
-            ready=state["ready"],
-            pid=state.get("pid"),
-            processes=state["processes"],
-        )
+        ready = state["ready"] and not gone
+        show_json(folder=str(folder), ready=ready, pid=state.get("pid"), processes=processes)
         sys.stdout.flush()
         return
-    if not state["processes"]:
+    if not processes:
         say("local.nothing_runs")
         return
-    show_rows(format, "processes", state["processes"], ("role", "name", "pid", "port"))
-    say("local.started" if state["ready"] else "local.starting")
-    if sum(process["role"] == "node" for process in state["processes"]) == 1:
+    show_rows(format, "processes", processes, ("role", "name", "pid", "port", "runs"))
+    for process in gone:
+        say("local.gone", **process)
+    if not gone:
+        say("local.started" if state["ready"] else "local.starting")
+    if sum(process["role"] == "node" for process in processes) == 1:
         say("local.alone")
     sys.stdout.flush()
 

@@ -184,3 +184,21 @@ def test_health_waits_for_every_node_and_its_witness() -> None:
 
 def test_state_of_a_deployment_is_json(plant: Path) -> None:
     assert json.loads(ok("local", "status", plant, "--format", "json").stdout)["ready"] is False
+
+
+def test_status_names_a_process_that_is_gone(plant: Path) -> None:
+    up = ok("local", "up", plant, "--detach", "--format", "json").json
+    try:
+        assert up["ready"] is True
+        node = next(process for process in up["processes"] if process["role"] == "node")
+        os.kill(node["pid"], signal.SIGKILL)
+        wait_until(lambda: not is_alive(node["pid"]))
+        state = ok("local", "status", plant, "--format", "json").json
+        assert state["ready"] is False
+        gone = [process["name"] for process in state["processes"] if not process["runs"]]
+        assert gone == [node["name"]]
+        shown = ok("local", "status", plant).stdout
+        assert f"sandbox node serve {node['folder']}" in shown
+        assert "health check" not in shown
+    finally:
+        ok("local", "down", plant)
