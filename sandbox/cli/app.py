@@ -49,6 +49,7 @@ COMMANDS = {
     "coordinator": "coordinator",
     "identity": "identity",
     "config": "config",
+    "bench": "bench",
     "exit-codes": "exit_codes",
 }
 
