@@ -1,1 +1,4 @@
-//! Radix join of tags and the slots that a blind join hands out.
+//! The coordinator's matching of tags in the `blind` mode (JOIN.md, `blind`, step 2).
+
+pub mod join;
+pub mod partition;

@@ -5,15 +5,15 @@
 use std::ffi::{c_int, c_void};
 use std::slice;
 
-use pyo3::buffer::PyBuffer;
+use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::block::Block;
 
-/// An argument's bytes, held in place for as long as this lives; `bytes`, Arrow buffers and read-only memoryviews qualify.
-pub struct Input(PyBuffer<u8>);
+/// An argument's bytes, held in place for as long as this lives: `bytes`, and whatever is exported read-only, of any element type.
+pub struct Input(PyUntypedBuffer);
 
 impl Input {
     pub fn bytes(&self) -> &[u8] {
@@ -21,7 +21,7 @@ impl Input {
         if length == 0 {
             return &[];
         }
-        // SAFETY: the exporter keeps `length` contiguous bytes at this address while the PyBuffer is held (checked at
+        // SAFETY: the exporter keeps `length` contiguous bytes at this address while the buffer is held (checked at
         // extraction), and exported them read-only, so that nobody writes while the slice is read without the GIL.
         unsafe { slice::from_raw_parts(self.0.buf_ptr().cast::<u8>(), length) }
     }
@@ -31,7 +31,7 @@ impl<'py> FromPyObject<'_, 'py> for Input {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let buffer = PyBuffer::<u8>::get(&object)?;
+        let buffer = PyUntypedBuffer::get(&object)?;
         if !buffer.is_c_contiguous() || !buffer.readonly() {
             return Err(PyBufferError::new_err(
                 "a kernel reads contiguous, read-only bytes",

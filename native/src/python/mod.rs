@@ -1,7 +1,10 @@
 //! sandbox._native: what Python sees. Arguments are buffers, results own their memory and are buffers too.
 
 mod buffer;
+mod keys;
+mod matching;
 mod prg;
+mod refusal;
 
 use pyo3::prelude::*;
 
@@ -10,5 +13,11 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<buffer::Buffer>()?;
     module.add_function(wrap_pyfunction!(prg::expand, module)?)?;
+    module.add("PeerError", module.py().get_type::<refusal::PeerError>())?;
+    module.add_class::<keys::KeyColumn>()?;
+    module.add_function(wrap_pyfunction!(keys::hash_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(keys::permutation, module)?)?;
+    module.add_function(wrap_pyfunction!(keys::take, module)?)?;
+    module.add_function(wrap_pyfunction!(matching::match_tags, module)?)?;
     Ok(())
 }

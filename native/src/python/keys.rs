@@ -1,0 +1,176 @@
+//! Hashed join keys, permutations and rows in another order.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use super::buffer::{Buffer, Input};
+use crate::block::Block;
+use crate::error::Error;
+use crate::keys::encoding::{Column, Slice, Text};
+use crate::keys::gather::gather;
+use crate::keys::{hash, permutation as order};
+
+/// One column of a join key: an Arrow array's buffers, offset and length.
+#[pyclass(frozen, module = "sandbox._native")]
+pub struct KeyColumn {
+    values: Values,
+    validity: Option<Input>,
+    rows: Slice,
+}
+
+enum Values {
+    Int64(Input),
+    Text {
+        text: Text,
+        offsets: Input,
+        data: Input,
+        large: bool,
+    },
+}
+
+#[pymethods]
+impl KeyColumn {
+    #[staticmethod]
+    fn int64(values: Input, validity: Option<Input>, offset: usize, length: usize) -> Self {
+        Self {
+            values: Values::Int64(values),
+            validity,
+            rows: Slice { offset, length },
+        }
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (offsets, data, validity, offset, length, *, large))]
+    fn utf8(
+        offsets: Input,
+        data: Input,
+        validity: Option<Input>,
+        offset: usize,
+        length: usize,
+        large: bool,
+    ) -> Self {
+        Self::text(
+            Text::Utf8,
+            offsets,
+            data,
+            validity,
+            Slice { offset, length },
+            large,
+        )
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (offsets, data, validity, offset, length, *, large))]
+    fn binary(
+        offsets: Input,
+        data: Input,
+        validity: Option<Input>,
+        offset: usize,
+        length: usize,
+        large: bool,
+    ) -> Self {
+        Self::text(
+            Text::Binary,
+            offsets,
+            data,
+            validity,
+            Slice { offset, length },
+            large,
+        )
+    }
+}
+
+impl KeyColumn {
+    fn text(
+        text: Text,
+        offsets: Input,
+        data: Input,
+        validity: Option<Input>,
+        rows: Slice,
+        large: bool,
+    ) -> Self {
+        let values = Values::Text {
+            text,
+            offsets,
+            data,
+            large,
+        };
+        Self {
+            values,
+            validity,
+            rows,
+        }
+    }
+
+    fn column(&self) -> Result<Column<'_>, Error> {
+        let validity = self.validity.as_ref().map(Input::bytes);
+        match &self.values {
+            Values::Int64(values) => Column::int64(values.bytes(), validity, self.rows),
+            Values::Text {
+                text,
+                offsets,
+                data,
+                large,
+            } => {
+                let read = if *large {
+                    Column::large_text
+                } else {
+                    Column::text
+                };
+                read(*text, offsets.bytes(), data.bytes(), validity, self.rows)
+            }
+        }
+    }
+}
+
+/// The 128-bit keyed hash of each row's key, and a byte per row: 1, or 0 where a column is NULL.
+#[pyfunction]
+pub fn hash_keys(
+    py: Python<'_>,
+    columns: Vec<Py<KeyColumn>>,
+    key: Input,
+) -> PyResult<(Buffer, Buffer)> {
+    let key = seed(&key, "a key")?;
+    let columns: Vec<&KeyColumn> = columns.iter().map(Py::get).collect();
+    let hashed = py.detach(|| {
+        let columns: Vec<Column<'_>> = columns
+            .iter()
+            .map(|column| column.column())
+            .collect::<Result<_, _>>()?;
+        hash::hash(&columns, &key)
+    })?;
+    Ok((hashed.hashes.into(), hashed.present.into()))
+}
+
+/// A uniform permutation of 0..items from a 32-byte seed, as 32-bit indices.
+#[pyfunction]
+pub fn permutation(py: Python<'_>, seed: Input, items: usize) -> PyResult<Buffer> {
+    let seed = self::seed(&seed, "a seed")?;
+    Ok(py.detach(|| order::permutation(&seed, items))?.into())
+}
+
+/// `values[order]` for elements of 4, 8 or 16 bytes; `order` are 32-bit indices.
+#[pyfunction]
+pub fn take(py: Python<'_>, values: Input, width: usize, order: Input) -> PyResult<Buffer> {
+    let (values, order) = (values.bytes(), elements(order.bytes())?);
+    let taken = match width {
+        4 => py.detach(|| gather(elements(values)?, order, u32::from_le_bytes).map(Buffer::from)),
+        8 => py.detach(|| gather(elements(values)?, order, u64::from_le_bytes).map(Buffer::from)),
+        16 => {
+            py.detach(|| gather(elements(values)?, order, Block::from_le_bytes).map(Buffer::from))
+        }
+        _ => Err(Error::Parameters("elements have 4, 8 or 16 bytes")),
+    };
+    Ok(taken?)
+}
+
+/// The elements of a buffer, at whatever address.
+pub(super) fn elements<const W: usize>(bytes: &[u8]) -> Result<&[[u8; W]], Error> {
+    let (elements, rest) = bytes.as_chunks();
+    rest.is_empty().then_some(elements).ok_or(Error::Malformed)
+}
+
+pub(super) fn seed(bytes: &Input, what: &str) -> PyResult<[u8; 32]> {
+    let bytes = bytes.bytes().try_into();
+    bytes.map_err(|_| PyValueError::new_err(format!("{what} has 32 bytes")))
+}

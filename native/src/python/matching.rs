@@ -1,0 +1,18 @@
+//! The coordinator's matching of tags.
+
+use pyo3::prelude::*;
+
+use super::buffer::{Buffer, Input};
+use super::keys::{elements, seed};
+use crate::matching::join;
+
+/// For two to five parties' distinct 16-byte tags: each party's slots as 32-bit indices, in its order.
+#[pyfunction]
+pub fn match_tags(py: Python<'_>, parties: Vec<Input>, seed: Input) -> PyResult<Vec<Buffer>> {
+    let seed = self::seed(&seed, "a seed")?;
+    let slots = py.detach(|| {
+        let parties = parties.iter().map(|tags| elements(tags.bytes()));
+        join::match_tags(&parties.collect::<Result<Vec<_>, _>>()?, &seed)
+    });
+    Ok(slots?.into_iter().map(Buffer::from).collect())
+}
