@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import TYPE_CHECKING
 
 from sandbox.messages import text
@@ -27,10 +29,25 @@ def bar(console: Console) -> Iterator[Callable[[JobView], None]]:
         task = shown.add_task("", total=len(PHASES) - 1)
 
         def move(view: JobView) -> None:
-            done = PHASES.index(view.phase) if view.phase in PHASES else len(PHASES) - 1
-            shown.update(task, completed=done, description=_description(view))
+            shown.update(task, completed=_done(view), description=_description(view))
 
         yield move
+
+
+@contextmanager
+def notebook_bar() -> Iterator[Callable[[JobView], None]]:
+    """Show a bar under a notebook's cell, with HTML alone; it is gone afterwards."""
+    display = importlib.import_module("IPython.display")
+    shown = display.display(display.HTML(""), display_id=True)
+
+    def move(view: JobView) -> None:
+        drawn = f'<progress value="{_done(view)}" max="{len(PHASES) - 1}"></progress>'
+        shown.update(display.HTML(f"{drawn} {escape(_description(view))}"))
+
+    try:
+        yield move
+    finally:
+        shown.update(display.HTML(""))
 
 
 @contextmanager
@@ -41,9 +58,7 @@ def notebook_progress(
     if given is not None or not in_notebook():
         yield given
         return
-    from rich.console import Console
-
-    with bar(Console(force_jupyter=True)) as move:
+    with notebook_bar() as move:
         yield move
 
 
@@ -52,6 +67,10 @@ def in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def _done(view: JobView) -> int:
+    return PHASES.index(view.phase) if view.phase in PHASES else len(PHASES) - 1
 
 
 def _description(view: JobView) -> str:

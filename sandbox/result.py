@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """An opened job. `left_out`: members that did not take part. `noised`: the released integers,
     from which anyone with the plan can compute the answer again."""
@@ -89,6 +89,11 @@ class Result:
                 if estimate is not None:
                     found.setdefault(name, set()).add(f"{estimate.level:.1%}")
         return ", ".join(f"{name} {'–'.join(sorted(levels))}" for name, levels in found.items())
+
+    def __repr__(self) -> str:
+        spent = f"epsilon={self.epsilon}, delta={self.delta}"
+        rows = len(self.answer.rows)
+        return f"Result(job={self.job_id!r}, rows={rows}, {spent}, receipt={str(self.receipt)!r})"
 
     def _repr_html_(self) -> str:
         columns = self.columns()

@@ -48,7 +48,7 @@ class MeasureNoise:
     sigma: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """The whole of what can be known before anything is spent.
 
@@ -139,6 +139,9 @@ class Explanation:
                 for m in self.measures
             ),
         ]
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"

@@ -39,16 +39,46 @@ def test_outside_of_a_notebook_nothing_is_shown() -> None:
         assert move is None
 
 
-def test_in_a_notebook_a_bar_is_shown_unless_a_progress_is_given(
+class Notebook:
+    """What a cell shows: the HTML of each update of its one display."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shown: list[str] = []
+        kernel, display = ModuleType("IPython"), ModuleType("IPython.display")
+        shell = type("ZMQInteractiveShell", (), {})()
+        kernel.get_ipython = lambda: shell  # type: ignore[attr-defined]
+        display.HTML = str  # type: ignore[attr-defined]
+        display.display = self.display  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "IPython", kernel)
+        monkeypatch.setitem(sys.modules, "IPython.display", display)
+
+    def display(self, html: str, *, display_id: bool) -> Notebook:
+        assert display_id
+        self.shown.append(html)
+        return self
+
+    def update(self, html: str) -> None:
+        self.shown.append(html)
+
+
+def test_in_a_notebook_a_bar_moves_and_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = Notebook(monkeypatch)
+    assert in_notebook()
+    with notebook_progress(None) as move:
+        assert move is not None
+        move(view("computing", "<north>"))
+        assert 'value="3" max="6"' in notebook.shown[-1]
+        assert text("phase.computing") in notebook.shown[-1]
+        assert "&lt;north&gt;" in notebook.shown[-1]
+    assert notebook.shown[-1] == ""
+
+
+def test_in_a_notebook_a_given_progress_is_told_and_nothing_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kernel = ModuleType("IPython")
-    shell = type("ZMQInteractiveShell", (), {})()
-    kernel.get_ipython = lambda: shell  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "IPython", kernel)
-    assert in_notebook()
+    notebook = Notebook(monkeypatch)
     seen: list[object] = []
     with notebook_progress(seen.append) as move:
         assert move is not None
         move(SimpleNamespace())  # type: ignore[arg-type]
-    assert len(seen) == 1
+    assert (len(seen), notebook.shown) == (1, [])

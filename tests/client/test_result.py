@@ -40,6 +40,13 @@ def test_pandas_sees_the_same_columns() -> None:
     assert list(frame.columns) == ["kind", "n", "n_low", "n_high"]
 
 
+def test_a_prompt_shows_what_was_spent_and_where_the_receipt_is_and_no_keys() -> None:
+    shown = repr(result(row("a", 5)))
+    assert shown == (
+        f"Result(job='{'ab' * 16}', rows=1, epsilon=1, delta=0.000001, receipt='receipt.json')"
+    )
+
+
 def test_an_answer_without_rows_keeps_its_columns() -> None:
     assert result().to_arrow().column_names == ["kind", "n", "n_low", "n_high"]
 
