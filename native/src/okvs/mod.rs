@@ -99,45 +99,103 @@ pub fn decode(
         return Err(Error::Malformed);
     }
     let hasher = Hasher::new(parameters, seed);
-    keys.par_chunks(TASK)
-        .zip(out.par_chunks_mut(TASK))
-        .for_each(|(keys, out)| {
-            for (keys, out) in keys.chunks(BATCH).zip(out.chunks_mut(BATCH)) {
-                decode_batch(parameters, &hasher, keys, encoding, out);
-            }
-        });
+    let loads = hash_into(parameters, &hasher, keys, out);
+    if parameters.bins() == 1 {
+        decode_bin(parameters, &hasher, encoding, out);
+        return Ok(());
+    }
+    // Bin by bin, so that the bin's columns are read from a near cache.
+    let mut next = starts(&loads);
+    let mut grouped = vec![0; out.len()];
+    for &hash in out.iter() {
+        let next = &mut next[hasher.bin(hash)];
+        grouped[*next] = hash;
+        *next += 1;
+    }
+    split(&mut grouped, &loads)
+        .into_par_iter()
+        .zip(encoding.par_chunks_exact(parameters.stride()))
+        .for_each(|(hashes, bin)| decode_bin(parameters, &hasher, bin, hashes));
+    next = starts(&loads);
+    for value in out {
+        let next = &mut next[hasher.bin(*value)];
+        *value = grouped[*next];
+        *next += 1;
+    }
     Ok(())
 }
 
-fn decode_batch(
+/// Overwrites `hashes` with those of the keys and counts how many fall into each bin.
+fn hash_into(
     parameters: &Parameters,
     hasher: &Hasher,
     keys: &[Block],
-    encoding: &[Block],
-    out: &mut [Block],
-) {
-    let (mut hashes, mut sums, mut starts) = ([0; BATCH], [0; BATCH], [0; BATCH]);
-    let hashes = &mut hashes[..keys.len()];
-    let sums = &mut sums[..keys.len()];
-    hashes.copy_from_slice(keys);
-    hasher.hash_blocks(hashes);
-    for ((sum, start), &hash) in sums.iter_mut().zip(&mut starts).zip(hashes.iter()) {
-        *start = hasher.bin(hash) * parameters.stride();
-        let bin = &encoding[*start..*start + parameters.stride()];
-        let [a, b, c] = hasher.columns(hash).map(usize::from);
-        *sum = bin[a] ^ bin[b] ^ bin[c];
-        *start += parameters.sparse();
+    hashes: &mut [Block],
+) -> Vec<usize> {
+    let none = || vec![0; parameters.bins()];
+    let count = |mut loads: Vec<usize>, (keys, hashes): (&[Block], &mut [Block])| {
+        hashes.copy_from_slice(keys);
+        hasher.hash_blocks(hashes);
+        hashes.iter().for_each(|&hash| loads[hasher.bin(hash)] += 1);
+        loads
+    };
+    let add = |mut loads: Vec<usize>, more: Vec<usize>| {
+        loads
+            .iter_mut()
+            .zip(more)
+            .for_each(|(load, more)| *load += more);
+        loads
+    };
+    keys.par_chunks(TASK)
+        .zip(hashes.par_chunks_mut(TASK))
+        .fold(none, count)
+        .reduce(none, add)
+}
+
+/// Where each bin starts when they lie one after another.
+fn starts(loads: &[usize]) -> Vec<usize> {
+    let mut total = 0;
+    loads
+        .iter()
+        .map(|load| {
+            total += load;
+            total - load
+        })
+        .collect()
+}
+
+/// Consecutive parts of the given lengths.
+fn split<'a>(mut blocks: &'a mut [Block], lengths: &[usize]) -> Vec<&'a mut [Block]> {
+    let mut parts = Vec::with_capacity(lengths.len());
+    for &length in lengths {
+        let (part, rest) = blocks.split_at_mut(length);
+        parts.push(part);
+        blocks = rest;
     }
-    let mut plus = [0; BATCH];
-    let plus = &mut plus[..keys.len()];
-    out.fill(0);
-    for column in (0..parameters.dense()).rev() {
-        for (plus, &start) in plus.iter_mut().zip(&starts) {
-            *plus = encoding[start + column];
+    parts
+}
+
+/// Replaces hashes of one bin by what they decode to.
+fn decode_bin(parameters: &Parameters, hasher: &Hasher, bin: &[Block], hashes: &mut [Block]) {
+    let (sparse, dense) = bin.split_at(parameters.sparse());
+    hashes.par_chunks_mut(TASK).for_each(|hashes| {
+        let (mut sums, mut values, mut plus) = ([0; BATCH], [0; BATCH], [0; BATCH]);
+        for hashes in hashes.chunks_mut(BATCH) {
+            let (sums, values) = (&mut sums[..hashes.len()], &mut values[..hashes.len()]);
+            for (sum, &hash) in sums.iter_mut().zip(hashes.iter()) {
+                let [a, b, c] = hasher.columns(hash).map(usize::from);
+                *sum = sparse[a] ^ sparse[b] ^ sparse[c];
+            }
+            let plus = &mut plus[..hashes.len()];
+            values.fill(0);
+            for &coefficient in dense.iter().rev() {
+                plus.fill(coefficient);
+                field::mul_add(values, hashes, plus);
+            }
+            field::mul_add(values, hashes, sums);
+            hashes.copy_from_slice(values);
         }
-        field::mul_add(out, hashes, plus);
-    }
-    field::mul_add(out, hashes, sums);
+    });
 }
 
 /// Hashes and values by bin, `capacity` places a bin.

@@ -189,3 +189,25 @@ fn nanoseconds_per_item() {
         println!("2^{log}: encode {encode:.1} ns, decode {decode:.1} ns");
     }
 }
+
+/// Fewer failures than asked for where `dense` has just grown, more where it is about to: both within two bits.
+///
+/// `cargo test --release -- --ignored --nocapture failures_fall`
+#[test]
+#[ignore = "minutes: 2^20 encodings for each security"]
+fn failures_fall_with_the_security_asked_for() {
+    let seeds = 1u128 << 20;
+    for (items, securities) in [(256, [4, 8, 12, 16]), (1024, [4, 8, 10, 12])] {
+        let (keys, values) = pairs(11, items);
+        for security in securities {
+            let parameters = Parameters::with_security(items, f64::from(security));
+            let failed = (0..seeds)
+                .into_par_iter()
+                .filter(|&seed| encode(&parameters, seed, &keys, &values).is_err())
+                .count();
+            let measured = (seeds as f64 / failed as f64).log2();
+            println!("{items} items, security {security}: {failed} of 2^20 fail, 2^-{measured:.2}");
+            assert!(measured > f64::from(security) - 2.0);
+        }
+    }
+}
