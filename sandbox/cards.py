@@ -68,7 +68,7 @@ class _CardFile(BaseModel):
 def read_card(file: Path) -> DatasetCard:
     """Return the card in a file; raises InputError SB-1200..SB-1209."""
     try:
-        written = file.read_text(encoding="utf-8")
+        written = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("SB-1200", file=str(file), reason=type(error).__name__) from None
     return parse_card(written, str(file))

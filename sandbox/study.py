@@ -7,7 +7,8 @@ text states the error wanted of it (see targets.py); statements without one shar
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -17,7 +18,7 @@ import sqlglot
 from sqlglot.errors import SqlglotError
 
 from sandbox.catalog import Member
-from sandbox.errors import InputError
+from sandbox.errors import InputError, Refusal
 from sandbox.messages import text
 from sandbox.privacy.allocate import split_study
 from sandbox.query import Wishes
@@ -29,15 +30,19 @@ from sandbox.targets import release_of, wanted_errors
 if TYPE_CHECKING:
     from sandbox.client import Session
 
-_ERROR_LINE = re.compile(r"^\s*--\s*error:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE)
+_ERROR_LINE = re.compile(
+    r"^[^\S\n]*--[^\S\n]*error:[^\S\n]*(.+?)[^\S\n]*$", re.MULTILINE | re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement of a study; `error`: the error wanted, as written, or None."""
+    """One statement of a study; `error`: the error wanted, as written, or None. `line`: where it
+    begins in the study, from 1."""
 
     sql: str
     error: str | None
+    line: int
 
 
 @dataclass(frozen=True)
@@ -73,17 +78,10 @@ class StudyPlan:
             lines.append(text("study.statement", n=number, epsilon=each.epsilon, sql=statement))
             lines += [f"   {line}" for line in each.errors()]
         lines.append(text("study.remains", epsilon=self.epsilon - self.needed))
-        lines += [
-            text(
-                "study.left",
-                provider=one.provider,
-                dataset=one.dataset,
-                before=one.before,
-                after=one.after,
-                renews=one.renews,
-            )
-            for one in self.left
-        ]
+        for one in self.left:
+            lines.append(text("study.left", **vars(one)))
+            if one.before < self.needed:
+                lines.append(text("study.short"))
         return "\n".join(lines)
 
     def to_document(self) -> dict[str, Any]:
@@ -109,11 +107,14 @@ def read_study(written: str) -> list[Statement]:
     ends = [token.start for token in tokens if token.token_type is sqlglot.TokenType.SEMICOLON]
     statements, start = [], 0
     for end in [*ends, len(written)]:
-        sql = written[start:end].strip()
+        sql, before = written[start:end], written[:start]
         start = end + 1
         if any(line.strip() and not line.strip().startswith("--") for line in sql.splitlines()):
             error = _ERROR_LINE.search(sql)
-            statements.append(Statement(_ERROR_LINE.sub("", sql).strip(), error and error[1]))
+            plain = _ERROR_LINE.sub("", sql)
+            blank = plain[: len(plain) - len(plain.lstrip())]
+            line = 1 + (before + blank).count("\n")
+            statements.append(Statement(plain.strip(), error and error[1], line))
     if not statements:
         raise InputError("SB-3134")
     return statements
@@ -134,6 +135,9 @@ class Study:
     ) -> StudyPlan:
         """Split epsilon over the statements; reads no rows and spends nothing."""
         queries = [self._session.sql(statement.sql) for statement in self.statements]
+        for query, statement in zip(queries, self.statements, strict=True):
+            with _placed_from(statement.line):
+                _ = query.plan
         terms = queries[0].terms(Wishes(epsilon=epsilon, delta=delta, collusion=collusion))
         limits = [self._session.limits(query.plan.table) for query in queries]
         return plan_study(
@@ -159,6 +163,17 @@ class Study:
             for line in self._session.budget()
             if (line["node"], line["dataset"]) in asked
         ]
+
+
+@contextmanager
+def _placed_from(line: int) -> Iterator[None]:
+    """Let an error tell its line in the study, not in its statement."""
+    try:
+        yield
+    except (InputError, Refusal) as error:
+        if "line" in error.facts:
+            error.facts["line"] = int(error.facts["line"]) + line - 1
+        raise
 
 
 def plan_study(

@@ -126,7 +126,10 @@ def _party(folder: Path, asked: set[str]) -> Iterator[Check]:
         yield Check("configuration", State.FAILED, error.sentence, error.cure)
         return
     yield Check("configuration", State.OK, str(folder / "config.toml"))
-    yield _certificate(folder)
+    certificate = _certificate(folder)
+    yield certificate
+    if certificate.state is State.FAILED:
+        return  # Without it nobody can be asked.
     if role == "coordinator":
         from sandbox.config import load_coordinator
 

@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help=text("option.name"))],
-    role: Annotated[str, typer.Option("--role", help=text("option.role"))],
+    role: Annotated[str, typer.Option("--role", help=text("option.own_role"))],
     profile: Annotated[
         Path, typer.Option("--profile", envvar="SANDBOX_PROFILE", help=text("option.new_profile"))
     ],

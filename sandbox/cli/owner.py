@@ -187,7 +187,7 @@ def _policy(content: bytes, file: Path) -> Policy:
     from sandbox.privacy.policy_file import parse_policy
 
     try:
-        return parse_policy(content.decode("utf-8"), str(file))
+        return parse_policy(content.decode("utf-8-sig"), str(file))
     except UnicodeDecodeError:
         raise InputError("SB-1300", file=str(file), reason="not UTF-8") from None
 

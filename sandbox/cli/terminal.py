@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sandbox.errors import InputError, SandboxError
+from sandbox.errors import InputError, Refusal, SandboxError
 from sandbox.messages import text
 
 if TYPE_CHECKING:
@@ -183,6 +183,8 @@ def show_error(error: SandboxError, as_json: bool) -> None:
         typer.echo(printable(str(error)).removeprefix(error.code), err=True)
     else:
         typer.echo(printable(str(error)), err=True)
+    if isinstance(error, Refusal) and "party" in error.facts:
+        remark("cli.refused_by", party=error.facts["party"])
 
 
 @contextmanager

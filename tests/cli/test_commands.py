@@ -301,6 +301,7 @@ def test_rejected_and_cancelled_jobs_say_so(
     if act == "reject":
         assert (asking.returncode, phase) == (4, "failed")
         assert "not our purpose" in err
+        assert "Refused by: b" in err
     else:
         assert phase == "cancelled"
         assert (asking.returncode, err.count("SB-3290")) == (3, 1)

@@ -71,6 +71,14 @@ def test_expired_certificate_fails(plant: Path) -> None:
     assert check.cure
 
 
+def test_missing_certificate_is_a_finding_and_not_the_end_of_the_examination(plant: Path) -> None:
+    folder = plant / "nodes" / "a"
+    (folder / "tls.crt").unlink()
+    check = found(folder, "certificate")
+    assert check.state is State.FAILED
+    assert check.cure
+
+
 def test_strangers_process_on_the_port_is_told_from_our_own(
     plant: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

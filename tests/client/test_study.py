@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from sandbox.client import Session
 from sandbox.errors import InputError, Refusal
+from sandbox.messages import text
+from sandbox.sql.algebra import Plan
 from sandbox.sql.plan import plan
-from sandbox.study import plan_study, read_study
+from sandbox.study import Left, Study, plan_study, read_study
 from tests.client.tables import TABLES
 
 DELTA = Decimal("0.000001")
@@ -18,10 +23,32 @@ MEAN = plan("SELECT AVG(torque_nm) AS torque FROM machines", TABLES)
 
 def test_a_study_is_split_at_semicolons_outside_of_texts_and_comments() -> None:
     found = read_study("-- error: 2%\nSELECT 1;\n-- a; comment\nSELECT ';' ;\n\n-- the end\n")
-    assert [(s.sql, s.error) for s in found] == [
-        ("SELECT 1", "2%"),
-        ("-- a; comment\nSELECT ';'", None),
+    assert [(s.sql, s.error, s.line) for s in found] == [
+        ("SELECT 1", "2%", 2),
+        ("-- a; comment\nSELECT ';'", None, 3),
     ]
+
+
+def test_an_error_in_a_study_tells_its_line_in_the_study() -> None:
+    class Asked:
+        def __init__(self, statement: str) -> None:
+            self.statement = statement
+
+        @property
+        def plan(self) -> Plan:
+            return plan(self.statement, TABLES)
+
+    written = "SELECT COUNT(*) FROM machines;\n\n-- error: 2%\nSELECT COUNT(*)\nFROM nowhere;\n"
+    with pytest.raises(InputError, match="SB-1004") as refused:
+        Study(cast(Session, SimpleNamespace(sql=Asked)), read_study(written)).explain(1, DELTA)
+    assert refused.value.facts["line"] == 5
+
+
+@pytest.mark.parametrize(("left", "short"), [("2", False), ("0.5", True)])
+def test_a_study_says_which_budget_is_not_enough_for_it(left: str, short: bool) -> None:
+    budget = [Left("a", "machines", Decimal(left), Decimal(0), "2027-01-01")]
+    study = plan_study([(MEAN, None)], Decimal(1), DELTA, Decimal("0.01"), 1, budget)
+    assert (text("study.short") in str(study)) is short
 
 
 @pytest.mark.parametrize("written", ["", " ; ;\n", "-- nothing", "SELECT 'unclosed"])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nodes.drafting import draft_card, parse_bounds
 from nodes.inspection import check_rows, open_source
-from sandbox.cards import OWNER, card_toml, parse_card
+from sandbox.cards import OWNER, card_toml, parse_card, read_card
 from sandbox.catalog import (
     Column,
     ColumnType,
@@ -52,6 +52,13 @@ def test_draft_says_what_the_format_says_and_nothing_of_the_rows(meters: Path) -
     assert card["row_bound"] == OWNER
     for value in ("1.5", "2020", "shop", "= 7", "= 1\n"):
         assert value not in drafted.replace("contribution_cap = 1", "")
+
+
+def test_a_card_that_an_editor_began_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    written = 'name = "m"\nprivacy_unit = "id"\nrow_bound = 9\n'
+    written += '[[columns]]\nname = "id"\ntype = "integer"\n'
+    (tmp_path / "m.toml").write_text(written, encoding="utf-8-sig")
+    assert read_card(tmp_path / "m.toml").name == "m"
 
 
 def test_bounds_the_wrong_way_round_are_refused(meters: Path) -> None:
