@@ -17,6 +17,7 @@ from nodes.sources import CsvSource, Source
 from sandbox.cards import OWNER
 from sandbox.catalog import ColumnType
 from sandbox.errors import InputError
+from sandbox.messages import text
 
 Bounds = Mapping[str, tuple[str, str]]
 """Lower and upper bound by column, as they were typed."""
@@ -45,19 +46,19 @@ def draft_card(
             place, there = where(source, name), ", ".join(found)
             raise InputError("SB-1403", path=place, column=column, dataset=name, found=there)
     lines = [
-        f"# A draft. Replace every {json.dumps(OWNER)}: only the data's owner knows what belongs there.",
+        _said("draft.title", mark=json.dumps(OWNER)),
         f"name = {_toml(name)}",
-        "# The column that names whom a row is about.",
+        _said("draft.unit"),
         f"privacy_unit = {_toml(unit or OWNER)}",
-        "# The most rows this dataset may ever have.",
+        _said("draft.row_bound"),
         f"row_bound = {_toml(OWNER) if row_bound is None else row_bound}",
-        f"# The most rows of one {unit or 'privacy unit'} that count.",
+        _said("draft.cap"),
         "contribution_cap = 1",
-        "# false only if none of these units is at another provider too: answers are sharper then.",
+        _said("draft.span"),
         "units_span_nodes = true",
-        "# The same word in every dataset of yours about the same units: they share a budget.",
+        _said("draft.domain_of_units"),
         'unit_domain = ""',
-        "# L1 public, L2 internal, L3 sensitive, L4 core; for each column too.",
+        _said("draft.grade"),
         'grade = "L2"',
         "",
         "[description]",
@@ -87,28 +88,28 @@ def _draft_column(
         lines += [f"lower = {lower}", f"upper = {upper}"]
     elif kind in (*_NUMBERS, *_TIMES) and not is_unit:
         lines += [
-            "# What values mean bounds them, not the rows. Without these lines: counted, never summed.",
+            _said("draft.bounds"),
             f"lower = {_toml(OWNER)}",
             f"upper = {_toml(OWNER)}",
         ]
     if kind is ColumnType.DECIMAL:
-        lines += ["# Decimal digits that matter.", "scale = 2"]
+        lines += [_said("draft.scale"), "scale = 2"]
     if kind in _NUMBERS and not is_unit:
         lines.append('unit = ""')
     if kind is ColumnType.TEXT and not is_unit:
-        lines.append('# domain = ["...", "..."] if it is to be grouped by; other values are NULL.')
+        lines.append(_said("draft.domain", line='domain = ["...", "..."]'))
     if is_unit:
-        lines.append('# join_key = true and normaliser = "..." if others have this key too.')
+        lines.append(_said("draft.join_key", line='join_key = true, normaliser = "..."'))
     return lines
 
 
 def parse_bounds(given: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Read `column=lower:upper` options, numbers or dates; raises InputError SB-1416."""
     bounds: dict[str, tuple[str, str]] = {}
-    for text in given:
-        match = re.fullmatch(r"(.+)=([-+.\deE]+):([-+.\deE]+)", text)
+    for option in given:
+        match = re.fullmatch(r"(.+)=([-+.\deE]+):([-+.\deE]+)", option)
         if match is None:
-            raise InputError("SB-1416", bounds=text)
+            raise InputError("SB-1416", bounds=option)
         column, lower, upper = match.groups()
         bounds[column] = lower, upper
     return bounds
@@ -150,6 +151,10 @@ def _declared(kind: str) -> ColumnType:
     return {"BOOLEAN": ColumnType.BOOLEAN, "DATE": ColumnType.DATE}.get(kind, ColumnType.TEXT)
 
 
-def _toml(text: str) -> str:
+def _said(key: str, **facts: str) -> str:
+    return f"# {text(key, **facts)}"
+
+
+def _toml(written: str) -> str:
     # A TOML basic string takes the escapes of JSON.
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(written, ensure_ascii=False)

@@ -266,3 +266,11 @@ def test_bounds_are_shown_as_people_write_them(
     kind: ColumnType, bound: Decimal, written: str
 ) -> None:
     assert Column("x", kind).written(bound) == written
+
+
+def test_a_draft_speaks_its_readers_language(meters: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SANDBOX_LANG", "zh")
+    drafted = draft_card(open_source(meters), "meters", "id")
+    comments = [line for line in drafted.splitlines() if line.startswith("#")]
+    assert len(comments) > 10
+    assert all(re.search(r"[\u4e00-\u9fff]", line) for line in comments)

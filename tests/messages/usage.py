@@ -13,7 +13,7 @@ from sandbox.errors import BY_NAME
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CODE = re.compile(r"SB-\d{4}")
-SPEAKERS = {"text", "say", "remark", "speak", "waiting"}
+SPEAKERS = {"text", "say", "_said", "remark", "speak", "waiting"}
 """The functions whose first argument is a message's key."""
 ERRORS = {"SandboxError", *BY_NAME}
 
