@@ -1,1 +1,198 @@
-//! RR22 private set intersection as two state machines.
+//! Private set intersection after a VOLE: RR22, figure 4 (Raghuraman and Rindal, eprint 2022/320).
+//!
+//! The receiver encodes P with Decode(P, x) = H_B(x) for each of its keys and sends A' = A + P; the sender's
+//! B' = B + A'Δ then satisfies Decode(B', y) + Δ·H_B(y) = Decode(C, y) for exactly the receiver's keys, since
+//! C = AΔ + B and decoding is linear. H_o of either side, truncated, is what is compared. A is uniform and used
+//! once, so A' says nothing of the keys; for a key the receiver has not, Δ·(Decode(P, y) + H_B(y)) with a
+//! non-zero factor hides the sender's value behind Δ.
+//!
+//! Against a malicious peer (§5 there) the VOLE is a checked one, both draw a mask w by commitment, the sender before it sees A'
+//! and the receiver before it knows the sender's, and AES_k(y) ⊕ y with k = value + w, untruncated, is compared: ideal
+//! cipher instead of a hash.
+//!
+//! Sets are padded to public sizes: the receiver encodes fewer keys than there is room for, the sender adds random
+//! values. Message lengths are functions of these sizes alone.
+
+mod lookup;
+pub mod session;
+
+use zeroize::Zeroizing;
+
+use crate::block::{self, Block};
+use crate::error::{Error, Result};
+use crate::field;
+use crate::keys::permutation::permutation;
+use crate::okvs::{self, Parameters};
+use crate::prg::{FixedKeyHash, Prg};
+
+/// Public keys of the two hashes, digits of π (the first 256 bits of its fraction).
+const H_B: Block = 0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344;
+const H_O: Block = 0xa409_3822_299f_31d0_082e_fa98_ec4e_6c89;
+
+/// False matches happen in a session with probability 2^-40 at most.
+const STATISTICAL_BITS: usize = 40;
+
+/// The public numbers of one intersection: what each side's set is padded to, and against whom it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    pub receiver: usize,
+    pub sender: usize,
+    pub malicious: bool,
+}
+
+impl Sizes {
+    /// The shape of the receiver's encoding; `Parameters` for a size out of range.
+    pub fn encoding(&self) -> Result<Parameters> {
+        Parameters::new(self.receiver, 1)
+    }
+
+    /// Bytes of one compared value: ⌈(40 + log2 nx + log2 ny) / 8⌉, or all of it against a malicious peer.
+    pub fn value_bytes(&self) -> usize {
+        if self.malicious {
+            return block::BYTES;
+        }
+        let bits = STATISTICAL_BITS + log2_ceil(self.receiver) + log2_ceil(self.sender);
+        bits.div_ceil(8).min(block::BYTES)
+    }
+
+    /// Bytes of the receiver's message: a seed and the masked encoding.
+    pub fn request_bytes(&self) -> Result<usize> {
+        Ok(block::BYTES * (1 + self.encoding()?.length()))
+    }
+
+    /// Bytes of the sender's answer.
+    pub fn answer_bytes(&self) -> usize {
+        self.value_bytes() * self.sender
+    }
+}
+
+fn log2_ceil(n: usize) -> usize {
+    n.max(1).next_power_of_two().trailing_zeros() as usize
+}
+
+/// The mask of both parties' making, where the peer may be malicious.
+pub type Mask = Option<Block>;
+
+/// The receiver after its message: its keys and what C decodes to for them.
+pub struct Receiver {
+    sizes: Sizes,
+    keys: Zeroizing<Vec<Block>>,
+    values: Zeroizing<Vec<Block>>,
+}
+
+impl Receiver {
+    /// The receiver's message and state. `a`, `c`: its halves of the VOLE, one block per block of the encoding;
+    /// `keys`: distinct, at most `sizes.receiver`. `Exhausted` if no seed of a few can encode them.
+    pub fn new(
+        sizes: Sizes,
+        keys: &[Block],
+        a: Zeroizing<Vec<Block>>,
+        c: &[Block],
+        seeds: &mut Prg,
+    ) -> Result<(Self, Vec<Block>)> {
+        let parameters = sizes.encoding()?;
+        if a.len() != parameters.length() || c.len() != parameters.length() {
+            return Err(Error::Parameters("a VOLE of another length"));
+        }
+        let mut targets = Zeroizing::new(keys.to_vec());
+        FixedKeyHash::new(H_B).hash_blocks(&mut targets);
+        let (seed, encoding) = okvs::encode_with_retries(&parameters, seeds, keys, &targets)?;
+        let mut message = vec![seed];
+        message.extend(a.iter().zip(&encoding).map(|(a, p)| a ^ p));
+        let mut values = Zeroizing::new(vec![0; keys.len()]);
+        okvs::decode(&parameters, seed, keys, c, &mut values)?;
+        let keys = Zeroizing::new(keys.to_vec());
+        Ok((
+            Self {
+                sizes,
+                keys,
+                values,
+            },
+            message,
+        ))
+    }
+
+    /// For each of the sender's values the receiver's key that it matches; `Malformed` for an answer of another length.
+    /// The indices come in no order that says anything of the sender's.
+    pub fn matches(mut self, answer: &[u8], mask: Mask) -> Result<Vec<u32>> {
+        compared(&self.keys, &mut self.values, mask);
+        if answer.len() != self.sizes.answer_bytes() {
+            return Err(Error::Malformed);
+        }
+        Ok(lookup::indices(
+            &self.values,
+            answer,
+            self.sizes.value_bytes(),
+        ))
+    }
+}
+
+/// The sender's answer to the receiver's `request`. `delta`, `b`: its halves of the VOLE; `keys`: distinct, at most
+/// `sizes.sender`; `secret` seeds the order and the padding. `Malformed` for a request of another length.
+pub fn answer(
+    sizes: Sizes,
+    keys: &[Block],
+    delta: Block,
+    mut b: Zeroizing<Vec<Block>>,
+    request: &[u8],
+    mask: Mask,
+    secret: &[u8; 32],
+) -> Result<Vec<u8>> {
+    let parameters = sizes.encoding()?;
+    if keys.len() > sizes.sender {
+        return Err(Error::Parameters("more keys than the set is padded to"));
+    }
+    let request = block::from_bytes(request, 1 + parameters.length())?;
+    if b.len() != parameters.length() {
+        return Err(Error::Parameters("a VOLE of another length"));
+    }
+    let (seed, masked) = (request[0], &request[1..]);
+    field::axpy(&mut b, masked, delta);
+    let mut values = Zeroizing::new(vec![0; keys.len()]);
+    okvs::decode(&parameters, seed, keys, &b, &mut values)?;
+    let mut targets = Zeroizing::new(keys.to_vec());
+    FixedKeyHash::new(H_B).hash_blocks(&mut targets);
+    field::axpy(&mut values, &targets, delta);
+    compared(keys, &mut values, mask);
+    shuffled(sizes, &values, secret)
+}
+
+/// Turns what was decoded into what is compared.
+fn compared(keys: &[Block], values: &mut [Block], mask: Mask) {
+    let Some(mask) = mask else {
+        return FixedKeyHash::new(H_O).hash_blocks(values);
+    };
+    for (value, key) in values.iter_mut().zip(keys) {
+        // Davies–Meyer: the value is the cipher's key.
+        let mut hashed = [*key];
+        FixedKeyHash::new(*value ^ mask).hash_blocks(&mut hashed);
+        *value = hashed[0];
+    }
+}
+
+/// The values and random ones up to the padded size, truncated, in a random order.
+fn shuffled(sizes: Sizes, values: &[Block], secret: &[u8; 32]) -> Result<Vec<u8>> {
+    let (order, padding) = secrets(secret);
+    let order = permutation(&order, sizes.sender)?;
+    let mut generator = Prg::new(padding);
+    let mut padded = Zeroizing::new(values.to_vec());
+    padded.resize(sizes.sender, 0);
+    generator.fill(&mut padded[values.len()..]);
+    let width = sizes.value_bytes();
+    let mut answer = vec![0; sizes.answer_bytes()];
+    for (out, &place) in answer.chunks_exact_mut(width).zip(&order) {
+        out.copy_from_slice(&padded[place as usize].to_le_bytes()[..width]);
+    }
+    Ok(answer)
+}
+
+/// Independent seeds of the order and of the padding.
+fn secrets(secret: &[u8; 32]) -> ([u8; 32], Block) {
+    let order = blake3::derive_key("fedsandbox psi order v1", secret);
+    let padding = blake3::derive_key("fedsandbox psi padding v1", secret);
+    let (first, _) = padding.as_chunks::<{ block::BYTES }>();
+    (order, Block::from_le_bytes(first[0]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ mod buffer;
 mod keys;
 mod matching;
 mod prg;
+mod psi;
 mod refusal;
 
 use pyo3::prelude::*;
@@ -19,5 +20,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(keys::permutation, module)?)?;
     module.add_function(wrap_pyfunction!(keys::take, module)?)?;
     module.add_function(wrap_pyfunction!(matching::match_tags, module)?)?;
+    module.add_class::<psi::PsiReceiver>()?;
+    module.add_class::<psi::PsiSender>()?;
     Ok(())
 }

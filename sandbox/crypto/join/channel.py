@@ -52,7 +52,7 @@ class Stream:
     """One phase between two members: AES-256-GCM under one key a direction, counter nonces."""
 
     def __init__(self, peer: str, sending: bytes, receiving: bytes) -> None:
-        self._peer = peer
+        self.peer = peer
         self._sending, self._receiving = AESGCM(sending), AESGCM(receiving)
         self._sent = self._received = 0
 
@@ -61,22 +61,22 @@ class Stream:
         for frame in frames(payload):
             sealed = self._sending.encrypt(_nonce(self._sent), frame, None)
             self._sent += 1
-            yield Send(self._peer, sealed)
+            yield Send(self.peer, sealed)
 
     def receive(self, length: int) -> Machine[bytes]:
         """Return the next `length` bytes; raises TrustError SB-3045 for a frame that does not open."""
         joined = bytearray()
         while len(joined) < length:
-            sealed = yield Receive(self._peer)
+            sealed = yield Receive(self.peer)
             if len(sealed) > FRAME_BYTES + TAG_BYTES:
-                raise ProtocolError("SB-4010", party=self._peer)
+                raise ProtocolError("SB-4010", party=self.peer)
             try:
                 joined += self._receiving.decrypt(_nonce(self._received), sealed, None)
             except InvalidTag as error:
-                raise TrustError("SB-3045", party=self._peer) from error
+                raise TrustError("SB-3045", party=self.peer) from error
             self._received += 1
         if len(joined) != length:
-            raise ProtocolError("SB-4010", party=self._peer)
+            raise ProtocolError("SB-4010", party=self.peer)
         return bytes(joined)
 
 

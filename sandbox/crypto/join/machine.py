@@ -1,4 +1,4 @@
-"""A protocol's party as a generator: it yields what it sends and whom it waits for, and touches no socket.
+"""A protocol's party as a generator: it yields what it sends and whom it waits for; no socket here.
 
 Each pair of parties has an ordered stream in either direction. Who drives a machine delivers to it the
 next frame of the stream that it asks for; the value it returns is the party's result.

@@ -1,0 +1,285 @@
+//! Both parties of an intersection from the first message to the last: VOLE, masks, encoding, values.
+//!
+//! S→R offer, R→S request, S→R answer; against a malicious peer R→S challenge, S→R proof and, with the answer, S's commitment
+//! to its half of the mask; then R→S masked encoding (with R's half), S→R values (with S's half and its opening).
+//! The length of the message that each state awaits follows from the sizes alone.
+
+use blake3::Hasher;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::{Mask, Sizes, answer};
+use crate::block::{self, Block};
+use crate::error::{Error, Result};
+use crate::ot::Session;
+use crate::prg::Prg;
+use crate::vole::{self, Parameters};
+
+const COMMITMENT: usize = blake3::OUT_LEN;
+/// S's half of the mask and the randomness that hides it until then.
+const OPENING: usize = 2 * block::BYTES;
+
+fn parameters(sizes: Sizes) -> Result<Parameters> {
+    Parameters::new(sizes.encoding()?.length(), sizes.malicious)
+}
+
+/// `bytes` where the peer may be malicious.
+fn extra(sizes: Sizes, bytes: usize) -> usize {
+    if sizes.malicious { bytes } else { 0 }
+}
+
+fn commitment(session: &Session, opening: &[u8]) -> [u8; COMMITMENT] {
+    *Hasher::new_keyed(session)
+        .update(b"fedsandbox psi mask v1")
+        .update(opening)
+        .finalize()
+        .as_bytes()
+}
+
+fn first_block(bytes: &[u8]) -> Block {
+    let (blocks, _) = bytes.as_chunks();
+    Block::from_le_bytes(blocks[0])
+}
+
+/// A party's independent seeds, from one secret of 32 bytes.
+fn seeds(secret: &[u8; 32]) -> (Block, Prg) {
+    let [vole, own] = ["fedsandbox psi vole v1", "fedsandbox psi own v1"]
+        .map(|context| first_block(&blake3::derive_key(context, secret)));
+    (vole, Prg::new(own))
+}
+
+/// The party that learns which of its keys the other has.
+pub struct Receiver {
+    sizes: Sizes,
+    session: Session,
+    keys: Zeroizing<Vec<Block>>,
+    own: Prg,
+    state: Receiving,
+}
+
+enum Receiving {
+    Offer(vole::Receiver),
+    Answer(vole::Awaiting),
+    Proof(vole::Checking, [u8; COMMITMENT]),
+    Values(super::Receiver, Block, [u8; COMMITMENT]),
+    Done(Vec<u32>),
+    Failed,
+}
+
+impl Receiver {
+    /// `keys`: distinct, at most `sizes.receiver`; `secret` is drawn for this session alone.
+    pub fn new(
+        sizes: Sizes,
+        session: Session,
+        keys: Vec<Block>,
+        secret: &[u8; 32],
+    ) -> Result<Self> {
+        if keys.len() > sizes.receiver {
+            return Err(Error::Parameters("more keys than the set is padded to"));
+        }
+        let (seed, own) = seeds(secret);
+        let state = Receiving::Offer(vole::Receiver::new(parameters(sizes)?, session, seed));
+        Ok(Self {
+            sizes,
+            session,
+            keys: Zeroizing::new(keys),
+            own,
+            state,
+        })
+    }
+
+    /// Bytes of the message that comes next, which may be 0; None at the end.
+    pub fn awaits(&self) -> Result<Option<usize>> {
+        let parameters = parameters(self.sizes)?;
+        Ok(Some(match &self.state {
+            Receiving::Offer(_) => parameters.offer_bytes(),
+            Receiving::Answer(_) => parameters.answer_bytes() + extra(self.sizes, COMMITMENT),
+            Receiving::Proof(..) => parameters.check_bytes().1,
+            Receiving::Values(..) => self.sizes.answer_bytes() + extra(self.sizes, OPENING),
+            Receiving::Done(_) | Receiving::Failed => return Ok(None),
+        }))
+    }
+
+    /// Takes the message that comes next and returns the one to send, empty at the end. After an error nothing follows.
+    pub fn advance(&mut self, message: &[u8]) -> Result<Vec<u8>> {
+        if self.awaits()? != Some(message.len()) {
+            return Err(Error::Malformed);
+        }
+        let (state, reply) = match std::mem::replace(&mut self.state, Receiving::Failed) {
+            Receiving::Offer(vole) => {
+                let (awaiting, request) = vole.request(message)?;
+                (Receiving::Answer(awaiting), request)
+            }
+            Receiving::Answer(awaiting) => {
+                let (answer, commitment) =
+                    message.split_at(message.len() - extra(self.sizes, COMMITMENT));
+                match awaiting.finish(answer)? {
+                    vole::Received::Done(noise) => self.masked(noise, [0; COMMITMENT])?,
+                    vole::Received::Check(checking, challenge) => {
+                        let committed = commitment.try_into().map_err(|_| Error::Malformed)?;
+                        (Receiving::Proof(checking, committed), challenge)
+                    }
+                }
+            }
+            Receiving::Proof(checking, committed) => {
+                self.masked(checking.finish(message)?, committed)?
+            }
+            Receiving::Values(receiver, half, committed) => {
+                let (values, opening) = message.split_at(self.sizes.answer_bytes());
+                let mask = self.mask(half, opening, &committed)?;
+                (Receiving::Done(receiver.matches(values, mask)?), Vec::new())
+            }
+            Receiving::Done(_) | Receiving::Failed => {
+                return Err(Error::Parameters("the intersection has ended"));
+            }
+        };
+        self.state = state;
+        Ok(reply)
+    }
+
+    /// The indices of the keys that the sender has, once the values have come.
+    pub fn matches(&self) -> Option<&[u32]> {
+        match &self.state {
+            Receiving::Done(indices) => Some(indices),
+            _ => None,
+        }
+    }
+
+    fn masked(
+        &mut self,
+        mut noise: vole::Noise,
+        committed: [u8; COMMITMENT],
+    ) -> Result<(Receiving, Vec<u8>)> {
+        let a = Zeroizing::new(std::mem::take(&mut noise.a));
+        let half = self.own.block();
+        let (receiver, blocks) =
+            super::Receiver::new(self.sizes, &self.keys, a, &noise.c, &mut self.own)?;
+        let mut message = block::as_bytes(&blocks).to_vec();
+        if self.sizes.malicious {
+            message.extend(half.to_le_bytes());
+        }
+        Ok((Receiving::Values(receiver, half, committed), message))
+    }
+
+    fn mask(&self, half: Block, opening: &[u8], committed: &[u8; COMMITMENT]) -> Result<Mask> {
+        if !self.sizes.malicious {
+            return Ok(None);
+        }
+        if bool::from(commitment(&self.session, opening).ct_eq(committed)) {
+            Ok(Some(half ^ first_block(opening)))
+        } else {
+            Err(Error::Inconsistent)
+        }
+    }
+}
+
+/// The party that learns nothing.
+pub struct Sender {
+    sizes: Sizes,
+    session: Session,
+    keys: Zeroizing<Vec<Block>>,
+    secret: Zeroizing<[u8; 32]>,
+    opening: Zeroizing<[u8; OPENING]>,
+    state: Sending,
+}
+
+enum Sending {
+    Request(Box<vole::Sender>),
+    Challenge(vole::Proving),
+    Masked(vole::Key),
+    Done,
+}
+
+impl Sender {
+    /// The sender and its first message. `keys`: distinct, at most `sizes.sender`; `secret` is drawn for this session.
+    pub fn start(
+        sizes: Sizes,
+        session: Session,
+        keys: Vec<Block>,
+        secret: &[u8; 32],
+    ) -> Result<(Self, Vec<u8>)> {
+        if keys.len() > sizes.sender {
+            return Err(Error::Parameters("more keys than the set is padded to"));
+        }
+        let (seed, mut own) = seeds(secret);
+        let (vole, offer) = vole::Sender::start(parameters(sizes)?, session, seed);
+        let mut halves = Zeroizing::new([0; 2]);
+        own.fill(halves.as_mut());
+        let mut opening = Zeroizing::new([0; OPENING]);
+        opening.copy_from_slice(block::as_bytes(halves.as_ref()));
+        let secret = Zeroizing::new(blake3::derive_key("fedsandbox psi values v1", secret));
+        let keys = Zeroizing::new(keys);
+        let state = Sending::Request(Box::new(vole));
+        Ok((
+            Self {
+                sizes,
+                session,
+                keys,
+                secret,
+                opening,
+                state,
+            },
+            offer,
+        ))
+    }
+
+    /// Bytes of the message that comes next, which may be 0; None at the end.
+    pub fn awaits(&self) -> Result<Option<usize>> {
+        let parameters = parameters(self.sizes)?;
+        Ok(Some(match &self.state {
+            Sending::Request(_) => parameters.request_bytes(),
+            Sending::Challenge(_) => parameters.check_bytes().0,
+            Sending::Masked(_) => self.sizes.request_bytes()? + extra(self.sizes, block::BYTES),
+            Sending::Done => return Ok(None),
+        }))
+    }
+
+    /// Takes the message that comes next and returns the one to send. After an error nothing follows.
+    pub fn advance(&mut self, message: &[u8]) -> Result<Vec<u8>> {
+        if self.awaits()? != Some(message.len()) {
+            return Err(Error::Malformed);
+        }
+        let (state, reply) = match std::mem::replace(&mut self.state, Sending::Done) {
+            Sending::Request(vole) => {
+                let (sent, mut answer) = vole.expand().answer(message)?;
+                match sent {
+                    vole::Sent::Done(key) => (Sending::Masked(key), answer),
+                    vole::Sent::Check(proving) => {
+                        answer.extend(commitment(&self.session, self.opening.as_ref()));
+                        (Sending::Challenge(proving), answer)
+                    }
+                }
+            }
+            Sending::Challenge(proving) => {
+                let (key, proof) = proving.prove(message)?;
+                (Sending::Masked(key), proof)
+            }
+            Sending::Masked(key) => (Sending::Done, self.values(key, message)?),
+            Sending::Done => return Err(Error::Parameters("the intersection has ended")),
+        };
+        self.state = state;
+        Ok(reply)
+    }
+
+    fn values(&self, mut key: vole::Key, message: &[u8]) -> Result<Vec<u8>> {
+        let (request, half) = message.split_at(self.sizes.request_bytes()?);
+        let mask = self
+            .sizes
+            .malicious
+            .then(|| first_block(half) ^ first_block(self.opening.as_ref()));
+        let b = Zeroizing::new(std::mem::take(&mut key.b));
+        let mut values = answer(
+            self.sizes,
+            &self.keys,
+            key.delta,
+            b,
+            request,
+            mask,
+            &self.secret,
+        )?;
+        if self.sizes.malicious {
+            values.extend(self.opening.iter());
+        }
+        Ok(values)
+    }
+}

@@ -1,0 +1,214 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+type Secret = Zeroizing<Vec<Block>>;
+
+/// A VOLE from a trusted dealer: the protocol's own input, without the protocol that makes it.
+fn dealt(length: usize, seed: Block) -> (Secret, Vec<Block>, Block, Secret) {
+    let mut generator = Prg::new(seed);
+    let delta = generator.block();
+    let (mut a, mut b) = (vec![0; length], vec![0; length]);
+    generator.fill(&mut a);
+    generator.fill(&mut b);
+    let mut c = b.clone();
+    field::axpy(&mut c, &a, delta);
+    (Zeroizing::new(a), c, delta, Zeroizing::new(b))
+}
+
+fn keys(range: std::ops::Range<u64>) -> Vec<Block> {
+    range
+        .map(|i| {
+            let digest = blake3::hash(&i.to_le_bytes());
+            Block::from_le_bytes(digest.as_bytes()[..16].try_into().unwrap())
+        })
+        .collect()
+}
+
+fn intersect(sizes: Sizes, ours: &[Block], theirs: &[Block], seed: Block) -> BTreeSet<Block> {
+    let (a, c, delta, b) = dealt(sizes.encoding().unwrap().length(), seed);
+    let mask = sizes.malicious.then_some(seed ^ 2);
+    let (receiver, request) = Receiver::new(sizes, ours, a, &c, &mut Prg::new(seed ^ 1)).unwrap();
+    assert_eq!(16 * request.len(), sizes.request_bytes().unwrap());
+    let answered = answer(
+        sizes,
+        theirs,
+        delta,
+        b,
+        block::as_bytes(&request),
+        mask,
+        &[3; 32],
+    )
+    .unwrap();
+    assert_eq!(answered.len(), sizes.answer_bytes());
+    let found = receiver.matches(&answered, mask).unwrap();
+    let distinct: BTreeSet<Block> = found.iter().map(|&i| ours[i as usize]).collect();
+    assert_eq!(distinct.len(), found.len());
+    distinct
+}
+
+fn plain(ours: &[Block], theirs: &[Block]) -> BTreeSet<Block> {
+    let theirs: BTreeSet<_> = theirs.iter().collect();
+    ours.iter()
+        .filter(|key| theirs.contains(key))
+        .copied()
+        .collect()
+}
+
+#[test]
+fn the_intersection_is_the_plain_one() {
+    let edge = 1u64 << 14; // Items of a bin of the encoding.
+    for (ours, theirs) in [
+        (0..1, 0..1),
+        (0..1, 1..2),
+        (0..1, 0..1000),
+        (0..1000, 999..1000),
+        (0..500, 500..1000),
+        (0..500, 0..500),
+        (0..edge, edge / 2..edge),
+        (0..edge + 1, edge / 2..2 * edge),
+        (0..3 * edge, 2 * edge..5 * edge),
+    ] {
+        let (ours, theirs) = (keys(ours), keys(theirs));
+        for malicious in [false, true] {
+            let sizes = Sizes {
+                receiver: ours.len(),
+                sender: theirs.len(),
+                malicious,
+            };
+            assert_eq!(intersect(sizes, &ours, &theirs, 5), plain(&ours, &theirs));
+        }
+    }
+}
+
+#[test]
+fn padded_sets_have_no_other_intersection() {
+    let (ours, theirs) = (keys(0..100), keys(50..170));
+    let sizes = Sizes {
+        receiver: 1000,
+        sender: 700,
+        malicious: false,
+    };
+    assert_eq!(intersect(sizes, &ours, &theirs, 6), plain(&ours, &theirs));
+    assert!(intersect(sizes, &[], &theirs, 7).is_empty());
+    assert!(intersect(sizes, &ours, &[], 8).is_empty());
+}
+
+/// Without Δ in it the answer would be a function of the request and the sender's keys, open to a dictionary.
+#[test]
+fn the_answer_changes_when_delta_alone_changes() {
+    let theirs = keys(0..10);
+    let sizes = Sizes {
+        receiver: 10,
+        sender: 10,
+        malicious: false,
+    };
+    let (a, c, delta, b) = dealt(sizes.encoding().unwrap().length(), 9);
+    let (_, request) = Receiver::new(sizes, &keys(5..15), a, &c, &mut Prg::new(1)).unwrap();
+    let request = block::as_bytes(&request);
+    let first = answer(sizes, &theirs, delta, b.clone(), request, None, &[3; 32]).unwrap();
+    let second = answer(sizes, &theirs, delta ^ 1, b, request, None, &[3; 32]).unwrap();
+    let width = sizes.value_bytes();
+    assert!(
+        first
+            .chunks(width)
+            .zip(second.chunks(width))
+            .all(|(a, b)| a != b)
+    );
+}
+
+#[test]
+fn messages_of_another_length_are_malformed() {
+    let ours = keys(0..10);
+    let sizes = Sizes {
+        receiver: 10,
+        sender: 10,
+        malicious: false,
+    };
+    let (a, c, delta, b) = dealt(sizes.encoding().unwrap().length(), 9);
+    let (receiver, request) = Receiver::new(sizes, &ours, a, &c, &mut Prg::new(1)).unwrap();
+    let bytes = block::as_bytes(&request);
+    for wrong in [&bytes[1..], &bytes[16..], &[]] {
+        let refused = answer(sizes, &ours, delta, b.clone(), wrong, None, &[3; 32]);
+        assert_eq!(refused, Err(Error::Malformed));
+    }
+    assert_eq!(receiver.matches(&[0; 3], None), Err(Error::Malformed));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(50))]
+    #[test]
+    fn any_two_sets_meet_in_their_intersection(start in 0u64..50, ours in 1u64..200, theirs in 1u64..200, seed: Block) {
+        let (ours, theirs) = (keys(0..ours), keys(start..start + theirs));
+        let sizes = Sizes { receiver: ours.len() + 5, sender: theirs.len(), malicious: seed & 1 == 1 };
+        prop_assert_eq!(intersect(sizes, &ours, &theirs, seed), plain(&ours, &theirs));
+    }
+}
+
+fn run(
+    sizes: Sizes,
+    ours: &[Block],
+    theirs: &[Block],
+    tamper: impl Fn(usize, &mut Vec<u8>),
+) -> Result<Vec<u32>> {
+    let session = [7; 32];
+    let mut receiver = session::Receiver::new(sizes, session, ours.to_vec(), &[1; 32])?;
+    let (mut sender, mut message) =
+        session::Sender::start(sizes, session, theirs.to_vec(), &[2; 32])?;
+    let mut step = 0;
+    loop {
+        tamper(step, &mut message);
+        assert!(step < 20);
+        message = receiver.advance(&message)?;
+        if let Some(indices) = receiver.matches() {
+            return Ok(indices.to_vec());
+        }
+        message = sender.advance(&message)?;
+        step += 1;
+    }
+}
+
+#[test]
+fn a_session_ends_with_the_intersection_against_either_peer() {
+    let (ours, theirs) = (keys(0..3000), keys(1000..5000));
+    for (ours, malicious) in [(&ours[..], false), (&ours, true), (&ours[..10], false)] {
+        let sizes = Sizes {
+            receiver: ours.len() + 100,
+            sender: 4000,
+            malicious,
+        };
+        let found = run(sizes, ours, &theirs, |_, _| {}).unwrap();
+        let found: BTreeSet<Block> = found.iter().map(|&i| ours[i as usize]).collect();
+        assert_eq!(found, plain(ours, &theirs));
+    }
+}
+
+/// Whatever the sender alters in its proof, its commitment's opening or a length, the receiver ends without a result.
+#[test]
+fn an_altered_message_of_a_malicious_sender_ends_the_session() {
+    let (ours, theirs) = (keys(0..300), keys(100..500));
+    let sizes = Sizes {
+        receiver: 300,
+        sender: 400,
+        malicious: true,
+    };
+    let last = |message: &mut Vec<u8>| *message.last_mut().unwrap() ^= 1;
+    for altered in 1..4 {
+        let outcome = run(sizes, &ours, &theirs, |step, message| {
+            if step == altered {
+                last(message);
+            }
+        });
+        assert_eq!(outcome, Err(Error::Inconsistent), "step {altered}");
+    }
+    for shortened in 0..4 {
+        let outcome = run(sizes, &ours, &theirs, |step, message| {
+            if step == shortened {
+                message.pop();
+            }
+        });
+        assert_eq!(outcome, Err(Error::Malformed), "step {shortened}");
+    }
+}

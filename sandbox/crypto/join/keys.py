@@ -1,0 +1,53 @@
+"""Join keys of Arrow columns as the kernels read them, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sandbox import _native
+
+
+class KeyHashes:
+    """The hashes of rows' keys under one key: `tags` (16 bytes each) and which rows have a key.
+
+    columns: one array per column of the key, of one length; integers are taken as int64.
+    """
+
+    def __init__(self, columns: Sequence[pa.Array], key: bytes) -> None:
+        hashed, present = _native.hash_keys([_column(column) for column in columns], key)
+        self.tags = hashed
+        self.present: NDArray[np.bool_] = np.frombuffer(present, dtype=np.bool_)
+
+
+def _column(array: pa.Array) -> _native.KeyColumn:
+    """Return an array's buffers with the rows that it means of them."""
+    kind = array.type
+    if pa.types.is_integer(kind):
+        wide = array.cast(pa.int64())
+        validity, values = wide.buffers()
+        if values is None or values.size < 8 * (wide.offset + len(wide)):
+            values = bytes(8 * (wide.offset + len(wide)))  # Arrow stores nothing where all is NULL.
+        return _native.KeyColumn.int64(_memory(values), _validity(validity), wide.offset, len(wide))
+    large = pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
+    read = _native.KeyColumn.utf8 if _is_text(kind) else _native.KeyColumn.binary
+    validity, offsets, data = array.buffers()
+    return read(
+        _memory(offsets), _memory(data), _validity(validity), array.offset, len(array), large=large
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _memory(buffer: pa.Buffer | None) -> memoryview | bytes:
+    """Return memory as the kernels take it; Arrow leaves out the buffer of a column without bytes."""
+    return b"" if buffer is None else memoryview(buffer).toreadonly()
+
+
+def _validity(buffer: pa.Buffer | None) -> memoryview | None:
+    return None if buffer is None else memoryview(buffer).toreadonly()

@@ -1,0 +1,78 @@
+"""Private set intersection of two providers (JOIN.md, `psi`): RR22 over sealed frames, no helper.
+
+The receiver learns which of its own keys the sender has; the sender, like whoever relays, learns the
+padded sizes alone. The kernels hold every secret and make every message; their lengths follow from the
+sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sandbox import _native
+from sandbox.crypto.join.channel import Pair, Stream
+from sandbox.crypto.join.machine import Machine
+from sandbox.errors import TrustError
+
+Entropy = Callable[[int], bytes]
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What each side's set is padded to, and whether the peer may depart from the protocol."""
+
+    receiver: int
+    sender: int
+    malicious: bool
+
+
+def receiver(
+    sizes: Sizes, pair: Pair, keys: memoryview, entropy: Entropy
+) -> Machine[NDArray[np.uint32]]:
+    """Return the indices of the keys that the sender has, in no order that says anything of it.
+
+    keys: distinct, 16 bytes each, at most `sizes.receiver`. Raises TrustError SB-3047 for a peer that
+    departs from the protocol, SB-3045 and ProtocolError SB-4010 as streams do.
+    """
+    party = _native.PsiReceiver(
+        sizes.receiver,
+        sizes.sender,
+        pair.key("psi"),
+        keys,
+        entropy(SECRET_BYTES),
+        malicious=sizes.malicious,
+    )
+    yield from _converse(party, pair.stream("psi"))
+    return np.frombuffer(party.matches(), dtype=np.uint32)
+
+
+def sender(sizes: Sizes, pair: Pair, keys: memoryview, entropy: Entropy) -> Machine[None]:
+    """Let the peer learn which of its keys are among `keys`: distinct, at most `sizes.sender`."""
+    party, offer = _native.PsiSender.start(
+        sizes.receiver,
+        sizes.sender,
+        pair.key("psi"),
+        keys,
+        entropy(SECRET_BYTES),
+        malicious=sizes.malicious,
+    )
+    stream = pair.stream("psi")
+    yield from stream.send(memoryview(offer))
+    yield from _converse(party, stream)
+
+
+def _converse(party: _native.PsiReceiver | _native.PsiSender, stream: Stream) -> Machine[None]:
+    """Exchange messages in turn until the party awaits no more."""
+    while (length := party.awaits()) is not None:
+        message = yield from stream.receive(length)
+        try:
+            reply = party.advance(message)
+        except _native.PeerError as error:
+            # One word for every departure: which check failed would be an oracle.
+            raise TrustError("SB-3047", party=stream.peer) from error
+        yield from stream.send(memoryview(reply))

@@ -1,0 +1,86 @@
+"""Streams between members: what a relay alters, repeats, drops or moves does not open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.crypto.join.channel import Pair
+from sandbox.crypto.join.machine import FRAME_BYTES, Machine
+from sandbox.errors import SandboxError, TrustError
+from tests.crypto.join.memory import Stuck, run
+
+SECRET, TRANSCRIPT = bytes(range(32)), b"job and roster"
+
+
+def pairs(transcript: bytes = TRANSCRIPT) -> tuple[Pair, Pair]:
+    return Pair(SECRET, transcript, "a", "b"), Pair(SECRET, transcript, "b", "a")
+
+
+def talk(payload: bytes, middle: Callable[[str, str, bytes], bytes | None] | None = None) -> bytes:
+    ours, theirs = pairs()
+
+    def sender() -> Machine[None]:
+        yield from ours.stream("rows").send(payload)
+
+    def receiver() -> Machine[bytes]:
+        return (yield from theirs.stream("rows").receive(len(payload)))
+
+    received: bytes = run({"a": sender(), "b": receiver()}, middle)["b"]
+    return received
+
+
+@given(st.binary(max_size=100))
+def test_what_is_sent_arrives(payload: bytes) -> None:
+    assert talk(payload) == payload
+
+
+def test_what_fills_several_frames_arrives() -> None:
+    payload = bytes(range(256)) * (FRAME_BYTES // 100)
+    assert talk(payload) == payload
+
+
+def test_an_altered_frame_does_not_open() -> None:
+    def flip(source: str, to: str, frame: bytes) -> bytes:
+        return bytes([frame[0] ^ 1]) + frame[1:]
+
+    with pytest.raises(TrustError, match="SB-3045"):
+        talk(b"rows", flip)
+
+
+def test_repeated_and_dropped_frames_do_not_open() -> None:
+    seen: list[bytes] = []
+
+    def repeat(source: str, to: str, frame: bytes) -> bytes:
+        seen.append(frame)
+        return seen[0]
+
+    with pytest.raises(TrustError, match="SB-3045"):
+        talk(bytes(2 * FRAME_BYTES), repeat)
+
+    def drop_first(source: str, to: str, frame: bytes) -> bytes | None:
+        seen.append(frame)
+        return None if len(seen) == 3 else frame
+
+    with pytest.raises((SandboxError, Stuck)):
+        talk(bytes(2 * FRAME_BYTES), drop_first)
+
+
+def test_a_frame_does_not_open_in_the_other_direction_phase_or_job() -> None:
+    ours, theirs = pairs()
+    _, other_job = pairs(b"another job")
+    (step,) = list(ours.stream("rows").send(b"rows"))
+    for stream in (ours.stream("rows"), theirs.stream("keys"), other_job.stream("rows")):
+        machine = stream.receive(4)
+        next(machine)
+        with pytest.raises(TrustError, match="SB-3045"):
+            machine.send(bytes(step.payload))  # type: ignore[union-attr]
+
+
+def test_two_jobs_share_no_bytes_and_members_share_their_keys() -> None:
+    ours, theirs = pairs()
+    assert ours.key("tags") == theirs.key("tags") != ours.key("zero")
+    assert ours.key("tags") != pairs(b"another job")[0].key("tags")
