@@ -65,48 +65,84 @@ def match_tags(parties: Sequence[ReadOnly], seed: ReadOnly) -> list[Buffer]:
     PeerError if a party states a tag twice.
     """
 
-class PsiReceiver:
-    """The party of a private set intersection that learns which of its keys the other has.
+SLOTS_PER_CHUNK: int
+"""A message is one or more whole chunks: 8 bytes × columns × this many slots (the last: the rest)."""
 
-    receiver, sender: what each set is padded to. session: 32 bytes that name this run and no other.
-    keys: distinct, 16 bytes each. secret: 32 bytes drawn for this session.
-    """
+class Placement:
+    """Where a party's rows lie among `total` slots; made once for a matching."""
+
+    def __init__(self, total: int, slots: ReadOnly, order: ReadOnly | None = None) -> None:
+        """`slots[i]` (uint32) is the slot of row `order[i]` (uint32; without it of row i).
+
+        PeerError if a slot is outside or given twice.
+        """
+    @property
+    def slots(self) -> int: ...
+
+class SlotColumns:
+    """A party's factor: 1 to 64 columns of 64-bit words over all slots."""
+
+    @staticmethod
+    def placed(placement: Placement, columns: Sequence[ReadOnly]) -> SlotColumns:
+        """Columns over rows; a row of the placement past a column's end is a dummy: zero."""
+    @staticmethod
+    def dense(slots: int, columns: int, words: ReadOnly) -> SlotColumns:
+        """Shares of every slot, as the messages of a SlotwiseProduct, joined, have them."""
+    @property
+    def slots(self) -> int: ...
+    @property
+    def columns(self) -> int: ...
+
+def local_product(x: SlotColumns, y: SlotColumns) -> Buffer:
+    """XᵀY of two factors of one party: p × q words, row by row."""
+
+def deal_inner(seed_a: ReadOnly, seed_b: ReadOnly, slots: int, p: int, q: int) -> Buffer:
+    """The dealer's p × q words for B, from both parties' 16-byte seeds."""
+
+class InnerProduct:
+    """One party of XᵀY on shares modulo 2^64: X (p columns) is A's, Y (q columns) is B's."""
+
+    @staticmethod
+    def a(own: SlotColumns, peer_columns: int, seed: ReadOnly) -> InnerProduct:
+        """A's party; the seed (16 bytes) is fresh, its own, and sealed to the dealer."""
+    @staticmethod
+    def b(own: SlotColumns, peer_columns: int, seed: ReadOnly) -> InnerProduct: ...
+    def next_message(self, chunks: int) -> Buffer:
+        """The next chunks for the peer; empty at the end."""
+    def absorb(self, message: ReadOnly) -> None:
+        """Take the peer's next chunks, however they are cut. PeerError if they are not whole."""
+    def finish(self, w_b: ReadOnly | None = None) -> Buffer:
+        """This party's share, p × q words; B gives what the dealer dealt."""
+
+class SlotwiseDealer:
+    """The dealer of a SlotwiseProduct: a stream for B."""
 
     def __init__(
         self,
-        receiver: int,
-        sender: int,
-        session: ReadOnly,
-        keys: ReadOnly,
-        secret: ReadOnly,
-        *,
-        malicious: bool,
+        seed_a: ReadOnly,
+        seed_b: ReadOnly,
+        slots: int,
+        p: int,
+        q: int,
+        pairs: Sequence[tuple[int, int]],
     ) -> None: ...
-    def awaits(self) -> int | None:
-        """Bytes of the message that comes next, which may be 0; None at the end."""
-    def advance(self, message: ReadOnly) -> Buffer:
-        """Take the message that comes next, return the one to send (empty at the end).
+    def next_message(self, chunks: int) -> Buffer: ...
 
-        Raises PeerError for another length or a failed check; nothing follows then.
-        """
-    def matches(self) -> Buffer:
-        """The indices of the keys that the sender has, 32-bit, once all messages have come."""
-
-class PsiSender:
-    """The party of a private set intersection that learns nothing; see PsiReceiver."""
+class SlotwiseProduct:
+    """One party of x_i·y_j in every slot, on shares, for pairs (i, j) of A's and B's columns."""
 
     @staticmethod
-    def start(
-        receiver: int,
-        sender: int,
-        session: ReadOnly,
-        keys: ReadOnly,
-        secret: ReadOnly,
-        *,
-        malicious: bool,
-    ) -> tuple[PsiSender, Buffer]:
-        """The sender and its first message."""
-    def awaits(self) -> int | None:
-        """Bytes of the message that comes next, which may be 0; None at the end."""
-    def advance(self, message: ReadOnly) -> Buffer:
-        """Take the message that comes next, return the one to send; raises as PsiReceiver's."""
+    def a(
+        own: SlotColumns, peer_columns: int, pairs: Sequence[tuple[int, int]], seed: ReadOnly
+    ) -> SlotwiseProduct: ...
+    @staticmethod
+    def b(
+        own: SlotColumns, peer_columns: int, pairs: Sequence[tuple[int, int]], seed: ReadOnly
+    ) -> SlotwiseProduct: ...
+    def next_message(self, chunks: int) -> Buffer:
+        """The next chunks for the peer; empty at the end."""
+    def absorb(self, message: ReadOnly, w_b: ReadOnly | None = None) -> Buffer:
+        """This party's shares of those slots; B gives the dealer's chunks of the same slots."""
+
+def zero_share(key: ReadOnly, context: ReadOnly, outputs: int, *, negative: bool) -> Buffer:
+    """Words that re-randomise a pair's outputs, from its 32-byte key; one side takes the negatives."""

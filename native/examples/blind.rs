@@ -2,6 +2,7 @@
 //! the least of five runs, in ns per item.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use fedsandbox_native::block::Block;
 use fedsandbox_native::keys::encoding::{Column, Slice, Text};
@@ -9,6 +10,8 @@ use fedsandbox_native::keys::gather::gather;
 use fedsandbox_native::keys::{hash, permutation};
 use fedsandbox_native::matching::join;
 use fedsandbox_native::prg::Prg;
+use fedsandbox_native::shares::columns::{Columns, Placement};
+use fedsandbox_native::shares::inner::{self, Party, Role, Shape};
 
 fn time<T>(what: &str, items: usize, mut run: impl FnMut() -> T) {
     let least = (0..5)
@@ -38,6 +41,9 @@ fn main() {
     let rows = 1usize << log_rows;
     keys(rows);
     matching(rows);
+    for (p, q) in [(1, 2), (4, 4), (16, 16)] {
+        shares(rows, p, q);
+    }
 }
 
 fn keys(rows: usize) {
@@ -95,5 +101,35 @@ fn matching(rows: usize) {
     });
     time("match three parties", 3 * rows, || {
         join::match_tags(&[&a, &b, &c], &[1; 32])
+    });
+}
+
+/// Per slot; a party has rows in half of the slots.
+fn shares(rows: usize, p: usize, q: usize) {
+    let slots = 2 * rows;
+    println!("-- XᵀY, p = {p}, q = {q}");
+    let order = permutation::permutation(&[5; 32], slots).expect("slots");
+    let given: Vec<[u8; 4]> = order[..rows]
+        .iter()
+        .map(|slot| slot.to_le_bytes())
+        .collect();
+    let column: Vec<[u8; 8]> = (0..rows as u64).map(u64::to_le_bytes).collect();
+    time("placement", slots, || Placement::new(slots, &given, None));
+    let placement = Arc::new(Placement::new(slots, &given, None).expect("placement"));
+    let columns = |count: usize| {
+        Columns::placed(Arc::clone(&placement), &vec![&column[..]; count]).expect("columns")
+    };
+    time("columns", slots, || columns(p));
+    let (x, y) = (Arc::new(columns(p)), Arc::new(columns(q)));
+    time("deal", slots, || inner::deal(1, 2, Shape { slots, p, q }));
+    let a = || Party::new(Role::A, Arc::clone(&x), q, 1).expect("A");
+    let b = || Party::new(Role::B, Arc::clone(&y), p, 2).expect("B");
+    let (d, e) = (a().next_message(usize::MAX), b().next_message(usize::MAX));
+    time("A sends", slots, || a().next_message(usize::MAX));
+    time("A absorbs", slots, || {
+        a().absorb(bytemuck::must_cast_slice(&e))
+    });
+    time("B absorbs", slots, || {
+        b().absorb(bytemuck::must_cast_slice(&d))
     });
 }

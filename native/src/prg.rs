@@ -22,6 +22,11 @@ impl Prg {
         }
     }
 
+    /// Passes over the next `blocks` blocks of the stream.
+    pub fn skip(&mut self, blocks: u128) {
+        self.counter += blocks;
+    }
+
     /// The next block of the stream.
     pub fn block(&mut self) -> Block {
         let mut out = [0; 1];
@@ -100,6 +105,9 @@ mod tests {
         generator.fill(first);
         generator.fill(rest);
         assert_eq!(whole, cut);
+        let mut later = Prg::new(7);
+        later.skip(200);
+        assert_eq!(later.block(), whole[200]);
         assert_eq!(generator.block(), {
             let mut longer = vec![0; 301];
             Prg::new(7).fill(&mut longer);

@@ -4,8 +4,8 @@ mod buffer;
 mod keys;
 mod matching;
 mod prg;
-mod psi;
 mod refusal;
+mod shares;
 
 use pyo3::prelude::*;
 
@@ -20,7 +20,14 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(keys::permutation, module)?)?;
     module.add_function(wrap_pyfunction!(keys::take, module)?)?;
     module.add_function(wrap_pyfunction!(matching::match_tags, module)?)?;
-    module.add_class::<psi::PsiReceiver>()?;
-    module.add_class::<psi::PsiSender>()?;
+    module.add("SLOTS_PER_CHUNK", crate::shares::CHUNK)?;
+    module.add_class::<shares::Placement>()?;
+    module.add_class::<shares::SlotColumns>()?;
+    module.add_class::<shares::InnerProduct>()?;
+    module.add_class::<shares::SlotwiseDealer>()?;
+    module.add_class::<shares::SlotwiseProduct>()?;
+    module.add_function(wrap_pyfunction!(shares::local_product, module)?)?;
+    module.add_function(wrap_pyfunction!(shares::deal_inner, module)?)?;
+    module.add_function(wrap_pyfunction!(shares::zero_share, module)?)?;
     Ok(())
 }
