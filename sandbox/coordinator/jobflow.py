@@ -24,7 +24,6 @@ from sandbox.coordinator.nodelink import NodeLink, Share
 from sandbox.coordinator.phases import TERMINAL, Phase
 from sandbox.coordinator.receipts import build_receipt, sign_sum
 from sandbox.coordinator.store import LogLine, Store, StoredShare, dump
-from sandbox.crypto import he
 from sandbox.crypto.identity import Identity, Signed, canonical
 from sandbox.crypto.trust import Trust
 from sandbox.errors import ProtocolError, SandboxError, StateError, TrustError, Unavailable
@@ -59,6 +58,9 @@ PASSING = {
 
 T = TypeVar("T")
 
+Add = Callable[[Sequence[bytes]], Awaitable[bytes]]
+"""Adds shares under encryption (adder.py)."""
+
 log = logging.getLogger("sandbox.coordinator")
 
 
@@ -81,6 +83,7 @@ class JobFlow:
         self,
         job: str,
         store: Store,
+        add: Add,
         identity: Identity,
         links: Callable[[], Mapping[str, NodeLink]],
         trust: Trust,
@@ -89,6 +92,7 @@ class JobFlow:
     ) -> None:
         self._witnesses = witnesses
         self._store = store
+        self._add = add
         self._identity = identity
         self._links = links
         self._trust = trust
@@ -227,7 +231,7 @@ class JobFlow:
         shares = self._shares()
         if [share.node for share in shares] != [s.signer for s in self.job.roster]:
             raise ProtocolError("SB-4002", job=self.job.job)
-        summed = await asyncio.to_thread(he.add, [share.share for share in shares])
+        summed = await self._add([share.share for share in shares])
         statement = sign_sum(self._identity, self.signed, self.job.roster, shares, summed)
         self._move(Phase.WITNESSING, (EntryKind.SUM, {"sum": statement.digest}), sum=summed)
 

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from sandbox.config import load_coordinator
+from sandbox.coordinator.adder import Adder
 from sandbox.coordinator.enrolment import enrolment_server
 from sandbox.coordinator.evidence import Witnesses
 from sandbox.coordinator.jobflow import JobFlow
 from sandbox.coordinator.phases import TERMINAL, Phase
 from sandbox.coordinator.registry import Registry
-from sandbox.coordinator.relay import Joins
 from sandbox.coordinator.store import Store, StoredJob
 from sandbox.crypto import he
 from sandbox.crypto.certificates import PeerName
@@ -74,8 +74,13 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         self._store.log.start()
         self._witnesses = Witnesses(self._identity.public, self._store.log)
         self.registry = Registry(profile, self._store.log, self._witnesses)
+        self._adder = Adder(profile)
         self._flows: dict[str, JobFlow] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Have workers standing by; raises Unavailable SB-5200."""
+        await self._adder.start()
 
     def resume(self) -> None:
         """Take up the jobs that had not ended when the process did."""
@@ -87,6 +92,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._adder.stop()
         await self.registry.close()
         self._store.close()
 
@@ -275,6 +281,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         flow = JobFlow(
             job,
             self._store,
+            self._adder.add,
             self._identity,
             lambda: self.registry.links,
             self._trust,
@@ -322,6 +329,7 @@ async def _serve(profile: Path) -> int:
     coordinator_pb2_grpc.add_CoordinatorServicer_to_server(service, server)
     port = server.add_secure_port(config.listen, server_credentials(profile))
     enrolment = enrolment_server(profile, config.enrol_listen)
+    await service.start()
     await server.start()
     await enrolment.start()
     attending = asyncio.create_task(service.registry.attend())

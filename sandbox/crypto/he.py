@@ -119,15 +119,7 @@ class ResultKey:
         """Return what nodes encrypt under: an envelope of public keys, always the same bytes."""
         # Rebuilt from the public key's bytes alone: TenSEAL's make_context_public() leaves a
         # decryptor that still works.
-        written = [
-            context.serialize(
-                save_public_key=True,
-                save_secret_key=False,
-                save_galois_keys=False,
-                save_relin_keys=False,
-            )
-            for context in self._secret(ring)
-        ]
+        written = [_public(context) for context in self._secret(ring)]
         return envelopes.pack_context(
             ring,
             [
@@ -216,8 +208,42 @@ def _new_context(ring: Ring, modulus: int) -> Any:
 
 @cache
 def _workspaces(ring: Ring) -> tuple[Any, ...]:
-    """Contexts of the ring with keys that nothing uses: enough to parse and add ciphertexts."""
+    """Return contexts of the ring with keys that nothing uses: enough to parse and add ciphertexts."""
+    known = _WORKSPACES.get(ring.name)
+    if known is not None:
+        return tuple(_parse_context(written) for written in known)
     return tuple(_new_context(ring, modulus) for modulus in ring.plain_moduli)
+
+
+_WORKSPACES: dict[str, tuple[bytes, ...]] = {}
+"""What `_workspaces` needs, by the ring's name, where another process has made it."""
+
+
+def prepare_to_add(ring: Ring) -> None:
+    """Make ready what adding in a ring needs, so that the first sum does not wait for it."""
+    _workspaces(ring)
+
+
+def workspaces_document() -> dict[str, list[str]]:
+    """Return the workspaces (hex) of every ring, for `learn_workspaces`."""
+    return {ring.name: [_public(each).hex() for each in _workspaces(ring)] for ring in RINGS}
+
+
+def learn_workspaces(document: Mapping[str, Sequence[str]]) -> None:
+    """Take `workspaces_document` of another process instead of making keys: parsing is faster."""
+    for name, written in document.items():
+        _WORKSPACES[name] = tuple(bytes.fromhex(each) for each in written)
+
+
+def _public(context: Any) -> bytes:
+    return bytes(
+        context.serialize(
+            save_public_key=True,
+            save_secret_key=False,
+            save_galois_keys=False,
+            save_relin_keys=False,
+        )
+    )
 
 
 _PARAMETERS: dict[str, tuple[bytes, ...]] = {}
@@ -227,15 +253,7 @@ _PARAMETERS: dict[str, tuple[bytes, ...]] = {}
 def _parameters(ring: Ring) -> tuple[bytes, ...]:
     if ring.name not in _PARAMETERS:
         _PARAMETERS[ring.name] = tuple(
-            envelopes.parameters_of(
-                context.serialize(
-                    save_public_key=True,
-                    save_secret_key=False,
-                    save_galois_keys=False,
-                    save_relin_keys=False,
-                )
-            )
-            for context in _workspaces(ring)
+            envelopes.parameters_of(_public(context)) for context in _workspaces(ring)
         )
     return _PARAMETERS[ring.name]
 

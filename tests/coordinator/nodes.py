@@ -20,7 +20,7 @@ from sandbox.audit.log import Head
 from sandbox.audit.logrows import EntryKind
 from sandbox.audit.statements import LastHead, Release, Witness
 from sandbox.coordinator.evidence import Witnesses
-from sandbox.coordinator.jobflow import JobFlow
+from sandbox.coordinator.jobflow import Add, JobFlow
 from sandbox.coordinator.nodelink import Share
 from sandbox.coordinator.phases import Phase
 from sandbox.coordinator.store import Store, StoredJob
@@ -193,6 +193,11 @@ def spec(nodes: Sequence[FakeNode], missing: Missing, least: int, expires: int) 
     )
 
 
+async def joined(shares: Sequence[bytes]) -> bytes:
+    """What stands for a sum."""
+    return b"+".join(shares)
+
+
 class Scene:
     """A coordinator's store and three nodes in memory; flows can be started, killed, restarted."""
 
@@ -201,6 +206,7 @@ class Scene:
         self.nodes = {name: FakeNode(party(name), journal(folder, party(name))) for name in "abc"}
         self.crash_at: Callable[[str], None] | None = None
         self.deadline_s = 600.0
+        self.add: Add = joined
         self.store = self.open()
         self.signed: Signed | None = None
 
@@ -228,7 +234,14 @@ class Scene:
         witnesses = Witnesses(COORDINATOR.public, self.store.log)
         people: Any = People()
         return JobFlow(
-            JOB, self.store, COORDINATOR, lambda: links, people, witnesses, self.deadline_s
+            JOB,
+            self.store,
+            self.add,
+            COORDINATOR,
+            lambda: links,
+            people,
+            witnesses,
+            self.deadline_s,
         )
 
     def restart_unseen(self) -> None:
@@ -254,8 +267,7 @@ class Scene:
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """A scene whose ciphertexts are joined instead of added, and whose patience is short."""
-    monkeypatch.setattr("sandbox.crypto.he.add", b"+".join)
+    """A scene whose patience is short."""
     monkeypatch.setattr("sandbox.coordinator.jobflow.PATIENCE_S", 0.4)
     monkeypatch.setattr("sandbox.coordinator.jobflow.PROBE_S", 0.05)
     monkeypatch.setattr("sandbox.coordinator.jobflow.WITNESS_S", 0.4)

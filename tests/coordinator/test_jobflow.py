@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -315,6 +316,21 @@ def test_node_that_cannot_compute_ends_the_job_at_once_saying_what_is_spent(scen
     assert scene.nodes["b"].calls.count("compute") == 1
     assert problem(scene).code == "SB-5203"
     assert "spent" in problem(scene).sentence
+
+
+def test_worker_that_fails_to_add_ends_the_job_by_name_and_what_is_spent_stays_spent(
+    scene: Scene,
+) -> None:
+    async def killed(shares: Sequence[bytes]) -> bytes:
+        raise Unavailable("SB-5050")
+
+    scene.add = killed
+    scene.submit()
+    assert scene.run().phase is Phase.FAILED
+    assert problem(scene).code == "SB-5050"
+    assert "spent" in problem(scene).cure
+    assert scene.kinds()[-1] == "failure"
+    assert all(node.released for node in scene.nodes.values())
 
 
 @pytest.mark.parametrize("code", sorted(PASSING))
