@@ -146,3 +146,49 @@ class SlotwiseProduct:
 
 def zero_share(key: ReadOnly, context: ReadOnly, outputs: int, *, negative: bool) -> Buffer:
     """Words that re-randomise a pair's outputs, from its 32-byte key; one side takes the negatives."""
+
+class PsiReceiver:
+    """The party of a private set intersection that learns which of its keys the other has.
+
+    receiver, sender: what each set is padded to. session: 32 bytes that name this run and no other.
+    keys: distinct, 16 bytes each. secret: 32 bytes drawn for this session.
+    """
+
+    def __init__(
+        self,
+        receiver: int,
+        sender: int,
+        session: ReadOnly,
+        keys: ReadOnly,
+        secret: ReadOnly,
+        *,
+        malicious: bool,
+    ) -> None: ...
+    def awaits(self) -> int | None:
+        """Bytes of the message that comes next, which may be 0; None at the end."""
+    def advance(self, message: ReadOnly) -> Buffer:
+        """Take the message that comes next, return the one to send (empty at the end).
+
+        Raises PeerError for another length or a failed check; nothing follows then.
+        """
+    def matches(self) -> Buffer:
+        """The indices of the keys that the sender has, 32-bit, once all messages have come."""
+
+class PsiSender:
+    """The party of a private set intersection that learns nothing; see PsiReceiver."""
+
+    @staticmethod
+    def start(
+        receiver: int,
+        sender: int,
+        session: ReadOnly,
+        keys: ReadOnly,
+        secret: ReadOnly,
+        *,
+        malicious: bool,
+    ) -> tuple[PsiSender, Buffer]:
+        """The sender and its first message."""
+    def awaits(self) -> int | None:
+        """Bytes of the message that comes next, which may be 0; None at the end."""
+    def advance(self, message: ReadOnly) -> Buffer:
+        """Take the message that comes next, return the one to send; raises as PsiReceiver's."""

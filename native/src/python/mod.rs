@@ -4,6 +4,7 @@ mod buffer;
 mod keys;
 mod matching;
 mod prg;
+mod psi;
 mod refusal;
 mod shares;
 
@@ -29,5 +30,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(shares::local_product, module)?)?;
     module.add_function(wrap_pyfunction!(shares::deal_inner, module)?)?;
     module.add_function(wrap_pyfunction!(shares::zero_share, module)?)?;
+    module.add_class::<psi::PsiReceiver>()?;
+    module.add_class::<psi::PsiSender>()?;
     Ok(())
 }
