@@ -55,10 +55,13 @@ impl Generator {
             let on_path = position >> (depth - level - 1);
             let sibling = on_path ^ 1;
             // The children of the unknown node were computed as those of 0; the sibling's true value is what its side lacks.
-            if sibling < width(leaves.len(), level + 1, depth) {
-                leaves[sibling] ^= known ^ sums[sibling & 1];
+            // Every node of the level is touched, so that no address depends on the path.
+            let side = 0u128.wrapping_sub((sibling & 1) as Block);
+            let change = known ^ (sums[0] & !side) ^ (sums[1] & side);
+            let end = width(leaves.len(), level + 1, depth);
+            for (i, node) in leaves[..end].iter_mut().enumerate() {
+                *node = (*node ^ (change & equal(i, sibling))) & !equal(i, on_path);
             }
-            leaves[on_path] = 0;
         }
     }
 
@@ -92,6 +95,13 @@ impl Generator {
         }
         sums
     }
+}
+
+/// All ones if two node numbers are equal, in time that does not depend on them.
+pub fn equal(a: usize, b: usize) -> Block {
+    let difference = (a ^ b) as u64;
+    let word = (difference.wrapping_sub(1) & !difference) >> 63;
+    0u128.wrapping_sub(Block::from(word))
 }
 
 /// Nodes of a level above `leaves` leaves.

@@ -58,8 +58,11 @@ pub fn choose(
     malicious: bool,
     prg: &mut Prg,
 ) -> (Zeroizing<Vec<Block>>, Vec<u8>) {
-    let mut choices = Zeroizing::new(choices.to_vec());
     let wanted = choices.len();
+    // Room for the masking tile, so that no unwiped copy is left behind.
+    let mut all_choices = Zeroizing::new(Vec::with_capacity(wanted + 1));
+    all_choices.extend_from_slice(choices);
+    let mut choices = all_choices;
     let mut message = Vec::with_capacity(message_bytes(wanted, malicious));
     let generator = Generator::new(session, PURPOSE);
     let mut digests = Vec::new();

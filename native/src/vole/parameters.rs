@@ -14,7 +14,7 @@ use crate::ot::{base, ggm, softspoken};
 pub const WEIGHT: usize = 800;
 /// Outputs of a chunk are WEIGHT/2 for each leaf of a tree; with an even number of leaves they are whole blocks of the code.
 const LEAST_LEAVES: usize = 12;
-const MOST_LEAVES: usize = 654;
+const MOST_LEAVES: usize = 512;
 /// Up to here every output is made like a noise entry, from 128 OTs, which then costs less than a chunk.
 const MOST_DIRECT: usize = 1024;
 const MOST_OUTPUTS: usize = 1 << 32;
@@ -114,6 +114,11 @@ impl Parameters {
     /// Outputs of a chunk, k.
     pub(super) fn chunk(&self) -> usize {
         WEIGHT / 2 * self.leaves
+    }
+
+    /// Outputs of all chunks, without those reserved for noise.
+    pub(super) fn made(&self) -> usize {
+        self.chunks * self.chunk() - self.chunks.saturating_sub(1) * WEIGHT
     }
 
     pub(super) fn depth(&self) -> usize {

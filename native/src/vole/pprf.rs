@@ -4,76 +4,84 @@
 //! lies. S sends the sum of a tree's leaves plus its b of a VOLE c = y·Δ + b; R, who holds c, adds that to all it has and finds
 //! leaf + y·Δ in the place it lacked.
 
+use std::ops::BitXorAssign;
+
 use rayon::prelude::*;
-use zeroize::Zeroizing;
+use zeroize::{DefaultIsZeroes, Zeroizing};
 
 use crate::block::Block;
-use crate::ot::ggm::Generator;
+use crate::ot::ggm::{self, Generator};
 
-/// S's side of a chunk.
-pub struct Whole {
-    /// Leaves, tree by tree.
-    pub leaves: Zeroizing<Vec<[Block; 1]>>,
+/// An entry of C, or of the punctured leaves, beside the entry of A in the same place: one cache line serves both.
+#[derive(Clone, Copy, Default)]
+#[repr(C, align(32))]
+pub struct Pair {
+    pub c: Block,
+    pub a: Block,
+}
+
+impl DefaultIsZeroes for Pair {}
+
+impl BitXorAssign for Pair {
+    fn bitxor_assign(&mut self, other: Self) {
+        self.c ^= other.c;
+        self.a ^= other.a;
+    }
+}
+
+/// What S tells R of a chunk's trees.
+pub struct Sums {
     /// For each level of each tree, the sums of left and of right children.
-    pub sums: Zeroizing<Vec<[Block; 2]>>,
+    pub levels: Zeroizing<Vec<[Block; 2]>>,
     /// The sum of each tree's leaves.
     pub totals: Zeroizing<Vec<Block>>,
 }
 
-/// Expands a tree of `leaves` leaves from each root.
-pub fn expand(generator: &Generator, roots: &[Block], leaves: usize, depth: usize) -> Whole {
-    let mut whole = Whole {
-        leaves: Zeroizing::new(vec![[0; 1]; roots.len() * leaves]),
-        sums: Zeroizing::new(vec![[0; 2]; roots.len() * depth]),
-        totals: Zeroizing::new(vec![0; roots.len()]),
-    };
-    whole
-        .leaves
-        .par_chunks_exact_mut(leaves)
-        .zip(whole.sums.par_chunks_exact_mut(depth))
-        .zip(whole.totals.par_iter_mut())
+/// Fills `leaves`, tree by tree, from a root for each.
+pub fn expand(generator: &Generator, roots: &[Block], leaves: &mut [Block]) -> Sums {
+    let size = leaves.len() / roots.len();
+    let depth = ggm::depth(size);
+    let mut levels = Zeroizing::new(vec![[0; 2]; roots.len() * depth]);
+    leaves
+        .par_chunks_exact_mut(size)
+        .zip(levels.par_chunks_exact_mut(depth))
         .zip(roots)
-        .for_each(|(((leaves, sums), total), root)| {
-            generator.expand(*root, bytemuck::must_cast_slice_mut(leaves), sums);
-            let last = sums.last().expect("a tree has a level");
-            *total = last[0] ^ last[1];
-        });
-    whole
+        .for_each(|((leaves, levels), root)| generator.expand(*root, leaves, levels));
+    let last = levels
+        .chunks_exact(depth)
+        .map(|tree| tree[depth - 1][0] ^ tree[depth - 1][1]);
+    Sums {
+        totals: Zeroizing::new(last.collect()),
+        levels,
+    }
 }
 
 /// What R knows of one tree.
 pub struct Opening<'a> {
-    /// Where the noise entry lies; what is read for a tree, and how long it takes, follows from its size, but addresses follow the path.
+    /// Where the noise entry lies.
     pub position: usize,
     /// For each level, the sum of the side that the path avoids.
     pub known: &'a [Block],
-    /// The noise entry.
-    pub noise: Block,
-    /// S's correction plus c.
-    pub correction: Block,
+    /// The noise entry y, and S's correction plus c.
+    pub noise: Pair,
 }
 
-/// R's leaves beside its noise, entry by entry, tree by tree.
-pub fn puncture(
-    generator: &Generator,
-    openings: &[Opening<'_>],
-    leaves: usize,
-) -> Zeroizing<Vec<[Block; 2]>> {
-    let mut pairs = Zeroizing::new(vec![[0; 2]; openings.len() * leaves]);
+/// Fills `pairs` with R's leaves beside its noise, tree by tree.
+pub fn puncture(generator: &Generator, openings: &[Opening<'_>], pairs: &mut [Pair]) {
+    let size = pairs.len() / openings.len();
     pairs
-        .par_chunks_exact_mut(leaves)
+        .par_chunks_exact_mut(size)
         .zip(openings)
         .for_each_init(
-            || Zeroizing::new(vec![0; leaves]),
-            |scratch, (pairs, opening)| {
-                generator.puncture(opening.position, opening.known, scratch);
-                let mut sum = opening.correction;
-                for (pair, leaf) in pairs.iter_mut().zip(scratch.iter()) {
-                    *pair = [*leaf, 0];
-                    sum ^= leaf;
+            || Zeroizing::new(vec![0; size]),
+            |leaves, (pairs, opening)| {
+                generator.puncture(opening.position, opening.known, leaves);
+                let mut noise = opening.noise;
+                for (pair, leaf) in pairs.iter_mut().zip(leaves.iter()) {
+                    *pair = Pair { c: *leaf, a: 0 };
+                    noise.c ^= leaf;
                 }
-                pairs[opening.position] = [sum, opening.noise];
+                pairs[opening.position] = noise;
             },
         );
-    pairs
 }

@@ -10,7 +10,7 @@ use crate::ot::{PairHash, Session, base, softspoken};
 use crate::prg::Prg;
 use crate::vole::code::Code;
 use crate::vole::parameters::{Parameters, WEIGHT};
-use crate::vole::pprf::{self, Opening};
+use crate::vole::pprf::{self, Opening, Pair};
 use crate::vole::{Noise, check, gather, randomness};
 
 /// R before S's offer.
@@ -27,7 +27,7 @@ pub struct Awaiting {
     /// Where the noise of every tree of every chunk lies.
     positions: Zeroizing<Vec<usize>>,
     /// A and C of the entries made from OTs.
-    direct: Zeroizing<Vec<[Block; 2]>>,
+    direct: Zeroizing<Vec<Pair>>,
     /// The OT rows that choose the trees' paths.
     paths: Zeroizing<Vec<Block>>,
     prg: Prg,
@@ -63,7 +63,8 @@ impl Receiver {
         let parameters = self.parameters;
         let (keys, mut message) = base::send(&self.session, offer, &mut self.prg)?;
         let positions = positions(&parameters, &mut self.prg);
-        let mut choices = Zeroizing::new(vec![0; parameters.direct()]);
+        let mut choices = Zeroizing::new(Vec::with_capacity(parameters.tiles()));
+        choices.resize(parameters.direct(), 0);
         self.prg.fill(&mut choices);
         choices.extend(path_choices(&positions, parameters.depth()).iter());
         let (rows, extension) = softspoken::choose(
@@ -80,7 +81,14 @@ impl Receiver {
             parameters,
             session: self.session,
             positions,
-            direct: Zeroizing::new(entries.map(|(a, rows)| [gather(rows), *a]).collect()),
+            direct: Zeroizing::new(
+                entries
+                    .map(|(a, rows)| Pair {
+                        a: *a,
+                        c: gather(rows),
+                    })
+                    .collect(),
+            ),
             paths: Zeroizing::new(paths.to_vec()),
             prg: self.prg,
         };
@@ -126,47 +134,52 @@ impl Awaiting {
         let known = self.open(masked);
         let point = self.prg.block();
         let sacrificed = self.direct.last().copied().unwrap_or_default();
-        let mut entries = self.direct;
         let mut noise = Noise {
-            a: Vec::new(),
-            c: Vec::new(),
+            a: Vec::with_capacity(parameters.outputs()),
+            c: Vec::with_capacity(parameters.outputs()),
         };
-        let generator = Generator::new(&self.session, "vole");
-        let code = (parameters.chunks() > 0).then(|| Code::new(parameters.chunk()));
-        for (i, code) in std::iter::repeat_n(code.iter(), parameters.chunks())
-            .flatten()
-            .enumerate()
-        {
-            let trees = i * WEIGHT..(i + 1) * WEIGHT;
-            let openings: Vec<Opening<'_>> = trees
-                .zip(entries.iter())
-                .map(|(tree, entry)| Opening {
-                    position: self.positions[tree],
-                    known: &known[tree * parameters.depth()..][..parameters.depth()],
-                    noise: entry[1],
-                    correction: corrections[tree] ^ entry[0],
-                })
-                .collect();
-            let mut pairs = pprf::puncture(&generator, &openings, parameters.leaves());
-            let outputs = Zeroizing::new(code.compress(&mut pairs));
-            let reserved = if i + 1 < parameters.chunks() {
-                WEIGHT
-            } else {
-                0
-            };
-            append(&mut noise, &outputs[reserved..], parameters.outputs());
-            entries = Zeroizing::new(outputs[..reserved].to_vec());
-        }
+        let mut entries = self.direct;
         if parameters.chunks() == 0 {
             append(&mut noise, &entries, parameters.outputs());
+        } else {
+            let generator = Generator::new(&self.session, "vole");
+            let code = Code::new(parameters.chunk());
+            let mut pairs = Zeroizing::new(vec![Pair::default(); 2 * parameters.chunk()]);
+            let mut mixed = Zeroizing::new(vec![Pair::default(); 2 * parameters.chunk()]);
+            let mut out = Zeroizing::new(vec![Pair::default(); parameters.chunk()]);
+            for trees in (0..parameters.trees())
+                .step_by(WEIGHT)
+                .map(|first| first..first + WEIGHT)
+            {
+                let last = trees.end == parameters.trees();
+                let openings: Vec<Opening<'_>> = trees
+                    .zip(entries.iter())
+                    .map(|(tree, entry)| Opening {
+                        position: self.positions[tree],
+                        known: &known[tree * parameters.depth()..][..parameters.depth()],
+                        noise: Pair {
+                            a: entry.a,
+                            c: entry.c ^ corrections[tree],
+                        },
+                    })
+                    .collect();
+                pprf::puncture(&generator, &openings, &mut pairs);
+                code.compress(&mut pairs, &mut mixed, &mut out);
+                let (kept, reserved) = out.split_at(parameters.chunk() - WEIGHT);
+                append(&mut noise, kept, parameters.outputs());
+                if last {
+                    append(&mut noise, reserved, parameters.outputs());
+                }
+                entries = Zeroizing::new(reserved.to_vec());
+            }
         }
         if !parameters.malicious() {
             return Ok(Received::Done(noise));
         }
-        let change = check::combine(point, &noise.a) ^ sacrificed[1];
+        let change = check::combine(point, &noise.a) ^ sacrificed.a;
         let expected = check::proof(
             &self.session,
-            check::combine(point, &noise.c) ^ sacrificed[0],
+            check::combine(point, &noise.c) ^ sacrificed.c,
         );
         Ok(Received::Check(
             Checking { noise, expected },
@@ -189,11 +202,12 @@ impl Awaiting {
     }
 }
 
-fn append(noise: &mut Noise, entries: &[[Block; 2]], outputs: usize) {
+/// Splits entries into A and C until there are as many as asked for.
+fn append(noise: &mut Noise, entries: &[Pair], outputs: usize) {
     let missing = outputs - noise.a.len();
     let entries = &entries[..missing.min(entries.len())];
-    noise.c.extend(entries.iter().map(|entry| entry[0]));
-    noise.a.extend(entries.iter().map(|entry| entry[1]));
+    noise.c.extend(entries.iter().map(|entry| entry.c));
+    noise.a.extend(entries.iter().map(|entry| entry.a));
 }
 
 impl Checking {

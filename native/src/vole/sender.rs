@@ -11,7 +11,8 @@ use crate::ot::{PairHash, Session, softspoken};
 use crate::prg::Prg;
 use crate::vole::code::Code;
 use crate::vole::parameters::{Parameters, WEIGHT};
-use crate::vole::{Key, check, gather, pprf, randomness};
+use crate::vole::pprf::{self, Sums};
+use crate::vole::{Key, check, gather, randomness};
 
 /// S after its offer. `expand` is the heavy work and needs nothing of R: run it while R prepares its request.
 pub struct Sender {
@@ -28,14 +29,10 @@ pub struct Expanded {
     session: Session,
     delta: Zeroizing<Block>,
     chooser: Chooser,
-    chunks: Vec<Chunk>,
-}
-
-/// A chunk's sums for R, and its outputs.
-struct Chunk {
-    sums: Zeroizing<Vec<[Block; 2]>>,
-    totals: Zeroizing<Vec<Block>>,
-    outputs: Zeroizing<Vec<Block>>,
+    chunks: Vec<Sums>,
+    /// B of the noise of every chunk but the first.
+    reserved: Zeroizing<Vec<Block>>,
+    b: Zeroizing<Vec<Block>>,
 }
 
 /// S after its answer.
@@ -71,37 +68,41 @@ impl Sender {
 
     /// Expands and compresses every chunk.
     pub fn expand(mut self) -> Expanded {
-        let parameters = self.parameters;
-        let generator = Generator::new(&self.session, "vole");
-        let mut chunks = Vec::with_capacity(parameters.chunks());
-        let code = (parameters.chunks() > 0).then(|| Code::new(parameters.chunk()));
-        for _ in 0..parameters.chunks() {
+        let p = self.parameters;
+        let mut chunks = Vec::with_capacity(p.chunks());
+        let mut reserved = Zeroizing::new(Vec::with_capacity(p.trees()));
+        let mut b = Zeroizing::new(vec![0; p.outputs().max(p.made())]);
+        if p.chunks() > 0 {
+            let generator = Generator::new(&self.session, "vole");
+            let code = Code::new(p.chunk());
+            let mut leaves = Zeroizing::new(vec![0; 2 * p.chunk()]);
+            let mut mixed = Zeroizing::new(vec![0; 2 * p.chunk()]);
             let mut roots = Zeroizing::new(vec![0; WEIGHT]);
-            self.prg.fill(&mut roots);
-            let mut whole =
-                pprf::expand(&generator, &roots, parameters.leaves(), parameters.depth());
-            let outputs = code
-                .iter()
-                .flat_map(|code| code.compress(&mut whole.leaves));
-            chunks.push(Chunk {
-                outputs: Zeroizing::new(outputs.map(|[b]| b).collect()),
-                sums: whole.sums,
-                totals: whole.totals,
-            });
+            for i in 0..p.chunks() {
+                self.prg.fill(&mut roots);
+                chunks.push(pprf::expand(&generator, &roots, &mut leaves));
+                // The next chunk overwrites what is reserved for its noise.
+                let out = &mut b[i * (p.chunk() - WEIGHT)..][..p.chunk()];
+                code.compress(&mut leaves, &mut mixed, out);
+                reserved.extend_from_slice(&out[p.chunk() - WEIGHT..]);
+            }
+            reserved.truncate(p.trees() - WEIGHT);
         }
         Expanded {
-            parameters,
+            parameters: p,
             session: self.session,
             delta: self.delta,
             chooser: self.chooser,
             chunks,
+            reserved,
+            b,
         }
     }
 }
 
 impl Expanded {
     /// S's answer to R's request, and S's result or, with checks, the state that awaits R's challenge.
-    pub fn answer(self, request: &[u8]) -> Result<(Sent, Vec<u8>)> {
+    pub fn answer(mut self, request: &[u8]) -> Result<(Sent, Vec<u8>)> {
         let parameters = self.parameters;
         if request.len() != parameters.request_bytes() {
             return Err(Error::Malformed);
@@ -121,18 +122,18 @@ impl Expanded {
         let (direct, paths) = rows.split_at(parameters.direct() * softspoken::TILE);
         let direct: Zeroizing<Vec<Block>> =
             Zeroizing::new(direct.chunks_exact(softspoken::TILE).map(gather).collect());
-        let answer = masked_sums(&self.session, delta, paths, &self.chunks)
-            .into_iter()
-            .chain(corrections(&direct, &self.chunks))
-            .collect::<Vec<_>>();
-        let mut b = Vec::with_capacity(parameters.chunks() * parameters.chunk());
-        if self.chunks.is_empty() {
-            b.extend_from_slice(&direct);
+        let mut answer = masked_sums(&self.session, delta, paths, &self.chunks);
+        let totals = self.chunks.iter().flat_map(|chunk| chunk.totals.iter());
+        let noise = direct
+            .iter()
+            .take(parameters.chunks().min(1) * WEIGHT)
+            .chain(self.reserved.iter());
+        answer.extend(totals.zip(noise).map(|(total, b)| total ^ b));
+        let mut b = std::mem::take(&mut *self.b);
+        if parameters.chunks() == 0 {
+            b.copy_from_slice(&direct[..parameters.outputs()]);
         }
-        for (i, chunk) in self.chunks.iter().enumerate() {
-            let reserved = if i + 1 < self.chunks.len() { WEIGHT } else { 0 };
-            b.extend_from_slice(&chunk.outputs[reserved..]);
-        }
+        // Not beyond the capacity that is wiped with the key.
         b.truncate(parameters.outputs());
         let key = Key { delta, b };
         let sent = if parameters.malicious() {
@@ -150,31 +151,16 @@ impl Expanded {
 }
 
 /// Both sums of every level of every tree, each under its OT's string.
-fn masked_sums(session: &Session, delta: Block, rows: &[Block], chunks: &[Chunk]) -> Vec<Block> {
+fn masked_sums(session: &Session, delta: Block, rows: &[Block], chunks: &[Sums]) -> Vec<Block> {
     let hash = PairHash::new(session);
-    let mut masks: Vec<Block> = Vec::new();
-    let sums: Vec<[Block; 2]> = chunks
-        .iter()
-        .flat_map(|chunk| chunk.sums.iter().copied())
-        .collect();
-    masks.extend_from_slice(&rows[..sums.len()]);
-    let mut left = Zeroizing::new(masks);
-    let mut right = Zeroizing::new(left.iter().map(|row| row ^ delta).collect::<Vec<_>>());
+    let sums = chunks.iter().flat_map(|chunk| chunk.levels.iter());
+    let mut left = Zeroizing::new(rows.to_vec());
+    let mut right = Zeroizing::new(rows.iter().map(|row| row ^ delta).collect::<Vec<_>>());
     hash.hash(&mut left, 0);
     hash.hash(&mut right, 0);
     let masks = left.iter().zip(right.iter());
-    sums.iter()
-        .zip(masks)
-        .flat_map(|(sum, (l, r))| [sum[0] ^ l, sum[1] ^ r])
-        .collect()
-}
-
-/// For every tree, the sum of its leaves plus the b of its noise entry.
-fn corrections(direct: &[Block], chunks: &[Chunk]) -> Vec<Block> {
-    let before = std::iter::once(direct).chain(chunks.iter().map(|chunk| chunk.outputs.as_slice()));
-    let trees = chunks.iter().zip(before);
-    trees
-        .flat_map(|(chunk, noise)| chunk.totals.iter().zip(noise).map(|(total, b)| total ^ b))
+    sums.zip(masks)
+        .flat_map(|(sum, (left, right))| [sum[0] ^ left, sum[1] ^ right])
         .collect()
 }
 
