@@ -37,6 +37,7 @@ from sandbox.jobs import (
     read_document,
     sign_job,
 )
+from sandbox.jobview import JobView, Progress, view_of
 from sandbox.messages import text
 from sandbox.privacy.policy import Policy
 from sandbox.query import Query
@@ -63,37 +64,6 @@ AWAY = "SB-5101"
 """The code of a coordinator that does not answer."""
 FRESH_S = 1.0
 """How long a catalogue that was read is used again."""
-
-Progress = Callable[["JobView"], None]
-
-
-@dataclass(frozen=True)
-class WaitingFor:
-    """Whom a job waits for, why, and since when (unix seconds)."""
-
-    party: str
-    reason: str
-    since: int
-
-
-@dataclass(frozen=True)
-class JobView:
-    """A job as the coordinator reports it. Times: unix seconds."""
-
-    job: str
-    phase: str
-    statement: str
-    created: int
-    changed: int
-    deadline: int
-    waiting: tuple[WaitingFor, ...]
-    left_out: tuple[str, ...]
-    problem: SandboxError | None
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen."""
-        return self.phase in ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -228,7 +198,7 @@ class Session:
     def jobs(self, limit: int = 50) -> list[JobView]:
         """Return the newest jobs."""
         reply = self._call(self._stub.Jobs, coordinator_pb2.JobsRequest(limit=limit))
-        return [_view(state) for state in reply.jobs]
+        return [view_of(state) for state in reply.jobs]
 
     def job(self, job: str) -> JobView:
         """Return one job's state now."""
@@ -238,7 +208,7 @@ class Session:
         """Yield a job's state now and at every change, until it ends."""
         try:
             for state in self._stub.Watch(coordinator_pb2.JobRequest(job=job), timeout=WATCH_S):
-                yield _view(state)
+                yield view_of(state)
         except grpc.RpcError as error:
             raise error_of_call(error, "coordinator") from None
 
@@ -249,7 +219,7 @@ class Session:
         except ValueError:  # No job has such an id.
             raise InputError("SB-3124", job=job[:40]) from None
         signed = self._identity.sign(CANCEL_KIND, given_up.body())
-        return _view(self._call(self._stub.Cancel, to_message(signed)))
+        return view_of(self._call(self._stub.Cancel, to_message(signed)))
 
     def result(self, job: str) -> Result:
         """Open a finished job, again if need be; costs nothing.
@@ -427,17 +397,3 @@ class Session:
                 if error.code != AWAY or time.monotonic() > until:
                     raise error from None
             time.sleep(RETRY_PAUSE_S)
-
-
-def _view(state: coordinator_pb2.JobState) -> JobView:
-    return JobView(
-        job=state.job,
-        phase=state.phase,
-        statement=state.statement,
-        created=state.created,
-        changed=state.changed,
-        deadline=state.deadline,
-        waiting=tuple(WaitingFor(w.party, w.reason, w.since) for w in state.waiting),
-        left_out=tuple(state.left_out),
-        problem=error_of(state.problem) if state.HasField("problem") else None,
-    )

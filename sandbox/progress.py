@@ -14,7 +14,7 @@ from sandbox.messages import text
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sandbox.client import JobView
+    from sandbox.jobview import JobView
 
 PHASES = ("submitted", "offering", "roster", "computing", "adding", "witnessing", "done")
 

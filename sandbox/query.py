@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -21,12 +21,12 @@ from sandbox.submission import Terms, noise_of
 from sandbox.targets import Pilot, release_of, typical_sizes, wanted_errors
 
 if TYPE_CHECKING:
-    from sandbox.client import JobView, Session
+    from sandbox.client import Session
+    from sandbox.jobview import Progress
     from sandbox.result import Result
     from sandbox.sql.explain import Explanation
 
 Number = Decimal | float | str
-Progress = Callable[["JobView"], None]
 
 PILOT_SHARE = 20
 """A pilot costs this part of the largest epsilon that the providers allow a job."""

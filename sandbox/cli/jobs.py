@@ -23,7 +23,8 @@ from sandbox.cli.terminal import (
 from sandbox.messages import text
 
 if TYPE_CHECKING:
-    from sandbox.client import JobView, Session
+    from sandbox.client import Session
+    from sandbox.jobview import JobView
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

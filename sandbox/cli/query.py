@@ -27,7 +27,8 @@ from sandbox.errors import InputError, Unavailable
 from sandbox.messages import text
 
 if TYPE_CHECKING:
-    from sandbox.client import JobView, Session
+    from sandbox.client import Session
+    from sandbox.jobview import JobView
     from sandbox.query import Wishes
     from sandbox.sql.explain import Explanation
     from sandbox.study import StudyPlan

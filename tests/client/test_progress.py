@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from rich.console import Console
 
-from sandbox.client import JobView, WaitingFor
+from sandbox.jobview import JobView, WaitingFor
 from sandbox.messages import text
 from sandbox.progress import PHASES, bar, in_notebook, notebook_progress
 

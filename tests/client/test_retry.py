@@ -9,8 +9,9 @@ import grpc
 import pytest
 
 from sandbox import client
-from sandbox.client import JobView, Session
+from sandbox.client import Session
 from sandbox.errors import InputError, Unavailable
+from sandbox.jobview import JobView
 
 
 class Away(grpc.RpcError):
@@ -18,6 +19,9 @@ class Away(grpc.RpcError):
 
     def trailing_metadata(self) -> None:
         return None
+
+    def details(self) -> str:
+        return ""
 
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.UNAVAILABLE

@@ -12,9 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from sandbox import local
-from sandbox.client import JobView, Session
+from sandbox.client import Session
 from sandbox.errors import SandboxError
 from sandbox.jobs import Missing
+from sandbox.jobview import JobView
 from sandbox.processes import Program
 from sandbox.submission import Terms
 from tests.endtoend import deployment

@@ -15,12 +15,12 @@ import pytest
 from nodes.taskrows import FINAL, TaskState
 from nodes.vault import Vault
 from sandbox.audit.receipt import Receipt, verify_receipt
-from sandbox.client import JobView
 from sandbox.coordinator.phases import TERMINAL, Phase
 from sandbox.coordinator.store import Store, StoredShare
 from sandbox.crypto.identity import Identity, canonical
 from sandbox.crypto.trust import Trust
 from sandbox.errors import SandboxError
+from sandbox.jobview import JobView
 from tests.faults.parties import Deployment, running
 
 pytestmark = pytest.mark.timeout(300)

@@ -1,0 +1,58 @@
+"""A job as its coordinator reports it: where it stands, and whom it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sandbox.errors import SandboxError
+from sandbox.rpc import coordinator_pb2
+from sandbox.rpc.problems import error_of
+
+
+@dataclass(frozen=True)
+class WaitingFor:
+    """Whom a job waits for, why, and since when (unix seconds)."""
+
+    party: str
+    reason: str
+    since: int
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as the coordinator reports it. Times: unix seconds."""
+
+    job: str
+    phase: str
+    statement: str
+    created: int
+    changed: int
+    deadline: int
+    waiting: tuple[WaitingFor, ...]
+    left_out: tuple[str, ...]
+    problem: SandboxError | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.phase in ("done", "failed", "cancelled")
+
+
+Progress = Callable[[JobView], None]
+"""Told every state of a job that is waited for."""
+
+
+def view_of(state: coordinator_pb2.JobState) -> JobView:
+    """Return the state that a coordinator sent."""
+    return JobView(
+        job=state.job,
+        phase=state.phase,
+        statement=state.statement,
+        created=state.created,
+        changed=state.changed,
+        deadline=state.deadline,
+        waiting=tuple(WaitingFor(w.party, w.reason, w.since) for w in state.waiting),
+        left_out=tuple(state.left_out),
+        problem=error_of(state.problem) if state.HasField("problem") else None,
+    )
