@@ -1,0 +1,143 @@
+"""A provider's part of a `blind` join of two (JOIN.md): the dealer alone matches, and sees pseudonyms.
+
+The result is the member's additive share, modulo 2^64, of X'Y (to be re-randomised by `zero_share`): for every column of the left member and
+every column of the right one, the sum over join keys of the product of their values. Rows carry no
+filter: one that a statement leaves out has zeros in its columns, so that what the dealer matches does
+not depend on filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sandbox import _native
+from sandbox.crypto.join.channel import Pair
+from sandbox.crypto.join.keys import KeyHashes
+from sandbox.crypto.join.machine import FRAME_BYTES, Machine, receive, send
+from sandbox.crypto.join.shape import SEED_BYTES, TAG_BYTES, Shape
+from sandbox.crypto.prg import derive_key
+from sandbox.errors import TrustError
+
+Entropy = Callable[[int], bytes]
+"""Returns so many bytes that nobody can foresee."""
+Words = NDArray[np.uint64]
+
+SLOT_BYTES = 4
+WORD_BYTES = 8
+KEY_BYTES = 32
+COUNT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A side's rows, one per join key. keys: a column for each of the key's; values: shape (columns,
+    rows), taken modulo 2^64."""
+
+    keys: Sequence[pa.Array]
+    values: Words
+
+
+def member(
+    shape: Shape,
+    own: str,
+    pair: Pair,
+    coordinator: str,
+    rows: Rows,
+    matching: int,
+    entropy: Entropy,
+) -> Machine[Words]:
+    """Run one join and return this member's share of X'Y, shape (left columns, right columns).
+
+    matching: how many dummies match, 0..shape.dummies; the left member's number counts. Raises
+    TrustError SB-3045, SB-3047 and ProtocolError SB-4010 where a message is not what the job fixed.
+    """
+    side = shape.members.index(own)
+    session = yield from _session(pair, matching, entropy, left=side == 0)
+    seed = entropy(SEED_BYTES)
+    yield from send(coordinator, seed)
+    pool = _Pool(rows, shape.rows[side], shape.dummies, session, entropy)
+    yield from send(coordinator, pool.sent)
+    slots = yield from receive(coordinator, SLOT_BYTES * shape.padded[side])
+    try:
+        placement = _native.Placement(shape.slots, slots, pool.order)
+    except _native.PeerError as error:
+        raise TrustError("SB-3047", party=coordinator) from error
+    factor = _native.SlotColumns.placed(placement, [*pool.values])
+    start = _native.InnerProduct.a if side == 0 else _native.InnerProduct.b
+    party = start(factor, shape.columns[1 - side], seed)
+    yield from _exchange(party, shape, side, pair.stream("columns"))
+    left, right = shape.columns
+    # What the dealer gives the right member alone: a dealer can shift a result, not choose a mask.
+    dealt = None if side == 0 else (yield from receive(coordinator, WORD_BYTES * left * right))
+    return np.frombuffer(party.finish(dealt), dtype="<u8").reshape(left, right)
+
+
+def zero_share(pair: Pair, own: str, outputs: int) -> Words:
+    """Return what a member adds to its outputs before its noise: words that cancel with the peer's.
+
+    Without them a dealer that sees a share opened could take its own randomness out of it, and read
+    rows off what remains. One word per output, under a key that it never holds.
+    """
+    negative = own > pair.peer
+    words = _native.zero_share(pair.key("zero"), b"outputs", outputs, negative=negative)
+    return np.frombuffer(words, dtype="<u8")
+
+
+def _exchange(
+    party: _native.InnerProduct, shape: Shape, side: int, stream: Stream
+) -> Machine[None]:
+    """Swap masked columns, a stretch of slots at a time, so that neither is ever far ahead."""
+    ours, theirs = shape.columns[side], shape.columns[1 - side]
+    step = max(1, FRAME_BYTES // (WORD_BYTES * _native.SLOTS_PER_CHUNK * max(ours, theirs)))
+    for first in range(0, shape.slots, step * _native.SLOTS_PER_CHUNK):
+        slots = min(step * _native.SLOTS_PER_CHUNK, shape.slots - first)
+        yield from stream.send(memoryview(party.next_message(step)))
+        party.absorb((yield from stream.receive(WORD_BYTES * slots * theirs)))
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What two members share for one join: the key of their tags, and how many dummies match."""
+
+    key: bytes
+    matching: int
+
+
+def _session(pair: Pair, matching: int, entropy: Entropy, *, left: bool) -> Machine[_Session]:
+    stream = pair.stream("session")
+    if left:
+        drawn = _Session(entropy(KEY_BYTES), matching)
+        yield from stream.send(drawn.key + matching.to_bytes(COUNT_BYTES, "big"))
+        return drawn
+    said = yield from stream.receive(KEY_BYTES + COUNT_BYTES)
+    return _Session(said[:KEY_BYTES], int.from_bytes(said[KEY_BYTES:], "big"))
+
+
+class _Pool:
+    """A member's rows, dummies and filling, in the random order in which their tags leave.
+
+    A row beyond the declared bound does not take part: whether there was one must not show.
+    """
+
+    def __init__(
+        self, rows: Rows, bound: int, dummies: int, session: _Session, entropy: Entropy
+    ) -> None:
+        hashed = KeyHashes(rows.keys, derive_key(session.key, b"", b"tags"))
+        kept = np.flatnonzero(hashed.present)[:bound]
+        tags = np.frombuffer(hashed.tags, dtype=np.uint8).reshape(-1, TAG_BYTES)
+        self.values = rows.values
+        rows.values.flags.writeable = False  # The kernels read in place.
+        if len(kept) < len(tags):
+            tags, self.values = tags[kept], np.ascontiguousarray(rows.values[:, kept])
+            self.values.flags.writeable = False
+        matching = min(session.matching, dummies)
+        shared = _native.expand(derive_key(session.key, b"", b"dummies")[:TAG_BYTES], matching)
+        filling = entropy(TAG_BYTES * (bound + dummies - matching - len(tags)))
+        everything = b"".join((tags.tobytes(), shared, filling))
+        self.order = _native.permutation(entropy(KEY_BYTES), bound + dummies)
+        self.sent = memoryview(_native.take(everything, TAG_BYTES, self.order))

@@ -1,0 +1,73 @@
+"""What every party of a join knows of it beforehand: it follows from the job and the cards alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sandbox.errors import ProtocolError
+
+TAG_BYTES = 16
+SEED_BYTES = 16
+MOST_ROWS = 1 << 27
+MOST_COLUMNS = 1 << 16
+MOST_JOINS = 1000
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One join among `members` (fingerprints, in the order of the statement's sides).
+
+    rows: each one's declared bound on join keys. columns: how many per-key columns each brings.
+    dummies: rows that each adds, of which a number that the coordinator does not know match.
+    """
+
+    members: tuple[str, ...]
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    dummies: int
+
+    @property
+    def padded(self) -> tuple[int, ...]:
+        """How many tags each member sends."""
+        return tuple(rows + self.dummies for rows in self.rows)
+
+    @property
+    def slots(self) -> int:
+        """How many slots there are: enough for all rows if none matched."""
+        return sum(self.padded)
+
+
+def write_shapes(shapes: list[Shape]) -> bytes:
+    """Return the first frame that a member sends to the coordinator."""
+    return json.dumps([asdict(shape) for shape in shapes]).encode()
+
+
+def read_shapes(frame: bytes, party: str) -> list[Shape]:
+    """Read `write_shapes`' frame; raises ProtocolError SB-4010 for anything else or out of limits."""
+    try:
+        documents = json.loads(frame)
+        shapes = [_shape(document) for document in documents]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ProtocolError("SB-4010", party=party) from error
+    if not 1 <= len(shapes) <= MOST_JOINS:
+        raise ProtocolError("SB-4010", party=party)
+    return shapes
+
+
+def _shape(document: dict[str, Any]) -> Shape:
+    members = tuple(str(member) for member in document["members"])
+    rows = _numbers(document["rows"], len(members), MOST_ROWS)
+    columns = _numbers(document["columns"], len(members), MOST_COLUMNS)
+    (dummies,) = _numbers([document["dummies"]], 1, MOST_ROWS)
+    if len(set(members)) != len(members) or len(members) < 2:
+        raise ValueError("members")
+    return Shape(members, rows, columns, dummies)
+
+
+def _numbers(values: Any, count: int, most: int) -> tuple[int, ...]:
+    numbers = tuple(values)
+    if len(numbers) != count or not all(type(n) is int and 0 <= n <= most for n in numbers):
+        raise ValueError("numbers")
+    return numbers
