@@ -50,21 +50,15 @@ impl Code {
         }
     }
 
-    /// Compresses 2k entries of `noise` to k in `out`; what `noise` and `mixed` hold afterwards is of no use, but secret.
-    pub fn compress<T>(&self, noise: &mut [T], mixed: &mut [T], out: &mut [T])
+    /// Compresses 2k entries, of which `sums` gives the prefix sums, to k in `out`; `mixed` ends with what is of no use, but secret.
+    pub fn compress<T>(&self, sums: impl Fn(usize) -> T, mixed: &mut [T], out: &mut [T])
     where
         T: Copy + Default + BitXorAssign + Send + Sync,
     {
-        let length = self.first.len();
-        assert!(noise.len() == length && mixed.len() == length && out.len() == length / 2);
+        assert!(mixed.len() == self.first.len() && out.len() == self.diagonal.len());
         let mut sum = T::default();
-        for entry in noise.iter_mut() {
-            sum ^= *entry;
-            *entry = sum;
-        }
-        sum = T::default();
         for (entry, &from) in mixed.iter_mut().zip(&self.first) {
-            sum ^= noise[from as usize];
+            sum ^= sums(from as usize);
             *entry = sum;
         }
         let mixed = &*mixed;
@@ -81,6 +75,15 @@ impl Code {
                 }
                 add_product(out, matrix, &input);
             });
+    }
+}
+
+/// Replaces every entry by the sum of all up to it.
+pub fn accumulate(entries: &mut [Block]) {
+    let mut sum = 0;
+    for entry in entries {
+        sum ^= *entry;
+        *entry = sum;
     }
 }
 
@@ -135,7 +138,8 @@ mod tests {
     fn compress(mut noise: Vec<Block>) -> Vec<Block> {
         let mut mixed = vec![0; noise.len()];
         let mut out = vec![0; noise.len() / 2];
-        Code::new(out.len()).compress(&mut noise, &mut mixed, &mut out);
+        accumulate(&mut noise);
+        Code::new(out.len()).compress(|i| noise[i], &mut mixed, &mut out);
         out
     }
 

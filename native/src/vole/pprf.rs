@@ -12,7 +12,7 @@ use zeroize::{DefaultIsZeroes, Zeroizing};
 use crate::block::Block;
 use crate::ot::ggm::{self, Generator};
 
-/// An entry of C, or of the punctured leaves, beside the entry of A in the same place: one cache line serves both.
+/// An entry of C beside the entry of A in the same place: one cache line serves both.
 #[derive(Clone, Copy, Default)]
 #[repr(C, align(32))]
 pub struct Pair {
@@ -66,22 +66,47 @@ pub struct Opening<'a> {
     pub noise: Pair,
 }
 
-/// Fills `pairs` with R's leaves beside its noise, tree by tree.
-pub fn puncture(generator: &Generator, openings: &[Opening<'_>], pairs: &mut [Pair]) {
-    let size = pairs.len() / openings.len();
-    pairs
+/// Fills `leaves`, tree by tree, with all but the noise's, where R's share of leaf + y·Δ comes.
+pub fn puncture(generator: &Generator, openings: &[Opening<'_>], leaves: &mut [Block]) {
+    let size = leaves.len() / openings.len();
+    leaves
         .par_chunks_exact_mut(size)
         .zip(openings)
-        .for_each_init(
-            || Zeroizing::new(vec![0; size]),
-            |leaves, (pairs, opening)| {
-                generator.puncture(opening.position, opening.known, leaves);
-                let mut noise = opening.noise;
-                for (pair, leaf) in pairs.iter_mut().zip(leaves.iter()) {
-                    *pair = Pair { c: *leaf, a: 0 };
-                    noise.c ^= leaf;
-                }
-                pairs[opening.position] = noise;
-            },
-        );
+        .for_each(|(leaves, opening)| {
+            generator.puncture(opening.position, opening.known, leaves);
+            let total = leaves.iter().fold(opening.noise.c, |sum, leaf| sum ^ leaf);
+            for (i, leaf) in leaves.iter_mut().enumerate() {
+                *leaf ^= total & ggm::equal(i, opening.position);
+            }
+        });
+}
+
+/// Prefix sums of the noise itself, which change once in every tree: a table of trees instead of a vector of leaves.
+pub struct Steps {
+    size: u32,
+    /// For each tree, the sum of all noise before it, its noise and where that lies.
+    trees: Zeroizing<Vec<(Block, Block, u64)>>,
+}
+
+impl Steps {
+    pub fn new(openings: &[Opening<'_>], size: usize) -> Self {
+        let mut sum = 0;
+        let trees = openings.iter().map(|opening| {
+            let before = sum;
+            sum ^= opening.noise.a;
+            (before, opening.noise.a, opening.position as u64)
+        });
+        Self {
+            size: size as u32,
+            trees: Zeroizing::new(trees.collect()),
+        }
+    }
+
+    /// The sum of all noise up to a place, in time that depends on neither position nor noise.
+    pub fn at(&self, place: usize) -> Block {
+        let (tree, leaf) = (place as u32 / self.size, place as u32 % self.size);
+        let (before, noise, position) = self.trees[tree as usize];
+        let short = u64::from(leaf).wrapping_sub(position) >> 63;
+        before ^ (noise & Block::from(short).wrapping_sub(1))
+    }
 }

@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 use crate::ot::ggm::Generator;
 use crate::ot::{PairHash, Session, base, softspoken};
 use crate::prg::Prg;
-use crate::vole::code::Code;
+use crate::vole::code::{self, Code};
 use crate::vole::parameters::{Parameters, WEIGHT};
-use crate::vole::pprf::{self, Opening, Pair};
+use crate::vole::pprf::{self, Opening, Pair, Steps};
 use crate::vole::{Noise, check, gather, randomness};
 
 /// R before S's offer.
@@ -144,7 +144,7 @@ impl Awaiting {
         } else {
             let generator = Generator::new(&self.session, "vole");
             let code = Code::new(parameters.chunk());
-            let mut pairs = Zeroizing::new(vec![Pair::default(); 2 * parameters.chunk()]);
+            let mut leaves = Zeroizing::new(vec![0; 2 * parameters.chunk()]);
             let mut mixed = Zeroizing::new(vec![Pair::default(); 2 * parameters.chunk()]);
             let mut out = Zeroizing::new(vec![Pair::default(); parameters.chunk()]);
             for trees in (0..parameters.trees())
@@ -163,8 +163,14 @@ impl Awaiting {
                         },
                     })
                     .collect();
-                pprf::puncture(&generator, &openings, &mut pairs);
-                code.compress(&mut pairs, &mut mixed, &mut out);
+                pprf::puncture(&generator, &openings, &mut leaves);
+                code::accumulate(&mut leaves);
+                let steps = Steps::new(&openings, parameters.leaves());
+                let sums = |i| Pair {
+                    c: leaves[i],
+                    a: steps.at(i),
+                };
+                code.compress(sums, &mut mixed, &mut out);
                 let (kept, reserved) = out.split_at(parameters.chunk() - WEIGHT);
                 append(&mut noise, kept, parameters.outputs());
                 if last {

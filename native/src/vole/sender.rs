@@ -9,7 +9,7 @@ use crate::ot::base::{self, Chooser};
 use crate::ot::ggm::Generator;
 use crate::ot::{PairHash, Session, softspoken};
 use crate::prg::Prg;
-use crate::vole::code::Code;
+use crate::vole::code::{self, Code};
 use crate::vole::parameters::{Parameters, WEIGHT};
 use crate::vole::pprf::{self, Sums};
 use crate::vole::{Key, check, gather, randomness};
@@ -83,7 +83,8 @@ impl Sender {
                 chunks.push(pprf::expand(&generator, &roots, &mut leaves));
                 // The next chunk overwrites what is reserved for its noise.
                 let out = &mut b[i * (p.chunk() - WEIGHT)..][..p.chunk()];
-                code.compress(&mut leaves, &mut mixed, out);
+                code::accumulate(&mut leaves);
+                code.compress(|i| leaves[i], &mut mixed, out);
                 reserved.extend_from_slice(&out[p.chunk() - WEIGHT..]);
             }
             reserved.truncate(p.trees() - WEIGHT);

@@ -1,9 +1,9 @@
 """How far apart codewords of the VOLE's code (native/src/vole/code.rs) are: a first-moment bound.
 
-`python -m tests.vectors.native.code_distance 8192 524288` prints log2 of the expected number of codewords
-of relative weight at most d over uniform permutations and matrices. Weights are summed one by one up to
-n = 4096, beyond that on a grid whose points stand for their gaps; the outer code is counted exactly up to
-weight 12 and by Chernoff's bound above.
+`python -m tests.vectors.native.code_distance 8192 524288` prints log2 of the expected number of
+codewords of relative weight at most d over uniform permutations and matrices. Weights are summed one by
+one up to n = 4096, beyond that on a grid whose points stand for their gaps; the outer code is counted
+exactly up to weight 12 and by Chernoff's bound above.
 """
 
 from __future__ import annotations
