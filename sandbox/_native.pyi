@@ -192,3 +192,16 @@ class PsiSender:
         """Bytes of the message that comes next, which may be 0; None at the end."""
     def advance(self, message: ReadOnly) -> Buffer:
         """Take the message that comes next, return the one to send; raises as PsiReceiver's."""
+
+def okvs_length(items: int, buckets: int) -> int:
+    """Blocks of an encoding of at most `items` keys, in a join of `buckets` encodings."""
+
+def okvs_encode(
+    items: int, buckets: int, seed: ReadOnly, keys: ReadOnly, values: ReadOnly
+) -> Buffer:
+    """The encoding that decodes each 16-byte key to its value; RuntimeError if this seed fails."""
+
+def okvs_decode(
+    items: int, buckets: int, seed: ReadOnly, keys: ReadOnly, encoding: ReadOnly
+) -> Buffer:
+    """What 16-byte keys decode to; PeerError if the encoding has another length."""

@@ -3,6 +3,7 @@
 mod buffer;
 mod keys;
 mod matching;
+mod okvs;
 mod prg;
 mod psi;
 mod refusal;
@@ -32,5 +33,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(shares::zero_share, module)?)?;
     module.add_class::<psi::PsiReceiver>()?;
     module.add_class::<psi::PsiSender>()?;
+    module.add_function(wrap_pyfunction!(okvs::okvs_length, module)?)?;
+    module.add_function(wrap_pyfunction!(okvs::okvs_encode, module)?)?;
+    module.add_function(wrap_pyfunction!(okvs::okvs_decode, module)?)?;
     Ok(())
 }
