@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from nodes.ledger import Demand
 from nodes.registry import Registry
-from sandbox.catalog import Table
+from sandbox.catalog import Member, Table
 from sandbox.crypto.identity import PublicIdentity
 from sandbox.crypto.rings import ring_named
 from sandbox.errors import Refusal, TrustError
@@ -30,11 +30,16 @@ from sandbox.tables import Entry
 
 @dataclass(frozen=True)
 class Assessment:
-    """A job as this node understands it. `datasets`: which of the node's own it reads."""
+    """A job as this node understands it. `own`: which of the node's datasets it reads."""
 
     plan: Plan
     noise: NoisePlan
-    datasets: tuple[str, ...]
+    own: tuple[Member, ...]
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names of `own`."""
+        return tuple(member.dataset for member in self.own)
 
 
 def tables(spec: JobSpec, catalogue: Mapping[str, Entry]) -> dict[str, Table]:
@@ -49,8 +54,8 @@ def tables(spec: JobSpec, catalogue: Mapping[str, Entry]) -> dict[str, Table]:
 def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) -> Assessment:
     """Plan a job again; raises InputError for SQL, TrustError SB-3118 for another catalogue."""
     own_plan = plan(spec.statement, tables(spec, catalogue))
-    members = own_plan.table.members
-    own = tuple(member.dataset for member in members if member.node == node.fingerprint)
+    members = own_plan.members
+    own = tuple(member for member in members if member.node == node.fingerprint)
     if set(spec.members) != {member.node for member in members} or not own:
         raise TrustError("SB-3117", reason="members")
     magnitudes = {name: Fraction(value) for name, value in spec.magnitudes.items()}
@@ -67,9 +72,11 @@ def decide(spec: JobSpec, assessment: Assessment, registry: Registry, node: str)
     Raises Refusal SB-2010..SB-2021 naming the rule, whose it is and what would pass.
     """
     decisions = set()
-    for name in assessment.datasets:
+    for member in assessment.own:
+        name = member.dataset
         asked = request(
             assessment.plan,
+            member,
             registry.dataset(name).card,
             spec.researcher,
             spec.purpose,

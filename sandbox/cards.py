@@ -47,6 +47,7 @@ class _ColumnFile(BaseModel):
     spread: Decimal | None = None
     join_key: bool = False
     normaliser: Text = ""
+    multiplicity: Annotated[int, Field(ge=1, le=10**6)] = 1
     description: dict[str, Text] = {}
 
 
@@ -196,6 +197,8 @@ def _column_toml(column: Column) -> dict[str, Any]:
     for key in ("unit", "scale", "join_key", "normaliser", "description"):
         if getattr(column, key):
             document[key] = getattr(column, key)
+    if column.multiplicity > 1:
+        document["multiplicity"] = column.multiplicity
     if column.domain:
         document["domain"] = list(column.domain)
     for key in ("lower", "upper", "magnitude", "spread"):

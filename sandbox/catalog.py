@@ -58,7 +58,9 @@ class Column:
     timestamps as seconds). `scale`: decimal digits kept; a value is rounded to 10^-scale.
     `domain`: all values a text, integer or boolean column may take; others read as NULL.
     `magnitude`: a typical size of the value, for error targets; `spread`: a typical standard
-    deviation, for predicted errors (a quarter of the range if undeclared).
+    deviation, for predicted errors (a quarter of the range if undeclared). `join_key`: rows may be
+    matched with another provider's by this column, read as `normaliser` says; `multiplicity`: rows
+    with one value that count in a join.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Column:
     spread: Decimal | None = None
     join_key: bool = False
     normaliser: str = ""
+    multiplicity: int = 1
     description: dict[str, str] = field(default_factory=dict, hash=False)
 
     def written(self, bound: Decimal) -> str:
@@ -310,6 +313,7 @@ _COLUMN_TYPES = {
     "nullable": bool,
     "join_key": bool,
     "normaliser": str,
+    "multiplicity": int,
     "description": dict,
 }
 _CARD_FIELDS = tuple(field.name for field in fields(DatasetCard))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -294,10 +294,10 @@ class Session:
         """What the profile states where a query does not."""
         return self._config
 
-    def limits(self, table: Table) -> Limits:
-        """Return what all providers of `table` allow one job; the widest where none is known."""
+    def limits(self, members: Iterable[Member]) -> Limits:
+        """Return what all providers of `members` allow one job; the widest where none is known."""
         policies = self.policies()
-        known = [policies[member] for member in table.members if member in policies]
+        known = [policies[member] for member in members if member in policies]
         return Limits(
             max((p.epsilon_min for p in known), default=WIDEST.epsilon_min),
             min((p.epsilon_max for p in known), default=WIDEST.epsilon_max),

@@ -78,26 +78,29 @@ def grants(
     found = [
         Grant(names[member.node], member.dataset, "card", change.rule, change.before, change.after)
         for change in missing
-        for member in planned.table.members
+        for member in planned.members
     ]
-    for member in planned.table.members:
+    for member in planned.members:
         policy = policies.get(member)
         if policy is not None:
             found += [
                 Grant(names[member.node], member.dataset, "policy", c.rule, c.before, c.after)
-                for c in _policy_changes(planned, policy, asked)
+                for c in _policy_changes(planned, member, policy, asked)
             ]
     return found
 
 
-def _policy_changes(planned: Plan, policy: Policy, asked: Asked) -> list[Change]:
+def _policy_changes(planned: Plan, member: Member, policy: Policy, asked: Asked) -> list[Change]:
     epsilon = policy.epsilon_max if asked.epsilon is None else asked.epsilon
     delta = policy.delta_max if asked.delta is None else asked.delta
+    sides = planned.sides if planned.semi is None else (*planned.sides, planned.semi)
+    card = next(side.table.card for side in sides if member in side.table.members)
     return smallest_change(
         policy,
         request(
             planned,
-            planned.table.card,
+            member,
+            card,
             asked.researcher,
             asked.purpose,
             epsilon,

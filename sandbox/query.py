@@ -133,7 +133,7 @@ class Query:
 
     def pilot_wishes(self, wishes: Wishes) -> Wishes:
         """Return the wishes of a pilot: no error, and a small epsilon."""
-        limits = self._session.limits(self.plan.table)
+        limits = self._session.limits(self.plan.members)
         epsilon = max(limits.epsilon_min, limits.epsilon_max / PILOT_SHARE)
         return replace(wishes, epsilon=epsilon, error=None)
 
@@ -147,7 +147,7 @@ class Query:
     def terms(self, wishes: Wishes, pilot: Pilot | None = None) -> Terms:
         """Return complete terms. Raises InputError SB-3130, SB-3132, SB-3135; Refusal SB-2213."""
         defaults = self._session.defaults
-        collusion = max(wishes.collusion, self._session.limits(self.plan.table).collusion)
+        collusion = max(wishes.collusion, self._session.limits(self.plan.members).collusion)
         wishes = replace(wishes, collusion=collusion)
         magnitudes = {name: _magnitude(name, size) for name, size in wishes.magnitudes.items()}
         known = [output.name for output in self.plan.outputs if output.formula is not None]
@@ -181,19 +181,18 @@ class Query:
         magnitudes: Mapping[str, Fraction],
         pilot: Pilot | None,
     ) -> Decimal:
-        limits = self._session.limits(self.plan.table)
+        limits = self._session.limits(self.plan.members)
         wanted = wanted_errors(self.plan, wishes.error or "", magnitudes)
         release = release_of(self.plan, delta, magnitudes, wishes.collusion, pilot)
         found = solve_epsilon(release, wanted, limits.epsilon_min, limits.epsilon_max)
         return Decimal(f"{found.normalize():f}")
 
     def _nothing_stated(self, missing: str) -> InputError:
-        table = self.plan.table
-        limits = self._session.limits(table)
+        limits = self._session.limits(self.plan.members)
         return InputError(
             "SB-3130",
             missing=missing,
-            table=table.name,
+            table=self.plan.name,
             least=str(limits.epsilon_min),
             most=str(limits.epsilon_max),
             delta=str(limits.delta_max),

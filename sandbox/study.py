@@ -139,14 +139,14 @@ class Study:
             with _placed_from(statement.line):
                 _ = query.plan
         terms = queries[0].terms(Wishes(epsilon=epsilon, delta=delta, collusion=collusion))
-        limits = [self._session.limits(query.plan.table) for query in queries]
+        limits = [self._session.limits(query.plan.members) for query in queries]
         return plan_study(
             [(q.plan, s.error) for q, s in zip(queries, self.statements, strict=True)],
             terms.epsilon,
             terms.delta,
             max(limit.epsilon_min for limit in limits),
             collusion,
-            self._left({m for q in queries for m in q.plan.table.members}, terms.epsilon),
+            self._left({m for q in queries for m in q.plan.members}, terms.epsilon),
         )
 
     def _left(self, members: Collection[Member], epsilon: Decimal) -> list[Left]:

@@ -88,7 +88,7 @@ def draft_job(
     ring = choose_ring(capacity(plan, noise_of(plan, terms)))
     job = secrets.token_hex(16)
     seed = secrets.token_bytes(SEED_BYTES)
-    members = sorted({member.node for member in plan.table.members})
+    members = sorted({member.node for member in plan.members})
     least = terms.minimum_members or len(members)
     if least > len(members):
         raise InputError("SB-3291", wanted=least, table=plan.table.name, members=len(members))

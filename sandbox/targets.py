@@ -48,7 +48,7 @@ def release_of(
         workload(plan, magnitudes),
         delta,
         mechanism_for(delta),
-        len(plan.table.members),
+        len(plan.members),
         collusion,
         None if pilot is None else typical_cell(plan, pilot.noised),
     )

@@ -108,7 +108,7 @@ def _session(profile: Path | None) -> Session:
 
 
 def _summary(table: Table, session: Session) -> Document:
-    limits = session.limits(table)
+    limits = session.limits(table.members)
     return {
         "name": table.name,
         "columns": len(table.card.columns),

@@ -42,15 +42,18 @@ def try_policy(
         registry = Registry(vault)
         tables = OwnCatalogue(own, vault, registry).entries()
         planned = plan(trial.sql, {name: entry.table for name, entry in tables.items()})
-        read = [m.dataset for m in planned.table.members if m.node == own.public.fingerprint]
-        names = [name for name in read if dataset in ("", name)]
-        if not names:
-            raise InputError("SB-1386", node=own.public.name, read=", ".join(read) or "-")
+        read = [m for m in planned.members if m.node == own.public.fingerprint]
+        tried = [member for member in read if dataset in ("", member.dataset)]
+        if not tried:
+            names = ", ".join(member.dataset for member in read)
+            raise InputError("SB-1386", node=own.public.name, read=names or "-")
         answers = []
-        for name in names:
+        for member in tried:
+            name = member.dataset
             policy = read_policy(file) if file else registry.policy(name)
             asked = request(
                 planned,
+                member,
                 registry.dataset(name).card,
                 trial.researcher or next(iter(policy.researchers), "-"),
                 trial.purpose,

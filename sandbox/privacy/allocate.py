@@ -27,17 +27,21 @@ LEAST_SIGMA = 2
 """Least sigma of one node's draw, in ring units: the sum correction assumes it."""
 SIGMA_DIGITS = 12
 SHARE_DIGITS = 3
+MATCHING_EPSILON, MATCHING_DELTA = Decimal(1) / 20, Decimal(1) / 10
+"""Parts of a join's epsilon and delta that hide how many keys match."""
 EPSILON_DIGITS = 3
 
 
 @dataclass(frozen=True)
 class Sensitivity:
     """How far one privacy unit moves a measure over all cells, and how many integers it has (cells
-    times width)."""
+    times width). `sides`: of a join, the squared l2 for a unit of each side; l1 and l2 are then the
+    largest."""
 
     l1: Fraction
     l2_squared: Fraction
     length: int
+    sides: tuple[Fraction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,21 +55,73 @@ class Target:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is to be released, before any epsilon: measures, outputs and expected sizes."""
+    """What is to be released, before any epsilon: measures, outputs and expected sizes.
+
+    `members`: of a join, the nodes of each side. `matched_keys`: keys of which one unit may change
+    whether they match, 0 where nobody sees how many match.
+    """
 
     measures: tuple[Sensitivity, ...]
     targets: tuple[Target, ...]
     reference: Reference
+    members: tuple[int, ...] = ()
+    matched_keys: int = 0
+
+
+@dataclass(frozen=True)
+class SideNoise:
+    """Noise of one side of a join: `members` nodes draw it, each in full, of the squared `scales`."""
+
+    members: int
+    scales: tuple[Fraction, ...]
+
+
+@dataclass(frozen=True)
+class MatchingNoise:
+    """How the coordinator's view of a join, how many keys match, is (epsilon, delta)-private.
+
+    The providers add D keys that match: D = t + X, X discrete Laplace with P(x) ~ exp(-epsilon |x| /
+    keys) on [-t, t], t = `most_dummies` / 2. `keys`: how many one unit may change.
+    """
+
+    epsilon: Decimal
+    delta: Decimal
+    keys: int
+
+    @property
+    def most_dummies(self) -> int:
+        """The most keys that are added, 2t. One shifted by `keys` leaves [-t, t] with probability at
+        most exp(-epsilon (t - keys + 1) / keys), which is under delta."""
+        log = (1 / self.delta).ln()
+        return 2 * (self.keys + math.ceil(self.keys * log / self.epsilon))
 
 
 @dataclass(frozen=True)
 class NoisePlan:
     """Noise of a job. `scales`: per measure, the squared scale that the sum over honest nodes must
-    have: sigma^2 for the Gaussian, b^2 for Laplace (which every node draws in full)."""
+    have: sigma^2 for the Gaussian, b^2 for Laplace (which every node draws in full).
+
+    Of a join, `sides` hold the scales that every node of each draws: each member's noise suffices
+    for its own side by itself, whoever else colludes.
+    """
 
     mechanism: Mechanism
     scales: tuple[Fraction, ...]
     charge: Charge
+    sides: tuple[SideNoise, ...] = ()
+    matching: MatchingNoise | None = None
+
+    def side_law(self, side: int, measure: int) -> Law:
+        """Return the law that each member of a join's side draws for a measure."""
+        return Law(self.mechanism, _root_above(self.sides[side].scales[measure]))
+
+    def joined_laws(self, measure: int) -> list[Law]:
+        """Return the laws of all members of a join, side by side."""
+        return [
+            self.side_law(index, measure)
+            for index, side in enumerate(self.sides)
+            for _ in range(side.members)
+        ]
 
     def node_law(self, measure: int, pinned: int, h: int) -> Law:
         """Return the law one node draws: variance sigma^2 / max(1, pinned - h), sigma >= 2.
@@ -81,7 +137,12 @@ class NoisePlan:
         return Law(self.mechanism, _root_above(square))
 
     def total_sigma(self, measure: int, nodes: int, h: int) -> float:
-        """Return the standard deviation of a measure's noise summed over `nodes` that pin all."""
+        """Return the standard deviation of a measure's noise summed over `nodes` that pin all.
+
+        Of a join, over all its members.
+        """
+        if self.sides:
+            return math.sqrt(sum(law.variance for law in self.joined_laws(measure)))
         return math.sqrt(nodes * self.node_law(measure, nodes, h).variance)
 
     def total_sigmas(self, nodes: int, h: int) -> list[float]:
@@ -104,6 +165,8 @@ def noise_plan(
     if not measures or any(m.l1 <= 0 or m.l2_squared <= 0 or m.length < 1 for m in measures):
         raise InputError("SB-2211")
     parts = shares(workload, mechanism)
+    if workload.members:
+        return _joined_plan(workload, parts, epsilon, delta)
     if mechanism is Mechanism.LAPLACE:
         if not (epsilon.is_finite() and 0 < epsilon <= 1000):
             raise InputError("SB-2201", epsilon=str(epsilon))
@@ -123,6 +186,45 @@ def noise_plan(
     return NoisePlan(mechanism, scales, replace(charge, rho=rho))
 
 
+def _joined_plan(
+    workload: Workload, parts: Sequence[Fraction], epsilon: Decimal, delta: Decimal
+) -> NoisePlan:
+    """Return the noise of a join, always Gaussian: a bounded number of dummies needs a delta.
+
+    MATCHING_EPSILON of epsilon and MATCHING_DELTA of delta hide how many keys match. A discrete
+    Gaussian is rho-zCDP by itself, and what others add is post-processing: no correction.
+    """
+    if delta == 0:
+        raise InputError("SB-2240")
+    matching = MatchingNoise(
+        epsilon * MATCHING_EPSILON, delta * MATCHING_DELTA, workload.matched_keys
+    )
+    rho = rho_of(epsilon - matching.epsilon, delta - matching.delta)
+    rho = significant(rho, DIGITS, ROUND_FLOOR)
+    if rho <= 0:
+        raise InputError("SB-2230", epsilon=str(epsilon), integers=0)
+
+    def scale(square: Fraction, part: Fraction) -> Fraction:
+        return significant(square / (2 * rho * part), SIGMA_DIGITS, ROUND_CEILING)
+
+    sides = tuple(
+        SideNoise(
+            members,
+            tuple(scale(m.sides[n], p) for m, p in zip(workload.measures, parts, strict=True)),
+        )
+        for n, members in enumerate(workload.members)
+    )
+    scales = tuple(scale(m.l2_squared, p) for m, p in zip(workload.measures, parts, strict=True))
+    charge = Charge(
+        epsilon,
+        delta,
+        rho=rho,
+        pure=(Fraction(matching.epsilon),),
+        extra_delta=Fraction(matching.delta),
+    )
+    return NoisePlan(Mechanism.GAUSSIAN, scales, charge, sides, matching)
+
+
 def shares(workload: Workload, mechanism: Mechanism) -> tuple[Fraction, ...]:
     """Return each measure's share of the budget, of three digits, > 0, together at most 1."""
     measures = workload.measures
@@ -133,9 +235,15 @@ def shares(workload: Workload, mechanism: Mechanism) -> tuple[Fraction, ...]:
         for j, slope in gradient(target.formula, workload.reference).items():
             needs[j] += (slope / size) * (slope / size)
     if mechanism is Mechanism.GAUSSIAN:
+        # Of a join the noise of all members adds up.
+        squares = [
+            sum((n * side for n, side in zip(workload.members, m.sides, strict=True)), Fraction(0))
+            or m.l2_squared
+            for m in measures
+        ]
         wanted = [
-            math.sqrt(w) * math.sqrt(float(m.l2_squared))
-            for w, m in zip(needs, measures, strict=True)
+            math.sqrt(w) * math.sqrt(float(square))
+            for w, square in zip(needs, squares, strict=True)
         ]
     else:
         wanted = [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Generic, Protocol, TypeVar
 
 from sqlglot import exp
 
 from sandbox.errors import Refusal, SandboxError
 from sandbox.privacy.statistics import (
     Avg,
+    Axis,
     Constant,
     Corr,
     Count,
@@ -21,11 +23,9 @@ from sandbox.privacy.statistics import (
     Sum,
     Var,
 )
-from sandbox.sql.functions import FUNCTIONS, number
-from sandbox.sql.measures import Measures, both, present
+from sandbox.sql.functions import FUNCTIONS
 from sandbox.sql.parse import construct, exact, nearest, only, refusal, whole
-from sandbox.sql.rows import MOST_SCALE, Scope, bind, condition
-from sandbox.sql.scalar import Mismatch, Number, Scalar, Truth
+from sandbox.sql.rows import MOST_SCALE, constant
 
 OPERATIONS: dict[type[exp.Expr], str] = {
     exp.Count: "count",
@@ -67,17 +67,65 @@ ARITHMETIC: dict[type[exp.Expr], Operator] = {
 }
 
 
-class Aggregates:
-    """Binds aggregate expressions over one relation to formulas over shared measures."""
+C = TypeVar("C")
+X = TypeVar("X")
+A = TypeVar("A", bound="Centred")
 
-    def __init__(
-        self, scope: Scope, unit: tuple[str, Scalar], units_may_repeat: bool, measures: Measures
-    ) -> None:
+
+class Centred(Protocol):
+    """An argument of an aggregate as integers around the middle of its range."""
+
+    @property
+    def axis(self) -> Axis:
+        """The way back to the argument."""
+
+
+class Rows(Protocol[C, X, A]):
+    """What aggregates range over: rows of one table, or joined rows.
+
+    C: conditions on a row, where None holds in every row; X: numbers; A: arguments.
+    """
+
+    def condition(self, node: exp.Expr) -> C:
+        """Return the condition that `node` is true."""
+
+    def present(self, node: exp.Expr) -> C | None:
+        """Return the condition that `node`, of any type, is not NULL."""
+
+    def number(self, node: exp.Expr) -> X:
+        """Return the number that `node` is."""
+
+    def there(self, x: X) -> C | None:
+        """Return the condition that `x` is not NULL."""
+
+    def both(self, *conditions: C | None) -> C | None:
+        """Return the conjunction of those conditions that are there."""
+
+    def argument(self, x: X, kept: C | None, power: int, label: str) -> A:
+        """Return `x` centred, for sums of its power 1 or 2 over rows where `kept` holds."""
+
+    def rows(self, kept: C | None, label: str) -> int:
+        """Return the measure that counts rows."""
+
+    def units(self, node: exp.Distinct, kept: C | None, label: str) -> int:
+        """Return the measure that counts the distinct values of `node`."""
+
+    def total(self, a: A, label: str) -> int:
+        """Return the measure sum(u)."""
+
+    def product(self, a: A, b: A, label: str) -> int:
+        """Return the measure sum(u * v)."""
+
+    def bins(self, node: exp.Expr, kept: C | None, label: str) -> tuple[int, tuple[Fraction, ...]]:
+        """Return the measure that counts rows per bin of the number `node`, and the bins' edges."""
+
+
+class Aggregates(Generic[C, X, A]):
+    """Binds aggregate expressions to formulas over shared measures of `rows`."""
+
+    def __init__(self, rows: Rows[C, X, A]) -> None:
         self.operations: list[str] = []
-        self._scope = scope
-        self._unit, self._unit_value = unit
-        self._spanning = units_may_repeat
-        self._measures = measures
+        self._rows = rows
 
     def formula(  # noqa: PLR0911 - one case each
         self, node: exp.Expr, column: Callable[[exp.Column], Formula]
@@ -110,7 +158,7 @@ class Aggregates:
         kept, call = None, node
         if isinstance(node, exp.Filter):
             only(node, "this", "expression")
-            kept, call = condition(node.expression.this, self._scope), node.this
+            kept, call = self._rows.condition(node.expression.this), node.this
         if isinstance(call, exp.Anonymous) and call.name.lower() == "mean":
             call = exp.Avg(this=call.expressions[0]) if len(call.expressions) == 1 else call
         if isinstance(call, exp.Window):
@@ -137,28 +185,28 @@ class Aggregates:
             return refusal("SB-1006", node, function=name, nearest=nearest(name, known).upper())
         return refusal("SB-1018", node, construct=node.sql("duckdb")[:80])
 
-    def _statistic(self, node: exp.Expr, kept: Truth | None, label: str) -> Formula:
+    def _statistic(self, node: exp.Expr, kept: C | None, label: str) -> Formula:
         if isinstance(node, exp.Count):
             return self._count(node, kept, label)
         if isinstance(node, exp.CountIf):
             only(node, "this")
-            met = condition(node.this, self._scope)
-            return Count(self._measures.rows(both(kept, met), label))
+            met = self._rows.condition(node.this)
+            return Count(self._rows.rows(self._rows.both(kept, met), label))
         if isinstance(node, exp.Corr | exp.CovarPop | exp.CovarSamp):
             return self._pair(node, kept, label)
         if OPERATIONS[type(node)] == "quantile":
             return self._quantile(node, kept, label)
         only(node, "this")
-        x = self._number(node.this)
-        there = both(kept, present(x))
-        n = self._measures.rows(there, f"COUNT of {label}")
+        x = self._rows.number(node.this)
+        there = self._rows.both(kept, self._rows.there(x))
+        n = self._rows.rows(there, f"COUNT of {label}")
         if isinstance(node, exp.Sum | exp.Avg):
-            argument = self._measures.argument(x, kept, 1, label)
-            s = self._measures.total(argument, label)
+            argument = self._rows.argument(x, kept, 1, label)
+            s = self._rows.total(argument, label)
             return (Sum if isinstance(node, exp.Sum) else Avg)(n, s, argument.axis)
-        argument = self._measures.argument(x, kept, 2, label)
-        s = self._measures.total(argument, label)
-        ss = self._measures.product(argument, argument, label)
+        argument = self._rows.argument(x, kept, 2, label)
+        s = self._rows.total(argument, label)
+        ss = self._rows.product(argument, argument, label)
         return Var(
             n,
             s,
@@ -168,58 +216,37 @@ class Aggregates:
             root=OPERATIONS[type(node)] == "stddev",
         )
 
-    def _count(self, node: exp.Count, kept: Truth | None, label: str) -> Formula:
+    def _count(self, node: exp.Count, kept: C | None, label: str) -> Formula:
         only(node, "this", "big_int")
         if isinstance(node.this, exp.Distinct):
-            return self._count_units(node.this, kept, label)
+            return Count(self._rows.units(node.this, kept, label))
         if node.this is None or isinstance(node.this, exp.Star):
-            return Count(self._measures.rows(kept, label))
-        value = bind(node.this, self._scope)
-        return Count(self._measures.rows(both(kept, present(value)), label))
+            return Count(self._rows.rows(kept, label))
+        there = self._rows.present(node.this)
+        return Count(self._rows.rows(self._rows.both(kept, there), label))
 
-    def _count_units(self, node: exp.Distinct, kept: Truth | None, label: str) -> Formula:
-        named = node.expressions[0] if len(node.expressions) == 1 else None
-        value = bind(named, self._scope) if isinstance(named, exp.Column) else None
-        # Nothing computed from the unit: its distinct values may be fewer.
-        if value != self._unit_value:
-            raise refusal("SB-1054", node, kind=Refusal, unit=self._unit)
-        if self._spanning:
-            raise refusal("SB-1055", node, kind=Refusal, unit=self._unit)
-        return Count(self._measures.units(both(kept, present(self._unit_value)), label))
-
-    def _pair(self, node: exp.Expr, kept: Truth | None, label: str) -> Formula:
+    def _pair(self, node: exp.Expr, kept: C | None, label: str) -> Formula:
         only(node, "this", "expression")
-        x, y = self._number(node.this), self._number(node.expression)
-        there = both(kept, present(x), present(y))
-        n = self._measures.rows(there, f"COUNT of {label}")
-        u = self._measures.argument(x, both(kept, present(y)), 2, label)
-        v = self._measures.argument(y, both(kept, present(x)), 2, label)
-        su, sv = self._measures.total(u, label), self._measures.total(v, label)
-        suv = self._measures.product(u, v, label)
+        rows = self._rows
+        x, y = rows.number(node.this), rows.number(node.expression)
+        there = rows.both(kept, rows.there(x), rows.there(y))
+        n = rows.rows(there, f"COUNT of {label}")
+        u = rows.argument(x, rows.both(kept, rows.there(y)), 2, label)
+        v = rows.argument(y, rows.both(kept, rows.there(x)), 2, label)
+        su, sv = rows.total(u, label), rows.total(v, label)
+        suv = rows.product(u, v, label)
         if isinstance(node, exp.Corr):
-            suu, svv = self._measures.product(u, u, label), self._measures.product(v, v, label)
+            suu, svv = rows.product(u, u, label), rows.product(v, v, label)
             return Corr(n, su, sv, suu, svv, suv, u.axis, v.axis)
         return Covar(n, su, sv, suv, u.axis, v.axis, sample=isinstance(node, exp.CovarSamp))
 
-    def _quantile(self, node: exp.Expr, kept: Truth | None, label: str) -> Formula:
+    def _quantile(self, node: exp.Expr, kept: C | None, label: str) -> Formula:
         only(node, "this", "quantile", "expression")
         p = Fraction(1, 2)
         if not isinstance(node, exp.Median):
-            share = bind(node.args.get("quantile") or node.expression, self._scope)
-            if not isinstance(share, Number) or share.exact is None or not 0 < share.exact < 1:
+            share = constant(node.args.get("quantile") or node.expression)
+            if share is None or not 0 < share < 1:
                 raise refusal("SB-1007", node, expression=label[:80])
-            p = share.exact
-        x = self._number(node.this)
-        bins, edges = self._measures.bins(x, kept, label)
+            p = share
+        bins, edges = self._rows.bins(node.this, kept, label)
         return Quantile(bins, p, edges)
-
-    def _number(self, node: exp.Expr) -> Number:
-        if isinstance(node, exp.Distinct):
-            raise refusal("SB-1054", node, kind=Refusal, unit=self._unit)
-        try:
-            x = number(bind(node, self._scope))
-        except Mismatch:
-            raise refusal("SB-1007", node, expression=node.sql("duckdb")[:80]) from None
-        if x.unbounded:
-            raise refusal("SB-1051", node, kind=Refusal, name=x.unbounded)
-        return x

@@ -49,25 +49,27 @@ class Sources:
     def __init__(self, catalogue: Mapping[str, Table]) -> None:
         self._catalogue = {name.lower(): table for name, table in catalogue.items()}
         self._named: dict[str, Relation] = {}
-        self._rounded: dict[str, Fraction] = {}
+        self.rounded: dict[str, Fraction] = {}
+        """What expressions over any source had to round (see Scope)."""
         self._subqueries = 0
 
     def of(self, select: exp.Select) -> tuple[Relation, Scope]:
         """Return what a SELECT reads, its WHERE included, and the scope of its expressions."""
         check_clauses(select)
-        self._name_tables(select.args.get("with_"))
+        self.name_tables(select.args.get("with_"))
         source = select.args.get("from_")
         if source is None:
             raise refusal("SB-1003", select, construct="SELECT", instead="SELECT ... FROM ...")
-        relation, names = self._source(source.this)
-        scope = relation.scope(names, self._rounded)
+        relation, names = self.source(source.this)
+        scope = relation.scope(names, self.rounded)
         where = select.args.get("where")
         if where is not None:
             kept = condition(where.this, scope)
             relation = replace(relation, conditions=(*relation.conditions, kept))
         return relation, scope
 
-    def _name_tables(self, clause: exp.Expr | None) -> None:
+    def name_tables(self, clause: exp.Expr | None) -> None:
+        """Take in the common table expressions of a WITH clause."""
         if clause is None:
             return
         if clause.args.get("recursive"):
@@ -81,7 +83,8 @@ class Sources:
                 )
             self._named[table.alias.lower()] = self._rows(table.this)
 
-    def _source(self, node: exp.Expr) -> tuple[Relation, tuple[str, ...]]:
+    def source(self, node: exp.Expr) -> tuple[Relation, tuple[str, ...]]:
+        """Return a table or sub-query of FROM, and the names by which its columns may be qualified."""
         alias = node.args.get("alias")
         if alias is not None:
             only(alias, "this")
@@ -200,6 +203,8 @@ def _schema(column: Column) -> tuple[object, ...]:
         column.domain,
         column.nullable,
         column.join_key,
+        column.normaliser,
+        column.multiplicity,
     )
 
 

@@ -10,18 +10,15 @@ from fractions import Fraction
 from html import escape
 from typing import Any
 
-from sandbox.crypto.rings import Ring, choose_ring
 from sandbox.messages import text
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.derivatives import predicted_error, reference_value
 from sandbox.sql.algebra import Plan, Quantisation
-from sandbox.sql.noise import capacity, cell_reference
+from sandbox.sql.cost import cost
+from sandbox.sql.magnitude import reference_rows, typical_rows_of
+from sandbox.sql.noise import cell_reference
 
 PARTIES = ("researcher", "provider", "coordinator", "outsider")
-_CIPHERTEXT_BYTES = {"bfv-4096-40": 88_600, "bfv-8192-58": 432_500, "bfv-8192-58x2": 865_000}
-"""One chunk of each ring, as TenSEAL writes it."""
-_ROUNDS_S = 0.2
-_PER_ROW_S = 4e-7
 
 
 @dataclass(frozen=True)
@@ -189,12 +186,12 @@ def explain(plan: Plan, noise: NoisePlan, collusion: int = 1, missing: str = "fa
 
     collusion: h of the job. missing: its rule for providers that are not there.
     """
-    card, members = plan.table.card, len(plan.table.members)
+    members = len(plan.members)
     sigmas = noise.total_sigmas(members, collusion)
-    ring = choose_ring(capacity(plan, noise))
+    takes = cost(plan, noise)
     return Explanation(
         statement=plan.statement,
-        table=plan.table.name,
+        table=plan.name,
         members=members,
         cells=plan.cells,
         groups=tuple((group.name, len(group.values)) for group in plan.groups),
@@ -208,14 +205,14 @@ def explain(plan: Plan, noise: NoisePlan, collusion: int = 1, missing: str = "fa
         delta=noise.charge.delta,
         rho=noise.charge.rho,
         mechanism=noise.mechanism.value,
-        ring=ring.name,
-        bytes=_bytes(plan, ring),
-        seconds=_ROUNDS_S + _PER_ROW_S * card.row_bound + 1e-4 * plan.length,
+        ring=takes.ring,
+        bytes=takes.bytes,
+        seconds=takes.seconds,
         quantisation=plan.quantisation,
         rows_sql=plan.fragment.rows_sql,
         collusion=collusion,
-        rows_per_group=(card.typical_rows or card.row_bound) * members / plan.cells,
-        rows_declared=card.typical_rows > 0,
+        rows_per_group=reference_rows(plan) / plan.cells,
+        rows_declared=typical_rows_of(plan) > 0,
         missing=missing,
     )
 
@@ -231,12 +228,6 @@ def _outputs(plan: Plan, sigmas: Sequence[float]) -> list[OutputError]:
         error = predicted_error(output.formula, reference, sigmas)
         found.append(OutputError(output.name, error, None if typical is None else abs(typical)))
     return found
-
-
-def _bytes(plan: Plan, ring: Ring) -> int:
-    """Each member sends one vector, the researcher fetches one sum."""
-    chunks = len(ring.chunk_sizes(plan.length))
-    return _CIPHERTEXT_BYTES[ring.name] * chunks * (len(plan.table.members) + 1)
 
 
 def _number(value: float) -> str:

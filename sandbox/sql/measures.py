@@ -13,7 +13,7 @@ from math import isqrt
 
 from sandbox.catalog import Table
 from sandbox.privacy.statistics import Axis
-from sandbox.sql.algebra import Measure, MeasureKind, Quantisation, RowColumn
+from sandbox.sql.algebra import CellValue, Measure, MeasureKind, Quantisation, RowColumn
 from sandbox.sql.scalar import Number, Scalar, Truth, integer
 
 WIDEST_SUM = 2**54
@@ -35,6 +35,18 @@ class Argument:
     """Standard deviation of u as declared, else a quarter of its range."""
     declared: bool
     """Whether `expected` is the declared magnitude, or half of the largest |u| for want of one."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A GROUP BY expression as written, what is equal for those that group alike, the row column that
+    holds a row's position among `values`, and the place of the side whose column that is."""
+
+    name: str
+    identity: object
+    column: str
+    values: tuple[CellValue, ...]
+    place: int = 0
 
 
 class Measures:
@@ -62,7 +74,7 @@ class Measures:
         """Return the measure that counts rows where `kept` holds (all rows if None)."""
         return self._add(MeasureKind.ROWS, self._flag(kept), 0, 1, label, Fraction(1))
 
-    def units(self, kept: Truth | None, label: str) -> int:
+    def distinct_units(self, kept: Truth | None, label: str) -> int:
         """Return the measure that counts distinct privacy units with a row where `kept` holds."""
         return self._add(MeasureKind.UNITS, self._flag(kept), 0, 1, label, Fraction(1))
 
@@ -116,7 +128,7 @@ class Measures:
         first, second = sorted((a.column, b.column))
         return self._add(MeasureKind.SUM, f"{first} * {second}", lower, most, label, expected)
 
-    def bins(self, x: Number, kept: Truth | None, label: str) -> tuple[int, tuple[Fraction, ...]]:
+    def binned(self, x: Number, kept: Truth | None, label: str) -> tuple[int, tuple[Fraction, ...]]:
         """Return the measure that counts rows per bin of x, and the bins' edges."""
         span = x.upper - x.lower + 1
         width = -(-span // MOST_BINS)

@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+from sandbox.errors import Refusal
 from sandbox.privacy.allocate import NoisePlan, Sensitivity, Target, Workload, noise_plan
 from sandbox.privacy.derivatives import Reference
 from sandbox.privacy.noise import Mechanism, tail_bound
-from sandbox.sql.algebra import MeasureKind, Plan
+from sandbox.sql.algebra import JoinMode, MeasureKind, Plan
 from sandbox.sql.magnitude import reference_measures
+
+WIDEST_SHARE = 2**62
+"""Shares of a join are integers modulo 2^64: half of that range, and half again to spare."""
 
 
 def job_noise(
@@ -34,7 +38,12 @@ def workload(plan: Plan, magnitudes: Mapping[str, Fraction]) -> Workload:
     `magnitudes`: typical sizes of outputs by name as the researcher states them; else the card's.
     """
     sensitivities = [
-        Sensitivity(measure.l1, measure.l2_squared, plan.cells * measure.width)
+        Sensitivity(
+            measure.l1,
+            measure.l2_squared,
+            plan.cells * measure.width,
+            tuple(change.l2_squared for change in measure.changes),
+        )
         for measure in plan.measures
     ]
     targets = []
@@ -42,14 +51,24 @@ def workload(plan: Plan, magnitudes: Mapping[str, Fraction]) -> Workload:
         if output.formula is not None:
             magnitude = magnitudes.get(output.name, output.magnitude)
             targets.append(Target(output.formula, None if magnitude is None else float(magnitude)))
-    return Workload(tuple(sensitivities), tuple(targets), cell_reference(plan))
+    joined = plan.mode is JoinMode.BLIND
+    return Workload(
+        tuple(sensitivities),
+        tuple(targets),
+        cell_reference(plan),
+        tuple(len(side.table.members) for side in plan.sides) if joined else (),
+        max(side.keys_per_unit for side in plan.sides) if joined else 0,
+    )
 
 
 def capacity(plan: Plan, noise: NoisePlan) -> int:
     """Return a bound on |sum over all nodes + all noise| of any integer in a share.
 
-    Sums keep it because every node saturates; noise exceeds it with probability < 2^-64.
+    Sums keep it because every node saturates; noise exceeds it with probability < 2^-64. Raises
+    Refusal SB-2241 for a join whose integers could leave 64 bits.
     """
+    if noise.sides:
+        return _joined_capacity(plan, noise)
     members = len(plan.table.members)
     rows = plan.table.card.row_bound * members
     largest = 0
@@ -58,6 +77,17 @@ def capacity(plan: Plan, noise: NoisePlan) -> int:
         # Noise is at its largest where nobody is trusted to add any: h = members.
         law = noise.node_law(index, members, members)
         largest = max(largest, sums + tail_bound([law] * members))
+    return largest
+
+
+def _joined_capacity(plan: Plan, noise: NoisePlan) -> int:
+    largest = 0
+    for index, measure in enumerate(plan.measures):
+        sums = plan.joined_rows * max(abs(measure.lower), abs(measure.upper))
+        whole = sums + tail_bound(noise.joined_laws(index))
+        if whole >= WIDEST_SHARE:
+            raise Refusal("SB-2241", label=measure.label[:80])
+        largest = max(largest, whole)
     return largest
 
 

@@ -79,10 +79,10 @@ def parse(statement: str) -> exp.Select:
     return tree
 
 
-def check_clauses(select: exp.Select) -> None:
-    """Refuse every clause of a SELECT that is not one of CLAUSES."""
+def check_clauses(select: exp.Select, *also: str) -> None:
+    """Refuse every clause of a SELECT that is not one of CLAUSES or `also`."""
     for clause, value in select.args.items():
-        if not value or clause in CLAUSES:
+        if not value or clause in CLAUSES or clause in also:
             continue
         name, instead = INSTEAD.get(clause, (clause.replace("_", " ").upper(), "SELECT"))
         where = value[0] if isinstance(value, list) else value

@@ -6,49 +6,41 @@ about the rows. HAVING, ORDER BY and LIMIT act on noised statistics and cost not
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 from sqlglot import exp
 
-from sandbox.catalog import ColumnType, Table
+from sandbox.catalog import Table
 from sandbox.errors import SandboxError
 from sandbox.privacy.statistics import Formula
-from sandbox.sql import arithmetic, scalar
 from sandbox.sql.aggregates import Aggregates
 from sandbox.sql.algebra import (
     Comparison,
     Condition,
-    Fragment,
     GroupColumn,
     Junction,
     Ordering,
     Output,
     Plan,
-    Quantisation,
 )
-from sandbox.sql.bind import Relation, Sources, column_name, no_keys, unit_of
-from sandbox.sql.columns import reading, unit
-from sandbox.sql.groups import MOST_CELLS, positions
+from sandbox.sql.bind import Sources
+from sandbox.sql.groups import MOST_CELLS
+from sandbox.sql.joined import Joined
+from sandbox.sql.joins import is_join
 from sandbox.sql.magnitude import magnitude
-from sandbox.sql.measures import Measures
+from sandbox.sql.measures import Group
+from sandbox.sql.onetable import OneTable
 from sandbox.sql.parse import only, parse, refusal, whole
-from sandbox.sql.rows import COMPARISONS, bind
-from sandbox.sql.scalar import Number, Scalar
+from sandbox.sql.perkey import key_columns
+from sandbox.sql.rows import COMPARISONS
 
 MOST_MEASURES = 64
 MOST_INTEGERS = 262_144
 """Integers in one share."""
-HISTOGRAM_BUCKETS = 20
-
-
-@dataclass(frozen=True)
-class _Group:
-    node: exp.Expr
-    value: Scalar
-    column: GroupColumn
+MOST_COLUMNS = 2_048
+"""Integers that a side of a join yields for each key."""
 
 
 def plan(statement: str, catalogue: Mapping[str, Table]) -> Plan:
@@ -57,18 +49,18 @@ def plan(statement: str, catalogue: Mapping[str, Table]) -> Plan:
     Raises InputError (SB-10xx) for what is not understood and Refusal (SB-105x) for what cannot be
     answered privately, both with the position in the text.
     """
-    return _Planner(parse(statement), statement, catalogue).plan()
+    select, sources = parse(statement), Sources(catalogue)
+    if is_join(select):
+        return _Planner(select, statement, Joined(select, sources)).plan()
+    return _Planner(select, statement, OneTable(*sources.of(select))).plan()
 
 
 class _Planner:
-    def __init__(self, select: exp.Select, statement: str, catalogue: Mapping[str, Table]) -> None:
+    def __init__(self, select: exp.Select, statement: str, rows: OneTable | Joined) -> None:
         self._select = select
         self._statement = statement
-        self._relation, self._scope = Sources(catalogue).of(select)
-        card = self._relation.table.card
-        self._measures = Measures(self._relation.table)
-        repeated = self._relation.table.occurrences > 1
-        self._aggregates = Aggregates(self._scope, unit_of(card), repeated, self._measures)
+        self._rows = rows
+        self._aggregates: Aggregates[Any, Any, Any] = Aggregates(rows)
         self._items = [_unaliased(item) for item in select.expressions]
         self._aliases: dict[str, exp.Expr] = {
             item.alias.lower(): item.this
@@ -82,22 +74,27 @@ class _Planner:
         having = self._select.args.get("having")
         condition = None if having is None else self._condition(having.this)
         ordering = self._order_by(outputs)
-        groups = tuple(group.column for group in self._groups)
-        relation = self._relation
-        fragment = _fragment(relation, self._measures)
+        groups = tuple(group for _, group in self._groups)
+        sides = self._rows.sides(groups)
         finished = Plan(
             statement=self._statement,
-            table=relation.table,
-            fragment=fragment,
-            groups=groups,
-            measures=tuple(self._measures.measures),
+            sides=sides,
+            groups=tuple(GroupColumn(g.name, g.column, g.values) for g in groups),
+            measures=tuple(self._rows.measures),
             outputs=tuple(outputs),
             having=condition,
             order_by=ordering,
             limit=self._limit(),
             operations=tuple(dict.fromkeys(self._aggregates.operations)),
-            quantisation=self._quantisation(fragment.columns_read),
+            quantisation=tuple(dict.fromkeys(self._rows.quantised(sides))),
+            mode=self._rows.mode,
+            joined_rows=self._rows.joined_rows,
         )
+        for side in sides:
+            columns = len(key_columns(finished, side))
+            if columns > MOST_COLUMNS:
+                raise refusal("SB-1075", self._select, table=side.table.name, columns=columns,
+                              most=MOST_COLUMNS)  # fmt: skip
         if not finished.measures:
             raise refusal("SB-1019", self._select)
         if finished.cells > MOST_CELLS:
@@ -106,30 +103,20 @@ class _Planner:
             raise refusal("SB-1021", self._select, integers=finished.length, most=MOST_INTEGERS)
         return finished
 
-    def _quantisation(self, read: tuple[str, ...]) -> tuple[Quantisation, ...]:
-        """Return everything that is rounded: decimal columns, inexact expressions, arguments."""
-        card = self._relation.table.card
-        steps = {
-            column.name: Fraction(1, 10**column.scale)
-            for column in card.columns
-            if column.name in read and column.type is ColumnType.DECIMAL
-        }
-        rounded = [
-            Quantisation(what, s, s / 2) for what, s in {**steps, **self._scope.rounded}.items()
-        ]
-        return tuple(dict.fromkeys(rounded + self._measures.quantisation))
-
-    def _group_by(self) -> list[_Group]:
+    def _group_by(self) -> list[tuple[exp.Expr, Group]]:
         clause = self._select.args.get("group")
-        groups: list[_Group] = []
+        groups: list[tuple[exp.Expr, Group]] = []
         if clause is not None:
             only(clause, "expressions")
             for written in clause.expressions:
                 node = self._resolve(written)
-                groups.append(self._group(node, bind(node, self._scope)))
-        groups += [self._histogram(node) for node in self._items if _is_histogram(node)]
+                groups.append((node, self._rows.group(node)))
+        for node in self._items:
+            if _is_histogram(node):
+                self._aggregates.operations.append("histogram")
+                groups.append((node, self._rows.histogram(node)))
         # What is named twice is one group: it has no combinations with itself.
-        first = {group.column.sql: group for group in reversed(groups)}
+        first = {(g.place, g.column): (node, g) for node, g in reversed(groups)}
         return list(first.values())[::-1]
 
     def _resolve(self, node: exp.Expr) -> exp.Expr:
@@ -141,29 +128,9 @@ class _Planner:
             return self._items[place - 1]
         if isinstance(node, exp.Column) and not node.table:
             name = node.name.lower()
-            if name not in self._scope.columns and name in self._aliases:
+            if name not in self._rows.columns_named and name in self._aliases:
                 return self._aliases[name]
         return node
-
-    def _group(self, node: exp.Expr, value: Scalar) -> _Group:
-        no_keys(node, value, self._relation)
-        sql, values = positions(node, value)
-        name = self._measures.column("g", sql, 0, len(values) - 1, nullable=True)
-        return _Group(node, value, GroupColumn(node.sql("duckdb"), name, values))
-
-    def _histogram(self, node: exp.Expr) -> _Group:
-        """HISTOGRAM(x[, n]): equal buckets over the declared bounds, named by their lower edge."""
-        arguments = node.expressions
-        if not 1 <= len(arguments) <= 2:
-            raise refusal("SB-1010", node, function="HISTOGRAM", fewest=1, most=2)
-        value = bind(arguments[0], self._scope)
-        self._aggregates.operations.append("histogram")
-        if not isinstance(value, Number) or value.points is not None or value.unbounded:
-            return self._group(node, value)
-        count = whole(arguments[1], MOST_CELLS) if len(arguments) == 2 else HISTOGRAM_BUCKETS
-        if not count:
-            raise refusal("SB-1007", node, expression=node.sql("duckdb")[:80])
-        return self._group(node, _buckets(value, count))
 
     def _outputs(self) -> list[Output]:
         outputs: list[Output] = []
@@ -183,41 +150,40 @@ class _Planner:
 
     def _output(self, node: exp.Expr, name: str) -> list[Output]:
         group = self._group_of(node)
+        if group is None:
+            formula = self._aggregates.formula(node, self._ungrouped)
+            return [Output(name, None, formula, self._size(formula))]
+        if not _is_histogram(node):
+            return [Output(name, group, None, None)]
+        formula = self._aggregates.formula(exp.Count(this=exp.Star()), self._ungrouped)
+        bucket_name = "bucket" if name.lower().startswith("histogram") else name
+        return [
+            Output(bucket_name, group, None, None),
+            Output("count", None, formula, self._size(formula)),
+        ]
+
+    def _size(self, formula: Formula) -> Fraction | None:
+        """Return the typical size of a cell's statistic."""
         cells = Fraction(1)
-        for g in self._groups:
-            cells *= len(g.column.values)
-        if group is not None:
-            found = [Output(name, group, None, None)]
-            if _is_histogram(node):
-                formula = self._aggregates.formula(exp.Count(this=exp.Star()), self._ungrouped)
-                size = magnitude(formula, self._measures.measures, self._relation.table, cells)
-                bucket_name = "bucket" if name.lower().startswith("histogram") else name
-                found = [
-                    Output(bucket_name, group, None, None),
-                    Output("count", None, formula, size),
-                ]
-            return found
-        formula = self._aggregates.formula(node, self._ungrouped)
-        size = magnitude(formula, self._measures.measures, self._relation.table, cells)
-        return [Output(name, None, formula, size)]
+        for _, group in self._groups:
+            cells *= len(group.values)
+        return magnitude(formula, self._rows.measures, self._rows.typical_rows / cells)
 
     def _group_of(self, node: exp.Expr) -> int | None:
-        for index, group in enumerate(self._groups):
-            if node == group.node:
+        for index, (written, _) in enumerate(self._groups):
+            if node == written:
                 return index
         if node.find(exp.AggFunc) or not node.find(exp.Column) or _is_histogram(node):
             return None
         try:
-            value = bind(node, self._scope)
+            identity = self._rows.identity(node)
         except SandboxError:
             return None
-        for index, group in enumerate(self._groups):
-            if type(value) is type(group.value) and value.sql == group.value.sql:
-                return index
-        return None
+        groups = [group.identity for _, group in self._groups]
+        return groups.index(identity) if identity in groups else None
 
     def _ungrouped(self, node: exp.Column) -> Formula:
-        bind(node, self._scope)
+        self._rows.identity(node)
         raise refusal("SB-1008", node, name=node.name)
 
     def _named(self, node: exp.Column) -> Formula:
@@ -308,32 +274,3 @@ def _unaliased(item: exp.Expr) -> exp.Expr:
 
 def _is_histogram(node: exp.Expr) -> bool:
     return isinstance(node, exp.Anonymous) and node.name.lower() == "histogram"
-
-
-def _buckets(value: Number, count: int) -> Number:
-    """Return the lower edge of x's bucket: `count` or fewer, each a whole number of steps wide."""
-    width = -(-(value.upper - value.lower + 1) // count) * value.step
-    lowest = value.lower * value.step
-    low, wide = scalar.constant(lowest), scalar.constant(width)
-    place = arithmetic.floored(arithmetic.divide(arithmetic.subtract(value, low), wide))
-    edge = arithmetic.add(arithmetic.multiply(place, wide), low)
-    edges = (lowest + width * i for i in range(place.lower, place.upper + 1))
-    return replace(edge, points=tuple(int(e / edge.step) for e in edges))
-
-
-def _fragment(relation: Relation, measures: Measures) -> Fragment:
-    """Return the row-level SQL: read what is used, leave out rows that break the card, filter."""
-    card = relation.table.card
-    sqls = [c.sql for c in measures.columns] + [t.sql for t in relation.conditions]
-    named = set(re.findall(r"\bc\d+\b", re.sub(r"'(?:[^']|'')*'", "", " ".join(sqls))))
-    used = [c for c in card.columns if column_name(card, c) in named]
-    read = "".join(f", {reading(c)} AS {column_name(card, c)}" for c in used)
-    kept = [f"{column_name(card, c)} IS NOT NULL" for c in used if not c.nullable]
-    kept += [t.sql for t in relation.conditions]
-    columns = "".join(f", {c.sql} AS {c.name}" for c in measures.columns)
-    rows_sql = f"SELECT unit{columns} FROM (SELECT {unit(card)} AS unit{read} FROM base)" + (
-        f" WHERE {' AND '.join(kept)}" if kept else ""
-    )
-    return Fragment(
-        rows_sql, tuple(c.name for c in used), card.contribution_cap, tuple(measures.columns)
-    )

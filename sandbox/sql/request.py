@@ -6,13 +6,14 @@ import hashlib
 from datetime import datetime
 from decimal import Decimal
 
-from sandbox.catalog import DatasetCard
+from sandbox.catalog import DatasetCard, Member
 from sandbox.privacy.policy import Request
 from sandbox.sql.algebra import Plan
 
 
 def request(
     plan: Plan,
+    member: Member,
     card: DatasetCard,
     researcher: str,
     purpose: str,
@@ -20,8 +21,9 @@ def request(
     delta: Decimal,
     now: datetime,
 ) -> Request:
-    """Return the request; `card` is the dataset's own, `researcher` a fingerprint."""
-    read = set(plan.fragment.columns_read)
+    """Return the request; `card` is the own one of dataset `member`, `researcher` a fingerprint."""
+    sides = plan.sides if plan.semi is None else (*plan.sides, plan.semi)
+    read = {c for s in sides if member in s.table.members for c in s.fragment.columns_read}
     return Request(
         researcher=researcher,
         purpose=purpose,
@@ -33,6 +35,7 @@ def request(
         cells=plan.cells,
         statement_digest=statement_digest(plan.statement),
         now=now,
+        join_mode=None if plan.mode is None else plan.mode.value,
     )
 
 

@@ -64,6 +64,14 @@ def condition(node: exp.Expr, scope: Scope) -> Truth:
     return value
 
 
+def constant(node: exp.Expr) -> Fraction | None:
+    """Return the number that an expression without columns is, None if it is none."""
+    if node.find(exp.Column):
+        return None
+    value = bind(node, Scope("", frozenset(), {}))
+    return value.exact if isinstance(value, Number) else None
+
+
 def _bind(node: exp.Expr, scope: Scope) -> Scalar:
     handler = _HANDLERS.get(type(node))
     if handler is not None:

@@ -176,16 +176,19 @@ def rescale(number: Number, step: Fraction) -> Number:
 
 def common(numbers: Sequence[Number]) -> list[Number]:
     """Return the numbers on the coarsest lattice that holds them all exactly."""
-    step = numbers[0].step
-    for number in numbers[1:]:
-        step = Fraction(
-            gcd(
-                step.numerator * number.step.denominator,
-                number.step.numerator * step.denominator,
-            ),
-            step.denominator * number.step.denominator,
-        )
+    step = common_step([number.step for number in numbers])
     return [rescale(number, step) for number in numbers]
+
+
+def common_step(steps: Sequence[Fraction]) -> Fraction:
+    """Return the largest step that divides all of `steps`."""
+    common, *rest = steps
+    for step in rest:
+        common = Fraction(
+            gcd(common.numerator * step.denominator, step.numerator * common.denominator),
+            common.denominator * step.denominator,
+        )
+    return common
 
 
 def derived(

@@ -190,7 +190,15 @@ def test_attack_15_a_failing_worker_says_nothing_about_the_row(
         plan.fragment, rows_sql="SELECT id AS unit FROM base WHERE error(note) IS NULL"
     )
     with caplog.at_level(logging.DEBUG), pytest.raises(Unavailable) as caught:
-        _run(tmp_path, FragmentRequest("r", "machines", source, replace(plan, fragment=failing)))
+        _run(
+            tmp_path,
+            FragmentRequest(
+                "r",
+                "machines",
+                source,
+                replace(plan, sides=(replace(plan.sides[0], fragment=failing),)),
+            ),
+        )
     assert caught.value.code == "SB-5201"
     written = "".join(f.read_text() for f in (tmp_path / "workers").glob("*.log"))
     assert SECRET not in str(caught.value) + caplog.text + written
@@ -286,7 +294,8 @@ def test_attack_18_a_worker_that_runs_too_long_is_killed(
     tmp_path: Path, source: sources.Source
 ) -> None:
     plan = planned("SELECT COUNT(*) FROM a.machines")
-    endless = replace(plan, fragment=replace(plan.fragment, rows_sql=ENDLESS))
+    fragment = replace(plan.fragment, rows_sql=ENDLESS)
+    endless = replace(plan, sides=(replace(plan.sides[0], fragment=fragment),))
     with pytest.raises(Unavailable) as caught:
         _run(tmp_path, FragmentRequest("r", "machines", source, endless), deadline_s=1.0)
     assert caught.value.code == "SB-5201"

@@ -52,7 +52,11 @@ def test_following_the_policy_grants_makes_it_pass() -> None:
     planned = plan("SELECT AVG(torque_nm) FROM machines", TABLES)
     now = datetime.now(UTC)
     card = MACHINES_TABLE.card
-    check(followed, request(planned, card, WHO, "", Decimal(1), Decimal(0), now), "a")
+    check(
+        followed,
+        request(planned, planned.members[0], card, WHO, "", Decimal(1), Decimal(0), now),
+        "a",
+    )
 
 
 def test_a_missing_bound_is_a_change_of_the_card_at_every_provider() -> None:

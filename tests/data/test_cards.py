@@ -219,6 +219,7 @@ def columns(draw: st.DrawFn, name: str) -> Column:
         nullable=draw(st.booleans()),
         magnitude=draw(st.none() | st.decimals(0, 1000, places=2)),
         join_key=draw(st.booleans()),
+        multiplicity=draw(st.integers(1, 9)),
         description=draw(st.dictionaries(st.sampled_from(["en", "zh"]), NAMES)),
     )
 

@@ -1,0 +1,105 @@
+"""What a statement will take: bytes on the wire and seconds, from its rows and columns alone.
+
+Every constant here is measured (benchmarks/join.py) and lives nowhere else. Sizes are padded to what
+cards declare, so that all of it is known before anything runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+from sandbox.crypto.rings import choose_ring
+from sandbox.privacy.allocate import NoisePlan
+from sandbox.sql.algebra import JoinMode, Plan, Side
+from sandbox.sql.noise import capacity
+from sandbox.sql.perkey import key_columns
+
+RING_OF_JOINS = "z64"
+CIPHERTEXT_BYTES = {"bfv-4096-40": 88_600, "bfv-8192-58": 432_500, "bfv-8192-58x2": 865_000}
+"""One chunk of each ring, as TenSEAL writes it."""
+ROUNDS_S = 0.2
+ROW_S, INTEGER_S = 4e-7, 1e-4
+"""Reading a row; encrypting, adding, opening an integer."""
+
+JOIN_ROUNDS_S = 0.4
+JOIN_ROW_S, JOIN_COLUMN_S = 4e-7, 2e-8
+"""Reading a row of a join and bounding it; adding one column of it up per key."""
+TAG_BYTES, SLOT_BYTES, SHARE_BYTES = 16, 8, 8
+TAG_S, SLOT_S, SHARE_S = 6e-8, 3e-8, 6e-9
+"""Of one row: its tag and the slot it gets; of one row and column: masking, sending, multiplying."""
+SEALED_BYTES = 8
+"""One integer of a join's answer, as a provider seals it."""
+
+PSI_RECEIVER_BYTES, PSI_SENDER_BYTES, PSI_FIXED_BYTES = 22, 12, 600_000
+"""Per row of the receiver (the encoded set) and of the sender (truncated hashes); base OTs and VOLE."""
+PSI_FIXED_S, PSI_RECEIVER_S, PSI_SENDER_S = 0.3, 3e-7, 2e-7
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`ring`: what sums are taken in. `bytes`: all that moves, each message once."""
+
+    ring: str
+    bytes: int
+    seconds: float
+
+
+def cost(plan: Plan, noise: NoisePlan) -> Cost:
+    """Return what a plan will take under a noise plan."""
+    if plan.mode is JoinMode.BLIND:
+        return _blind(plan, noise)
+    ring = choose_ring(capacity(plan, noise))
+    chunks = len(ring.chunk_sizes(plan.length))
+    # Each member sends one vector, the researcher fetches one sum.
+    moved = CIPHERTEXT_BYTES[ring.name] * chunks * (len(plan.table.members) + 1)
+    seconds = ROUNDS_S + ROW_S * plan.table.card.row_bound + INTEGER_S * plan.length
+    if plan.semi is not None:
+        moved += _psi_bytes(plan, plan.semi)
+        seconds += _psi_seconds(plan, plan.semi)
+    return Cost(ring.name, moved, seconds)
+
+
+def _blind(plan: Plan, noise: NoisePlan) -> Cost:
+    dummies = noise.matching.most_dummies if noise.matching else 0
+    moved = float(SEALED_BYTES * plan.length * len(plan.members))
+    seconds = JOIN_ROUNDS_S
+    for side in plan.sides:
+        rows = side.table.card.row_bound * len(side.table.members)
+        tags = rows + dummies * len(side.table.members)
+        columns = len(key_columns(plan, side))
+        moved += tags * (TAG_BYTES + SLOT_BYTES)
+        seconds += rows * (JOIN_ROW_S + JOIN_COLUMN_S * columns) + tags * (TAG_S + SLOT_S)
+    # Every combination of the sides' members is a join of its own.
+    for members in product(*(side.table.members for side in plan.sides)):
+        values = _shared_values(plan, dummies, len({m.node for m in members}))
+        moved += values * SHARE_BYTES
+        seconds += values * SHARE_S
+    return Cost(RING_OF_JOINS, round(moved), seconds)
+
+
+def _shared_values(plan: Plan, dummies: int, nodes: int) -> int:
+    """Return how many values members send each other for one combination, in all slots."""
+    if nodes == 1:
+        return 0
+    slots = sum(side.table.card.row_bound + dummies for side in plan.sides)
+    columns = sum(len(key_columns(plan, side)) for side in plan.sides)
+    products = max(0, len(plan.sides) - 2) * 2 * sum(len(m.terms) for m in plan.measures)
+    return slots * (columns + products)
+
+
+def _psi_bytes(plan: Plan, semi: Side) -> int:
+    per_pair = (
+        PSI_FIXED_BYTES
+        + PSI_RECEIVER_BYTES * plan.table.card.row_bound
+        + PSI_SENDER_BYTES * semi.table.card.row_bound
+    )
+    return per_pair * len(plan.table.members) * len(semi.table.members)
+
+
+def _psi_seconds(plan: Plan, semi: Side) -> float:
+    return (
+        PSI_FIXED_S
+        + PSI_RECEIVER_S * plan.table.card.row_bound * len(semi.table.members)
+        + PSI_SENDER_S * semi.table.card.row_bound * len(plan.table.members)
+    )

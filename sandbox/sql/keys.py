@@ -1,0 +1,56 @@
+"""Join keys in the one form in which providers compare them.
+
+Integers are BIGINT; dates and times are days and seconds since 1970-01-01. Text is brought to
+Unicode NFKC, without blanks around it, and then to what the card's normaliser says. What has no such
+form is NULL and matches nothing. A key is neither clamped nor held to a domain.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+from sandbox.catalog import Column, ColumnType
+from sandbox.sql.columns import identifier
+
+if TYPE_CHECKING:
+    import duckdb
+
+NFKC = "nfkc"
+"""The DuckDB function that `register` adds; only text beyond ASCII is handed to it."""
+KEY_TYPES = (ColumnType.INTEGER, ColumnType.TEXT, ColumnType.DATE, ColumnType.TIMESTAMP)
+NORMALISERS = {
+    "": "{}",
+    "lower": "lower({})",
+    "email": "lower({})",
+    "phone": "regexp_replace(regexp_replace({}, '[^0-9]', '', 'g'), '^00', '')",
+    "serial": "upper(regexp_replace({}, '[^A-Za-z0-9]', '', 'g'))",
+}
+"""By the card's name for it. phone: digits, an international prefix 00 or + left out; serial: letters
+and digits, upper case."""
+
+
+def key_sql(column: Column) -> str:
+    """Return the DuckDB text that reads a key column from its source; total over any value."""
+    source = identifier(column.name)
+    if column.type is ColumnType.INTEGER:
+        return f"TRY_CAST({source} AS BIGINT)"
+    if column.type is ColumnType.DATE:
+        value = f"TRY_CAST({source} AS DATE)"
+        return f"CASE WHEN isfinite({value}) THEN ({value} - DATE '1970-01-01')::BIGINT END"
+    if column.type is ColumnType.TIMESTAMP:
+        value = f"TRY_CAST({source} AS TIMESTAMPTZ)"
+        return f"CASE WHEN isfinite({value}) THEN floor(epoch({value}))::BIGINT END"
+    text = f"TRY_CAST({source} AS VARCHAR)"
+    composed = f"CASE WHEN strlen({text}) = length({text}) THEN {text} ELSE {NFKC}({text}) END"
+    return f"nullif({NORMALISERS[column.normaliser].format(f'trim({composed})')}, '')"
+
+
+def register(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add to a DuckDB session the function that key texts beyond ASCII need."""
+    text = "VARCHAR"
+    connection.create_function(NFKC, _nfkc, [text], text)
+
+
+def _nfkc(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)

@@ -1,0 +1,137 @@
+"""How far one privacy unit reaches into joined rows, and what it changes there.
+
+A unit of a side has at most `contribution_cap` rows at each member where it may occur, and each is in
+at most (multiplicity of all other sides) joined rows. Where a key may hold rows of several units, a row
+of one may displace a row of another under the cap on multiplicity; where a left join may find no row,
+it replaces the row without. Then one joined row goes as another comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from sandbox.sql.algebra import Change, Measure, MeasureKind
+from sandbox.sql.joins import Tables
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Of one side: joined rows and keys that a unit touches; `displaces`: whether others go as it
+    comes; `place`; `multiplicities` of all sides; `shared`: reaches of sides that hold the same unit."""
+
+    place: int
+    own_rows: int
+    multiplicities: tuple[int, ...]
+    displaces: bool
+    shared: tuple[Reach, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Joined rows that a unit is in, at most."""
+        rows = self.own_rows
+        for place, multiplicity in enumerate(self.multiplicities):
+            rows *= multiplicity if place != self.place else 1
+        return rows
+
+    @property
+    def keys(self) -> int:
+        """Keys of which a unit may change whether they match, at all sides that hold it."""
+        return self.own_rows + sum(reach.own_rows for reach in self.shared)
+
+    def change(self, measure: Measure, cells: Sequence[int]) -> Change:
+        """Return what one unit changes, here alone or at every side that holds it.
+
+        cells: the own cells of every side.
+        """
+        alone = self._alone(measure, cells)
+        parts = [alone, *(reach._alone(measure, cells) for reach in self.shared)]
+        times = sum((count for count, _, _ in parts), Fraction(0))
+        l1 = sum((count * one for count, one, _ in parts), Fraction(0))
+        square = max(square for _, _, square in parts)
+        if measure.kind is MeasureKind.UNITS:
+            return Change(l1, l1)  # Each integer by one at most.
+        return Change(l1, times * times * square)
+
+    def _alone(self, measure: Measure, cells: Sequence[int]) -> tuple[Fraction, Fraction, Fraction]:
+        """Return how many joined rows change, and by how much each in l1 and in squared l2."""
+        lower, upper = min(measure.lower, 0), max(measure.upper, 0)
+        largest = max(-lower, upper)
+        several = cells[self.place] > 1
+        if measure.kind is MeasureKind.UNITS:
+            count = self.own_rows
+            for place, multiplicity in enumerate(self.multiplicities):
+                count *= min(multiplicity, cells[place]) if place != self.place else 1
+            each = 2 if self.displaces and several else 1
+            return Fraction(count), Fraction(each), Fraction(each)
+        l1, square = largest, largest**2
+        if self.displaces:
+            # In one cell the difference; in two, one value each.
+            l1 = 2 * largest if several else upper - lower
+            square = max((upper - lower) ** 2, 2 * largest**2 if several else 0)
+        return Fraction(self.rows), Fraction(l1), Fraction(square)
+
+
+def reaches(tables: Tables) -> list[Reach]:
+    """Return the reach of a unit of each side."""
+    multiplicities = tuple(_per_key(tables, place) for place in range(len(tables.tables)))
+    alone = []
+    for place, table in enumerate(tables.tables):
+        card = table.table.card
+        cap = card.contribution_cap
+        if _unit_is_key(tables, place) and len(tables.keys) == 1:
+            cap = min(cap, _multiplicity(tables, place))
+        displaces = table.optional or not _unit_is_key(tables, place)
+        alone.append(Reach(place, cap * table.table.occurrences, multiplicities, displaces))
+    return [replace(r, shared=tuple(_sharing(tables, r, alone))) for r in alone]
+
+
+def _sharing(tables: Tables, own: Reach, alone: list[Reach]) -> list[Reach]:
+    """Return the reaches that add to `own` because the same unit may be removed there too."""
+    found = []
+    card = tables.tables[own.place].table.card
+    for other in alone:
+        theirs = tables.tables[other.place].table.card
+        if other.place == own.place:
+            continue
+        if _unit_is_key(tables, own.place, other.place):
+            # All rows of the key are this unit's: without them here, no joined row is left to change.
+            if not tables.tables[own.place].optional:
+                continue
+            found.append(other)
+        elif card.unit_domain and card.unit_domain == theirs.unit_domain:
+            found.append(other)
+    return found
+
+
+def joined_rows(tables: Tables) -> int:
+    """Return the most joined rows there can be."""
+    counts = []
+    for place, table in enumerate(tables.tables):
+        if table.optional:
+            continue
+        rows = table.table.card.row_bound * len(table.table.members)
+        for other in range(len(tables.tables)):
+            rows *= _per_key(tables, other) if other != place else 1
+        counts.append(rows)
+    return min(counts)
+
+
+def _multiplicity(tables: Tables, place: int) -> int:
+    return min(key[place].multiplicity for key in tables.keys)
+
+
+def _per_key(tables: Tables, place: int) -> int:
+    """Return the most rows of one key over all members of a side."""
+    table = tables.tables[place].table
+    members = table.occurrences if _unit_is_key(tables, place) else len(table.members)
+    return _multiplicity(tables, place) * members
+
+
+def _unit_is_key(tables: Tables, *places: int) -> bool:
+    """Tell whether one column of the key is the privacy unit in every one of `places`."""
+    return any(
+        all(key[n].name == tables.tables[n].table.card.privacy_unit for n in places)
+        for key in tables.keys
+    )
