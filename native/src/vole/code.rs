@@ -50,16 +50,28 @@ impl Code {
         }
     }
 
-    /// Compresses 2k entries, of which `sums` gives the prefix sums, to k in `out`; `mixed` ends with what is of no use, but secret.
-    pub fn compress<T>(&self, sums: impl Fn(usize) -> T, mixed: &mut [T], out: &mut [T])
-    where
+    /// Compresses 2k entries to k in `out`. An entry's prefix sum is `entry` of the block of `sums` in its place and of that
+    /// place; `mixed` ends with what is of no use, but secret.
+    pub fn compress<T>(
+        &self,
+        sums: &[Block],
+        entry: impl Fn(Block, usize) -> T,
+        mixed: &mut [T],
+        out: &mut [T],
+    ) where
         T: Copy + Default + BitXorAssign + Send + Sync,
     {
-        assert!(mixed.len() == self.first.len() && out.len() == self.diagonal.len());
+        assert!(sums.len() == self.first.len() && mixed.len() == sums.len());
+        assert!(out.len() == self.diagonal.len());
         let mut sum = T::default();
-        for (entry, &from) in mixed.iter_mut().zip(&self.first) {
-            sum ^= sums(from as usize);
-            *entry = sum;
+        let places = self.first.chunks_exact(SIGMA);
+        for (mixed, places) in mixed.chunks_exact_mut(SIGMA).zip(places) {
+            // Blocks first and alone, so that many loads are on their way at once.
+            let blocks: [Block; SIGMA] = std::array::from_fn(|i| sums[places[i] as usize]);
+            for ((value, block), &place) in mixed.iter_mut().zip(blocks).zip(places) {
+                sum ^= entry(block, place as usize);
+                *value = sum;
+            }
         }
         let mixed = &*mixed;
         let (own, other) = self.second.split_at(out.len());
@@ -139,7 +151,7 @@ mod tests {
         let mut mixed = vec![0; noise.len()];
         let mut out = vec![0; noise.len() / 2];
         accumulate(&mut noise);
-        Code::new(out.len()).compress(|i| noise[i], &mut mixed, &mut out);
+        Code::new(out.len()).compress(&noise, |sum, _| sum, &mut mixed, &mut out);
         out
     }
 

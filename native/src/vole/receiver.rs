@@ -166,11 +166,11 @@ impl Awaiting {
                 pprf::puncture(&generator, &openings, &mut leaves);
                 code::accumulate(&mut leaves);
                 let steps = Steps::new(&openings, parameters.leaves());
-                let sums = |i| Pair {
-                    c: leaves[i],
-                    a: steps.at(i),
+                let pair = |c, place| Pair {
+                    c,
+                    a: steps.at(place),
                 };
-                code.compress(sums, &mut mixed, &mut out);
+                code.compress(&leaves, pair, &mut mixed, &mut out);
                 let (kept, reserved) = out.split_at(parameters.chunk() - WEIGHT);
                 append(&mut noise, kept, parameters.outputs());
                 if last {

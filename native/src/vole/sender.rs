@@ -84,7 +84,7 @@ impl Sender {
                 // The next chunk overwrites what is reserved for its noise.
                 let out = &mut b[i * (p.chunk() - WEIGHT)..][..p.chunk()];
                 code::accumulate(&mut leaves);
-                code.compress(|i| leaves[i], &mut mixed, out);
+                code.compress(&leaves, |sum, _| sum, &mut mixed, out);
                 reserved.extend_from_slice(&out[p.chunk() - WEIGHT..]);
             }
             reserved.truncate(p.trees() - WEIGHT);
