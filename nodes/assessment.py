@@ -60,9 +60,11 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
         raise TrustError("SB-3117", reason="members")
     magnitudes = {name: Fraction(value) for name, value in spec.magnitudes.items()}
     noise = job_noise(own_plan, spec.epsilon_value, spec.delta_value, magnitudes)
-    ring = ring_named(spec.ring)
-    if 2 * capacity(own_plan, noise) >= ring.modulus:
-        raise Refusal("SB-2220", ring=ring.name)
+    bound = capacity(own_plan, noise)
+    if spec.joined != (own_plan.mode is not None):
+        raise Refusal("SB-2220", ring=spec.ring)
+    if not spec.joined and 2 * bound >= ring_named(spec.ring).modulus:
+        raise Refusal("SB-2220", ring=spec.ring)
     return Assessment(own_plan, noise, own)
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from nodes.budgets import Budgets
+from nodes.frames import Frames
 from nodes.tasks import Tasks
 from nodes.vault import Vault
 from nodes.witnessing import Witnessing
@@ -17,7 +18,7 @@ from nodes.workers import Limits, Workers
 from sandbox.config import load_node
 from sandbox.crypto.certificates import PeerName
 from sandbox.crypto.identity import Identity, Role, canonical
-from sandbox.errors import SandboxError, TrustError
+from sandbox.errors import InputError, SandboxError, TrustError
 from sandbox.privacy.noise import OpenDPSampler, Sampler
 from sandbox.rpc import common_pb2, node_pb2, node_pb2_grpc
 from sandbox.rpc.channels import chunks, gather_parts, new_server, server_credentials
@@ -37,6 +38,7 @@ _METHODS = (
     "Offer",
     "SignRoster",
     "Compute",
+    "Join",
     "Evidence",
     "Witness",
     "LastHead",
@@ -45,7 +47,7 @@ _METHODS = (
     "Cancel",
 )
 ALLOWED = dict.fromkeys(_METHODS, _COORDINATOR)
-DEADLINES_S = {"Compute": 900.0}
+DEADLINES_S = {"Compute": 900.0, "Join": 3600.0}
 
 log = logging.getLogger("sandbox.node")
 
@@ -111,6 +113,27 @@ class NodeService(node_pb2_grpc.NodeServicer):
         for chunk in chunks(share.payload):
             yield node_pb2.SharePart(chunk=chunk)
 
+    async def Join(  # noqa: N802
+        self, request: AsyncIterator[node_pb2.JoinPart], context: Context
+    ) -> AsyncIterator[node_pb2.JoinPart]:
+        first = await anext(aiter(request), None)
+        if first is None or first.WhichOneof("part") != "start":
+            raise InputError("SB-3252")
+        roster = [from_message(signature) for signature in first.start.roster]
+        frames = Frames()
+        feeding = asyncio.create_task(_feed(request, frames))
+        sharing = asyncio.create_task(self._tasks.share(first.start.job_digest, roster, frames))
+        try:
+            async for frame in frames.until(sharing):
+                yield node_pb2.JoinPart(frame=frame)
+            await sharing
+            yield node_pb2.JoinPart(committed=common_pb2.Empty())
+        except SandboxError as error:
+            yield node_pb2.JoinPart(problem=problem_of(error, self._name))
+        finally:
+            feeding.cancel()
+            frames.hang_up()
+
     async def Evidence(  # noqa: N802
         self, request: node_pb2.EvidenceRequest, context: Context
     ) -> node_pb2.EvidenceReply:
@@ -142,6 +165,16 @@ class NodeService(node_pb2_grpc.NodeServicer):
     ) -> common_pb2.Empty:
         self._tasks.cancel(from_message(request))
         return common_pb2.Empty()
+
+
+async def _feed(request: AsyncIterator[node_pb2.JoinPart], frames: Frames) -> None:
+    """Hand on the coordinator's frames; when its stream ends, so does the join."""
+    try:
+        async for part in request:
+            if part.WhichOneof("part") == "frame":
+                await frames.incoming.put(part.frame)
+    finally:
+        frames.hang_up()
 
 
 def _own_coordinator(fingerprint: str, vault: Vault) -> Callable[[PeerName], None]:

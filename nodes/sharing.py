@@ -71,7 +71,7 @@ class Sharing:
         ]
         sums, noise = await asyncio.gather(
             self._sums(job),
-            asyncio.to_thread(_draw, self._sampler, laws, plan),
+            asyncio.to_thread(draw, self._sampler, laws, plan),
         )
         values = [s + drawn for s, drawn in zip(sums, noise, strict=True)]
         transcript = bytes.fromhex(job.signed.digest + roster_digest)
@@ -79,19 +79,10 @@ class Sharing:
         payload = await self._workers.encrypt(
             job.spec.researcher, contexts, ring, plan.length, slots
         )
-        release = Release(
-            job=job.signed.digest,
-            roster=roster_digest,
-            attempt=roster.attempt,
-            share=hashlib.sha256(payload).hexdigest(),
-            ring=ring.name,
-            mechanism=job.assessment.noise.mechanism.value,
-            scales=[str(law.scale) for law in laws],
-            loss=exact_loss(job.assessment.noise.charge),
-            minimum_group_size=minimum_group_size(job.assessment, self._registry),
-            protected=self._sampler.protected,
+        statement = release(
+            job, roster, roster_digest, payload, laws, self._registry, self._sampler
         )
-        return Shared(release.sign(self._identity), payload)
+        return Shared(statement.sign(self._identity), payload)
 
     def _slots(
         self,
@@ -130,11 +121,36 @@ class Sharing:
         return [sum(values) for values in zip(*(_saturate(p, plan) for p in parts), strict=True)]
 
 
-def _draw(sampler: Sampler, laws: Sequence[Law], plan: Plan) -> list[int]:
+def release(
+    job: Accepted,
+    roster: Roster,
+    roster_digest: str,
+    payload: bytes,
+    laws: Sequence[Law],
+    registry: Registry,
+    sampler: Sampler,
+) -> Release:
+    """Return a node's statement about a share: whose job, under which noise, for which loss."""
+    return Release(
+        job=job.signed.digest,
+        roster=roster_digest,
+        attempt=roster.attempt,
+        share=hashlib.sha256(payload).hexdigest(),
+        ring=job.spec.ring,
+        mechanism=job.assessment.noise.mechanism.value,
+        scales=[str(law.scale) for law in laws],
+        loss=exact_loss(job.assessment.noise.charge),
+        minimum_group_size=minimum_group_size(job.assessment, registry),
+        protected=sampler.protected,
+    )
+
+
+def draw(sampler: Sampler, laws: Sequence[Law], plan: Plan) -> list[int]:
+    """Return noise for every integer of a share, fresh."""
     return [
-        draw
+        drawn
         for law, measure in zip(laws, plan.measures, strict=True)
-        for draw in sampler.draw(law, plan.cells * measure.width)
+        for drawn in sampler.draw(law, plan.cells * measure.width)
     ]
 
 

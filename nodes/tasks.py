@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from nodes.assessment import assess, decide, demands, tables
 from nodes.catalogue import OwnCatalogue
+from nodes.frames import Frames
+from nodes.joining import Joining
 from nodes.registry import Registry
 from nodes.sharing import Accepted, Shared, Sharing
 from nodes.slots import first_slot, wait_s
@@ -77,6 +79,7 @@ class Tasks:
         self._vault = vault
         self._registry = Registry(vault)
         self._sharing = Sharing(identity, self._registry, workers, sampler)
+        self._joining = Joining(identity, self.coordinator, self._registry, workers, sampler)
         self.catalogue = OwnCatalogue(identity, vault, self._registry)
         self._workers = workers
         self._accepted: OrderedDict[str, Accepted] = OrderedDict()
@@ -109,7 +112,7 @@ class Tasks:
             return node_pb2.Wait(reason=node_pb2.Wait.WITNESS)
         if task.state is TaskState.WAITING:
             return node_pb2.Wait(reason=node_pb2.Wait.APPROVAL)
-        if self._vault.context(accepted.spec.context) is None:
+        if not accepted.spec.joined and self._vault.context(accepted.spec.context) is None:
             return node_pb2.Wait(reason=node_pb2.Wait.CONTEXT)
         secret = X25519PrivateKey.generate()
         fresh = self.identity.sign(
@@ -138,12 +141,16 @@ class Tasks:
         self._vault.sign_roster(job.digest, roster.attempt, signed.digest)
         return signed
 
-    async def share(self, digest: str, roster: Sequence[Signed]) -> Shared:
-        """Return the share, made now or stored; the same bytes however often it is asked for."""
+    async def share(
+        self, digest: str, roster: Sequence[Signed], frames: Frames | None = None
+    ) -> Shared:
+        """Return the share, made now or stored; the same bytes however often it is asked for.
+
+        A joined job's share is made where `frames` carry its join, and only fetched without."""
         received = time.monotonic()
         running = self._running.get(digest)
         if running is None:
-            running = asyncio.create_task(self._share(digest, roster, received))
+            running = asyncio.create_task(self._share(digest, roster, received, frames))
             self._running[digest] = running
             running.add_done_callback(lambda _: self._running.pop(digest, None))
         # A caller that hangs up must not stop what is reserved already.
@@ -237,7 +244,9 @@ class Tasks:
             ):
                 raise TrustError("SB-3117", reason="offer")
 
-    async def _share(self, digest: str, signatures: Sequence[Signed], received: float) -> Shared:
+    async def _share(
+        self, digest: str, signatures: Sequence[Signed], received: float, frames: Frames | None
+    ) -> Shared:
         stored = self._vault.stored_share(digest)
         if stored is not None:
             return Shared(Signed.from_document(json.loads(stored.release)), stored.share)
@@ -250,16 +259,23 @@ class Tasks:
         accepted = self._accept(task.document)
         roster = self._verified_roster(task, signatures)
         spec, assessment = accepted.spec, accepted.assessment
+        if spec.joined == (frames is None):
+            raise ProtocolError("SB-4012", job=task.job)
         roster_digest = signatures[0].digest
         self._hold_again(accepted)
         lease = self._reserve(task, accepted, roster_digest)
         slot = first_slot(assessment.plan.table.card.row_bound, assessment.plan.length)
         try:
-            contexts = self._vault.context(spec.context) or b""
             secret = X25519PrivateKey.from_private_bytes(self._vault.offer_secret(digest))
-            shared = await self._sharing.make(
-                Accepted(task.document, spec, assessment), roster, roster_digest, secret, contexts
-            )
+            job = Accepted(task.document, spec, assessment)
+            if frames is None:
+                contexts = self._vault.context(spec.context) or b""
+                shared = await self._sharing.make(job, roster, roster_digest, secret, contexts)
+            else:
+                researcher = self._pinned(spec.researcher, Role.RESEARCHER)
+                shared = await self._joining.make(
+                    job, roster, roster_digest, secret, researcher, frames
+                )
             if wait_s(time.monotonic() - received, slot) is None:
                 raise Unavailable("SB-5117", node=self._name)
             # Peers may ask for the log at any time: it, too, grows at the slot and not before.

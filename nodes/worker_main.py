@@ -18,9 +18,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
-FRAGMENT, ENCRYPTION = "fragment", "encryption"
+if TYPE_CHECKING:
+    import asyncio
+
+FRAGMENT, ENCRYPTION, JOIN = "fragment", "encryption", "join"
 READY, TAKEN = b"R", b"T"
 MOST_BYTES = 1 << 28
 NODE_GONE = 7
@@ -30,6 +34,8 @@ _LENGTHS = struct.Struct(">II")
 
 Header = dict[str, Any]
 Handler = Callable[[Header, bytes], tuple[Header, bytes]]
+Joiner = Callable[[Header, bytes, socket.socket], tuple[Header, bytes]]
+"""Handles a request that goes on talking with the node."""
 
 
 def message(header: Mapping[str, Any], part: bytes = b"") -> bytes:
@@ -61,6 +67,12 @@ def receive(peer: socket.socket) -> tuple[Header, bytes]:
     """Read one message; raises EOFError when the peer is gone."""
     head, part = lengths(_exactly(peer, PREFIX_BYTES))
     return parse_header(_exactly(peer, head)), _exactly(peer, part)
+
+
+async def answered(reader: asyncio.StreamReader) -> tuple[Header, bytes]:
+    """Read one message as the node does; raises EOFError when the worker is gone."""
+    head, part = lengths(await reader.readexactly(PREFIX_BYTES))
+    return parse_header(await reader.readexactly(head)), await reader.readexactly(part)
 
 
 def _exactly(peer: socket.socket, count: int) -> bytes:
@@ -121,13 +133,38 @@ def encryptions() -> Handler:
     return run
 
 
+def joins() -> Joiner:
+    """Open an empty DuckDB session; the joiner runs one side of a join with its rows."""
+    import duckdb
+
+    from nodes import join_worker
+
+    return partial(join_worker.run, duckdb.connect(":memory:"))
+
+
+def watched(handler: Handler) -> Joiner:
+    """Return a handler that ends with the node, even in the middle of a query."""
+
+    def run(request: Header, part: bytes, node: socket.socket) -> tuple[Header, bytes]:
+        def end_with_node() -> None:
+            node.recv(1)
+            os._exit(1)
+
+        threading.Thread(target=end_with_node, daemon=True).start()
+        return handler(request, part)
+
+    return run
+
+
 def imports(kind: str) -> None:
     """Import and learn what a kind needs, so that children inherit it; starts no thread."""
     if kind == FRAGMENT:
         import duckdb  # noqa: F401
         import numpy as np  # noqa: F401
 
-        import nodes.sources  # noqa: F401
+        import nodes.sources
+    elif kind == JOIN:
+        import nodes.join_worker  # noqa: F401
     else:
         # Left to children, both imports would be most of what a share's encryption costs.
         import pyarrow  # noqa: F401
@@ -156,7 +193,12 @@ def _in_a_child(ask: Callable[[], Header]) -> Header:
 
 def stand_by(kind: str, tray: socket.socket) -> int:
     """Serve one request from the tray; returns the exit status."""
-    handler = fragments() if kind == FRAGMENT else encryptions()
+    makers = {
+        FRAGMENT: lambda: watched(fragments()),
+        ENCRYPTION: lambda: watched(encryptions()),
+        JOIN: joins,
+    }
+    handler = makers[kind]()
     _, passed, _, _ = socket.recv_fds(tray, 1, 1)
     tray.close()
     if not passed:
@@ -165,9 +207,8 @@ def stand_by(kind: str, tray: socket.socket) -> int:
     peer.sendall(TAKEN)
     request, part = receive(peer)
     confine(request["deadline_s"], request["memory_bytes"])
-    threading.Thread(target=die_with, args=(peer,), daemon=True).start()
     try:
-        answer, ciphertext = handler(request, part)
+        answer, ciphertext = handler(request, part, peer)
     except BaseException as failure:
         # The message of a DuckDB error can print cell values: only its class leaves.
         peer.sendall(message({"failed": type(failure).__name__}))
@@ -185,12 +226,6 @@ def confine(deadline_s: float, memory_bytes: int) -> None:
             mapped = int(statm.read().split()[0]) * resource.getpagesize()
         most = mapped + memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
-def die_with(peer: socket.socket) -> None:
-    """End this process when the node hangs up, even in the middle of a query."""
-    peer.recv(1)
-    os._exit(1)
 
 
 def serve(kind: str, tray: socket.socket, count: int) -> None:

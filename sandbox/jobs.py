@@ -23,6 +23,9 @@ from pydantic import (
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, verify
 from sandbox.errors import InputError, TrustError
 
+Z64 = "z64"
+"""The ring of joined jobs: integers modulo 2^64, in shares sealed to the researcher."""
+
 JOB_KIND = "job"
 OFFER_KIND = "offer"
 ROSTER_KIND = "roster"
@@ -68,8 +71,9 @@ class JobSpec(SignedBody):
     `tables` binds each name in the statement to the digest of the catalogue entry it was planned on;
     `cards` are the signed documents of datasets that a statement puts together, since a node knows
     only its own; `members` are the nodes that hold them; `checksum_seeds` carries, sealed to each
-    member, the key of the check slots that let the researcher detect an altered sum. `collusion` is
-    the h of sigma^2 / max(1, c - h): a node's owner may demand more, a job can never get less.
+    member, the key of the check slots that let the researcher detect an altered sum. A joined job has
+    neither context nor seeds, since its shares are sealed to the researcher. `collusion` is the h of
+    sigma^2 / max(1, c - h): a node's owner may demand more, a job can never get less.
     """
 
     job: Hex16
@@ -87,7 +91,7 @@ class JobSpec(SignedBody):
     minimum_members: Annotated[int, Field(ge=1)]
     collusion: Annotated[int, Field(ge=1, le=1000)]
     ring: Annotated[str, StringConstraints(max_length=40)]
-    context: Hex32
+    context: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
     checksum_seeds: dict[Fingerprint, HexBytes]
     created: Seconds
     expires: Seconds
@@ -96,8 +100,12 @@ class JobSpec(SignedBody):
     def _consistent(self) -> Self:
         if len(set(self.members)) != len(self.members):
             raise ValueError("members repeat")
-        if set(self.checksum_seeds) != set(self.members):
+        if set(self.checksum_seeds) != (set() if self.joined else set(self.members)):
             raise ValueError("checksum_seeds do not match members")
+        if (not self.context) != self.joined:
+            raise ValueError("context does not match ring")
+        if self.joined and self.missing is Missing.PRESENT:
+            raise ValueError("a join needs every member")
         if self.minimum_members > len(self.members):
             raise ValueError("minimum_members exceeds members")
         if self.expires <= self.created:
@@ -105,6 +113,11 @@ class JobSpec(SignedBody):
         if self.epsilon_value <= 0 or not 0 <= self.delta_value < 1:
             raise ValueError("epsilon or delta out of range")
         return self
+
+    @property
+    def joined(self) -> bool:
+        """Whether nodes run a join among themselves before any share."""
+        return self.ring == Z64
 
     @property
     def epsilon_value(self) -> Decimal:

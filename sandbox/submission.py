@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -14,10 +14,11 @@ from sandbox.audit.receipt import Receipt
 from sandbox.audit.statements import Opening, Release
 from sandbox.crypto.he import ResultKey
 from sandbox.crypto.identity import Identity, PublicIdentity, verify
+from sandbox.crypto.join.shares import open_bundle
 from sandbox.crypto.rings import SEED_BYTES, choose_ring, ring_named
 from sandbox.crypto.seal import seal
 from sandbox.errors import InputError, TrustError
-from sandbox.jobs import ROSTER_KIND, JobSpec, Missing, Roster, read_document, seed_aad
+from sandbox.jobs import ROSTER_KIND, Z64, JobSpec, Missing, Roster, read_document, seed_aad
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.noise import Law, Mechanism
 from sandbox.sql.algebra import Plan
@@ -85,7 +86,9 @@ def draft_job(
     Raises InputError SB-3032 if no ring holds its sums, SB-3291 if `terms` ask for more members than
     there are.
     """
-    ring = choose_ring(capacity(plan, noise_of(plan, terms)))
+    bound = capacity(plan, noise_of(plan, terms))
+    # A join's shares are sealed to the researcher as they are; others are added as ciphertexts.
+    ring = choose_ring(bound) if plan.mode is None else None
     job = secrets.token_hex(16)
     seed = secrets.token_bytes(SEED_BYTES)
     members = sorted({member.node for member in plan.members})
@@ -110,10 +113,11 @@ def draft_job(
         missing=terms.missing,
         minimum_members=least,
         collusion=terms.collusion,
-        ring=ring.name,
-        context=key.digest(ring),
+        ring=Z64 if ring is None else ring.name,
+        context="" if ring is None else key.digest(ring),
         checksum_seeds={
-            member: seal(identities[member], seed_aad(job), seed).hex() for member in members
+            member: seal(identities[member], seed_aad(job), seed).hex()
+            for member in (members if ring else ())
         },
         created=now,
         expires=now + terms.lifetime_s,
@@ -137,16 +141,25 @@ def open_job(
     another job, or if a node stated other noise than was planned. The largest minimum group size among
     the members' policies applies.
     """
-    ring = ring_named(spec.ring)
     roster = _roster(receipt, trusted)
-    values = key.open(
-        summed,
-        ring,
-        plan.length,
-        seed=seed,
-        transcript=bytes.fromhex(receipt.job.digest + receipt.roster[0].digest),
-        members=[member.node for member in roster.members],
+    job, signed, nodes = (
+        receipt.job.digest,
+        receipt.roster[0].digest,
+        [m.node for m in roster.members],
     )
+    values: Sequence[int]
+    if spec.joined:
+        values = open_bundle(summed, researcher, job, signed, nodes, plan.length)
+    else:
+        transcript = bytes.fromhex(job + signed)
+        values = key.open(
+            summed,
+            ring_named(spec.ring),
+            plan.length,
+            seed=seed,
+            transcript=transcript,
+            members=nodes,
+        )
     releases = _releases(receipt, roster, trusted)
     laws = _laws(plan, spec, releases, trusted)
     result = answer(plan, values, laws, _display_rules(releases, trusted))
@@ -209,9 +222,12 @@ def _laws(
     magnitudes = {name: Fraction(value) for name, value in spec.magnitudes.items()}
     noise = job_noise(plan, spec.epsilon_value, spec.delta_value, magnitudes)
     measures = range(len(plan.measures))
-    planned = [noise.node_law(measure, len(releases), spec.collusion) for measure in measures]
     per_measure: list[list[Law]] = [[] for _ in measures]
     for node, release in releases.items():
+        if spec.joined:
+            planned = [noise.side_law(plan.side_of(node), measure) for measure in measures]
+        else:
+            planned = [noise.node_law(m, len(releases), spec.collusion) for m in measures]
         stated = [Law(Mechanism(release.mechanism), Fraction(scale)) for scale in release.scales]
         if len(stated) != len(planned) or any(
             law.scale < least.scale or law.mechanism is not least.mechanism

@@ -23,8 +23,10 @@ from sandbox.coordinator.evidence import JobEvidence, Witnesses
 from sandbox.coordinator.nodelink import NodeLink, Share
 from sandbox.coordinator.phases import TERMINAL, Phase
 from sandbox.coordinator.receipts import build_receipt, sign_sum
+from sandbox.coordinator.relay import Joins
 from sandbox.coordinator.store import LogLine, Store, StoredShare, dump
 from sandbox.crypto.identity import Identity, Signed, canonical
+from sandbox.crypto.join.shares import bundle
 from sandbox.crypto.trust import Trust
 from sandbox.errors import ProtocolError, SandboxError, StateError, TrustError, Unavailable
 from sandbox.jobs import JobSpec, Missing, Offer, Roster, RosterMember, read_document
@@ -88,9 +90,12 @@ class JobFlow:
         links: Callable[[], Mapping[str, NodeLink]],
         trust: Trust,
         witnesses: Witnesses,
+        joins: Joins,
         deadline_s: float,
     ) -> None:
         self._witnesses = witnesses
+        self._joins = joins
+        self._join_due = False
         self._store = store
         self._add = add
         self._identity = identity
@@ -214,9 +219,14 @@ class JobFlow:
             self._move(Phase.OFFERING, attempt=self.job.attempt + 1, offers=None)
             return
         line = EntryKind.ROSTER, {"roster": signatures[0].digest}
+        self._join_due = self.spec.joined
         self._move(Phase.COMPUTING, line, roster=dump(signatures))
 
     async def _computing(self) -> None:
+        if self._join_due:
+            # Once: after a restart, nodes whose join had ended have their shares, and others say so.
+            self._join_due = False
+            await self._join()
         arrived = {share.node for share in self._shares()}
         await gather_or_first_error(
             [
@@ -231,7 +241,8 @@ class JobFlow:
         shares = self._shares()
         if [share.node for share in shares] != [s.signer for s in self.job.roster]:
             raise ProtocolError("SB-4002", job=self.job.job)
-        summed = await self._add([share.share for share in shares])
+        parts = [share.share for share in shares]
+        summed = bundle(parts) if self.spec.joined else await self._add(parts)
         statement = sign_sum(self._identity, self.signed, self.job.roster, shares, summed)
         self._move(Phase.WITNESSING, (EntryKind.SUM, {"sum": statement.digest}), sum=summed)
 
@@ -330,6 +341,14 @@ class JobFlow:
             members.append(RosterMember(node=offer.node, ephemeral=offer.ephemeral))
         roster = Roster(job=self.signed.digest, attempt=self.job.attempt, members=members)
         return canonical(roster.body())
+
+    async def _join(self) -> None:
+        """Carry the members' join; whatever breaks it ends the job, charged."""
+        members = {signature.signer: self._link(signature.signer) for signature in self.job.roster}
+        for member in members:
+            self._wait_for(member, "joining")
+        left = self.job.changed + self._deadline_s - time.time()
+        await self._joins.run(self.signed.digest, self.job.roster, members, left)
 
     async def _share_of(self, member: str) -> None:
         """Fetch one share. A node that was killed answers the same bytes when it is back."""

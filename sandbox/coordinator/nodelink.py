@@ -20,6 +20,8 @@ from sandbox.rpc.problems import error_of, error_of_call
 Q = TypeVar("Q")
 A = TypeVar("A")
 
+JoinCall = grpc.aio.StreamStreamCall[node_pb2.JoinPart, node_pb2.JoinPart]
+
 SHORT_S = 8.0
 """For acts that compute nothing. A node that is down is noticed within this time."""
 SHARE_LIMIT_BYTES = 1 << 28
@@ -96,6 +98,11 @@ class NodeLink:
         if release is None:
             raise SandboxError("SB-4001", party=self.identity.name)
         return Share(release, bytes(payload))
+
+    def join(self, deadline_s: float) -> JoinCall:
+        """Open the stream of a join."""
+        call: JoinCall = self._stub.Join(timeout=deadline_s)
+        return call
 
     async def evidence(self, job_digest: str, since: Sequence[int]) -> node_pb2.EvidenceReply:
         """Return the job's log entries with proofs against the node's newest head."""

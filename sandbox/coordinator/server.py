@@ -16,6 +16,7 @@ from sandbox.coordinator.evidence import Witnesses
 from sandbox.coordinator.jobflow import JobFlow
 from sandbox.coordinator.phases import TERMINAL, Phase
 from sandbox.coordinator.registry import Registry
+from sandbox.coordinator.relay import Joins
 from sandbox.coordinator.store import Store, StoredJob
 from sandbox.crypto import he
 from sandbox.crypto.certificates import PeerName
@@ -74,6 +75,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         self._store.log.start()
         self._witnesses = Witnesses(self._identity.public, self._store.log)
         self.registry = Registry(profile, self._store.log, self._witnesses)
+        self._joins = Joins(self._identity.public.fingerprint)
         self._adder = Adder(profile)
         self._flows: dict[str, JobFlow] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -168,7 +170,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         spec = read_job(signed, self._caller(context, signed), int(time.time()))
         if spec.coordinator != self._identity.public.fingerprint:
             raise TrustError("SB-3121")
-        if self._store.context(spec.context) is None:
+        if not spec.joined and self._store.context(spec.context) is None:
             raise InputError("SB-3122")
         if self._store.job(spec.job) is None:
             self._refuse_crowd(spec.researcher)
@@ -286,6 +288,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             lambda: self.registry.links,
             self._trust,
             self._witnesses,
+            self._joins,
             self._deadline_s,
         )
         self._flows[job] = flow

@@ -45,7 +45,7 @@ def pairwise_masks(
     for peer, public in peers.items():
         pair = sorted([(fingerprint, own_public), (peer, public)])
         labels = [part for name, key in pair for part in (name.encode(), key)]
-        shared = _agree(private, peer, public)
+        shared = agree(private, peer, public)
         stream = np.stack(
             [
                 uniform(derive_key(shared, transcript, b"mask", *labels, str(t).encode()), t, count)
@@ -63,7 +63,8 @@ def add_modulo(total: Slots, term: Slots, ring: Ring) -> Slots:
     return (total + term) % moduli
 
 
-def _agree(private: X25519PrivateKey, peer: str, public: bytes) -> bytes:
+def agree(private: X25519PrivateKey, peer: str, public: bytes) -> bytes:
+    """Return the X25519 agreement with a peer; raises TrustError SB-3041 for an unsafe key."""
     try:
         return private.exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError as error:

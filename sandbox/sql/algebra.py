@@ -291,6 +291,15 @@ class Plan:
         """Integers in a share: cells x widths, measure by measure, cell by cell, bin by bin."""
         return self.cells * sum(measure.width for measure in self.measures)
 
+    def side_of(self, node: str) -> int:
+        """Return which side of a join a node's dataset is on."""
+        (place,) = (
+            place
+            for place, side in enumerate(self.sides)
+            if any(member.node == node for member in side.table.members)
+        )
+        return place
+
     def own_cells(self, side: Side) -> int:
         """Return the number of a side's own cells: the product of its groups' domains."""
         product = 1

@@ -23,6 +23,7 @@ from sandbox.coordinator.evidence import Witnesses
 from sandbox.coordinator.jobflow import Add, JobFlow
 from sandbox.coordinator.nodelink import Share
 from sandbox.coordinator.phases import Phase
+from sandbox.coordinator.relay import Joins
 from sandbox.coordinator.store import Store, StoredJob
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, parse
 from sandbox.errors import SandboxError, Unavailable
@@ -241,6 +242,7 @@ class Scene:
             lambda: links,
             people,
             witnesses,
+            Joins(COORDINATOR.public.fingerprint),
             self.deadline_s,
         )
 

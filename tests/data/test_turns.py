@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodes.workers import Turns
+from nodes.turns import Turns
 from sandbox.errors import Unavailable
 
 RESEARCHERS = "abc"

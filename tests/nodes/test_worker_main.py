@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nodes import workers
+from nodes import warm_server
 
 PROGRAM = """
 import os, sys
@@ -24,18 +24,20 @@ if sys.argv[1] == worker_main.ENCRYPTION:
     he._PARAMETERS.clear()
     assert known == [he._parameters(ring) for ring in RINGS], "SEAL says something else"
 before = set(sys.modules)
-worker_main.fragments() if sys.argv[1] == worker_main.FRAGMENT else worker_main.encryptions()
+{"fragment": worker_main.fragments, "encryption": worker_main.encryptions, "join": worker_main.joins}[
+    sys.argv[1]
+]()
 late = {name.partition(".")[0] for name in set(sys.modules) - before} & {"duckdb", "pyarrow", "tenseal"}
 assert not late, late
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
-@pytest.mark.parametrize("kind", ["fragment", "encryption"])
+@pytest.mark.parametrize("kind", ["fragment", "encryption", "join"])
 def test_a_warm_server_is_ready_and_has_one_thread(kind: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, kind],
-        env=workers._FORK_SAFE,
+        env=warm_server._FORK_SAFE,
         capture_output=True,
         text=True,
         check=False,

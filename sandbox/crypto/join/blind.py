@@ -1,9 +1,9 @@
 """A provider's part of a `blind` join of two (JOIN.md): the dealer alone matches, and sees pseudonyms.
 
-The result is the member's additive share, modulo 2^64, of X'Y (to be re-randomised by `zero_share`): for every column of the left member and
-every column of the right one, the sum over join keys of the product of their values. Rows carry no
-filter: one that a statement leaves out has zeros in its columns, so that what the dealer matches does
-not depend on filters.
+The result is the member's additive share, modulo 2^64, of X'Y, to be re-randomised by `zero_share`: for
+every column of the left member and every column of the right one, the sum over join keys of the product
+of their values. Rows carry no filter: one that a statement leaves out has zeros in its columns, so that
+what the dealer matches does not depend on filters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sandbox import _native
-from sandbox.crypto.join.channel import Pair
+from sandbox.crypto.join.channel import Pair, Stream
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import FRAME_BYTES, Machine, receive, send
 from sandbox.crypto.join.shape import SEED_BYTES, TAG_BYTES, Shape
@@ -74,7 +74,7 @@ def member(
     left, right = shape.columns
     # What the dealer gives the right member alone: a dealer can shift a result, not choose a mask.
     dealt = None if side == 0 else (yield from receive(coordinator, WORD_BYTES * left * right))
-    return np.frombuffer(party.finish(dealt), dtype="<u8").reshape(left, right)
+    return np.frombuffer(memoryview(party.finish(dealt)), np.uint64).reshape(left, right)
 
 
 def zero_share(pair: Pair, own: str, outputs: int) -> Words:
@@ -85,7 +85,7 @@ def zero_share(pair: Pair, own: str, outputs: int) -> Words:
     """
     negative = own > pair.peer
     words = _native.zero_share(pair.key("zero"), b"outputs", outputs, negative=negative)
-    return np.frombuffer(words, dtype="<u8")
+    return np.frombuffer(memoryview(words), np.uint64)
 
 
 def _exchange(
@@ -129,7 +129,7 @@ class _Pool:
     ) -> None:
         hashed = KeyHashes(rows.keys, derive_key(session.key, b"", b"tags"))
         kept = np.flatnonzero(hashed.present)[:bound]
-        tags = np.frombuffer(hashed.tags, dtype=np.uint8).reshape(-1, TAG_BYTES)
+        tags = np.frombuffer(memoryview(hashed.tags), np.uint8).reshape(-1, TAG_BYTES)
         self.values = rows.values
         rows.values.flags.writeable = False  # The kernels read in place.
         if len(kept) < len(tags):

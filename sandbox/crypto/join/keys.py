@@ -20,7 +20,7 @@ class KeyHashes:
     def __init__(self, columns: Sequence[pa.Array], key: bytes) -> None:
         hashed, present = _native.hash_keys([_column(column) for column in columns], key)
         self.tags = hashed
-        self.present: NDArray[np.bool_] = np.frombuffer(present, dtype=np.bool_)
+        self.present: NDArray[np.bool_] = np.frombuffer(memoryview(present), np.bool_)
 
 
 def _column(array: pa.Array) -> _native.KeyColumn:

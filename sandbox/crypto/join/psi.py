@@ -48,7 +48,7 @@ def receiver(
         malicious=sizes.malicious,
     )
     yield from _converse(party, pair.stream("psi"))
-    return np.frombuffer(party.matches(), dtype=np.uint32)
+    return np.frombuffer(memoryview(party.matches()), np.uint32)
 
 
 def sender(sizes: Sizes, pair: Pair, keys: memoryview, entropy: Entropy) -> Machine[None]:

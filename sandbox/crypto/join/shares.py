@@ -45,7 +45,9 @@ def open_bundle(
     """
     total = np.zeros(length, dtype=np.uint64)
     for node, sealed in _split(bundled, nodes).items():
-        values = np.frombuffer(open_sealed(researcher, _purpose(job, roster, node), sealed), "<u8")
+        values = np.frombuffer(
+            open_sealed(researcher, _purpose(job, roster, node), sealed), np.uint64
+        )
         if len(values) != length:
             raise TrustError("SB-3046")
         total += values

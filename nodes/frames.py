@@ -1,0 +1,77 @@
+"""The two directions of a join's call, between the coordinator's stream and the worker's socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from nodes.worker_main import Header, answered, message
+from sandbox.rpc import node_pb2
+
+UNREAD_FRAMES = 8
+
+
+class Frames:
+    """The frames of one join. `incoming`: for the worker; `outgoing`: from it."""
+
+    def __init__(self) -> None:
+        self.incoming: asyncio.Queue[node_pb2.JoinFrame] = asyncio.Queue(UNREAD_FRAMES)
+        self.outgoing: asyncio.Queue[node_pb2.JoinFrame] = asyncio.Queue(UNREAD_FRAMES)
+        self.gone = asyncio.Event()
+
+    def hang_up(self) -> None:
+        """The coordinator is gone: no frame comes in or gets out any more."""
+        self.gone.set()
+
+    async def until(self, ended: asyncio.Future[Any]) -> AsyncIterator[node_pb2.JoinFrame]:
+        """Yield outgoing frames until `ended` is done and all that was said before is yielded."""
+        while True:
+            getting = asyncio.ensure_future(self.outgoing.get())
+            await asyncio.wait({getting, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if getting.done():
+                yield getting.result()
+                continue
+            getting.cancel()
+            while not self.outgoing.empty():
+                yield self.outgoing.get_nowait()
+            return
+
+
+async def carry(
+    frames: Frames, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> tuple[Header, bytes]:
+    """Carry frames until the worker answers; return its answer.
+
+    Raises EOFError when the worker dies or the coordinator hangs up.
+    """
+    listening = asyncio.create_task(_listen(frames, reader))
+    tasks = [
+        listening,
+        asyncio.create_task(_feed(frames, writer)),
+        asyncio.create_task(frames.gone.wait()),
+    ]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not listening.done():
+            raise EOFError
+        return listening.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _feed(frames: Frames, writer: asyncio.StreamWriter) -> None:
+    while True:
+        frame = await frames.incoming.get()
+        writer.write(message({"party": frame.party}, frame.payload))
+        await writer.drain()
+
+
+async def _listen(frames: Frames, reader: asyncio.StreamReader) -> tuple[Header, bytes]:
+    while True:
+        header, payload = await answered(reader)
+        party = header.get("party")
+        if party is None:
+            return header, payload
+        await frames.outgoing.put(node_pb2.JoinFrame(party=party, payload=payload))

@@ -1,0 +1,138 @@
+"""A worker's part of a join: the rows of one side, and the protocol's machine that they feed.
+
+The worker alone sees rows and speaks sealed frames; the node's daemon carries them. It holds its one
+socket in both directions: a thread keeps reading, so that a member that sends while it is sent to
+never stops the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections import defaultdict, deque
+from typing import TypeVar
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from nodes import sources
+from nodes.worker_main import Header, SourceChanged, message, receive
+from sandbox.crypto.join.blind import Rows, member, zero_share
+from sandbox.crypto.join.channel import Pair
+from sandbox.crypto.join.machine import Machine, Send, send
+from sandbox.crypto.join.shape import read_shapes, write_shapes
+from sandbox.sql.keys import register
+
+SECRET_BYTES = 32
+UNREAD_BYTES = 1 << 28
+"""More than any protocol leaves unread: a peer that sends more has departed from it."""
+
+T = TypeVar("T")
+
+
+class Wire:
+    """Frames to and from the other parties of a join, by fingerprint, over the node's socket."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer = peer
+        self._arrived = threading.Condition()
+        self._frames: defaultdict[str, deque[bytes]] = defaultdict(deque)
+        self._unread = 0
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def drive(self, machine: Machine[T]) -> T:
+        """Run a machine to its end and return its result."""
+        received: bytes | None = None
+        try:
+            while True:
+                step = next(machine) if received is None else machine.send(received)
+                received = None
+                if isinstance(step, Send):
+                    self._peer.sendall(message({"party": step.party}, bytes(step.payload)))
+                else:
+                    received = self._next(step.party)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _next(self, party: str) -> bytes:
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._frames[party])
+            frame = self._frames[party].popleft()
+            self._unread -= len(frame)
+        return frame
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                header, payload = receive(self._peer)
+                with self._arrived:
+                    self._frames[header["party"]].append(payload)
+                    self._unread += len(payload)
+                    self._arrived.notify()
+                if self._unread > UNREAD_BYTES:
+                    break
+        except (EOFError, OSError):
+            pass
+        # The node hung up, or a peer sends what no protocol would: nothing is left to do here.
+        os._exit(1)
+
+
+def run(
+    connection: duckdb.DuckDBPyConnection, request: Header, secrets: bytes, node: socket.socket
+) -> tuple[Header, bytes]:
+    """Read one side's rows and run every join that it takes part in.
+
+    Answers its columns' sums if they are asked for, and 64-bit words: the member's shares of all
+    products, join by join, and for each peer the words that re-randomise its outputs.
+    """
+    os.environ["RAYON_NUM_THREADS"] = str(request["threads"])
+    wire = Wire(node)
+    own, coordinator = request["own"], request["coordinator"]
+    shapes = read_shapes(json.dumps(request["shapes"]).encode(), own)
+    wire.drive(send(coordinator, write_shapes(shapes)))
+    transcript = bytes.fromhex(request["transcript"])
+    keys = [secrets[at : at + SECRET_BYTES] for at in range(0, len(secrets), SECRET_BYTES)]
+    pairs = {
+        peer: Pair(key, transcript, own, peer)
+        for peer, key in zip(request["peers"], keys, strict=True)
+    }
+    rows, local = _read(connection, request)
+    words = []
+    for shape, matching in zip(shapes, request["matching"], strict=True):
+        (peer,) = set(shape.members) - {own}
+        machine = member(shape, own, pairs[peer], coordinator, rows, matching, os.urandom)
+        words.append(wire.drive(machine))
+    words += [zero_share(pair, own, request["outputs"]) for pair in pairs.values()]
+    return {"local": local}, np.concatenate([each.reshape(-1) for each in words]).astype(
+        "<u8"
+    ).tobytes()
+
+
+def _read(connection: duckdb.DuckDBPyConnection, request: Header) -> tuple[Rows, list[int]]:
+    """Return this side's rows, one per join key, and the sums of its columns over all rows.
+
+    Raises SourceChanged for another file.
+    """
+    source = sources.from_document(request["source"])
+    if not sources.unchanged(source):
+        raise SourceChanged
+    register(connection)
+    sources.open_locked(connection, source, request["columns"], request["settings"])
+    table = connection.execute(request["sql"]).to_arrow_table().combine_chunks()
+    local: list[int] = []
+    if request["local_sql"]:
+        local = [int(value) for value in connection.execute(request["local_sql"]).fetchone() or ()]
+    if not sources.unchanged(source):
+        raise SourceChanged
+    columns = [_whole(column) for column in table.columns]
+    keys, values = columns[: request["keys"]], columns[request["keys"] :]
+    return Rows(keys, np.stack([value.to_numpy().view(np.uint64) for value in values])), local
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array; a table without rows has none."""
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)

@@ -1,0 +1,178 @@
+"""A node's part of a joined job: a worker runs the protocol; the daemon carries, adds noise, seals.
+
+Rows stay in the worker. What comes out of it is the node's share of every product of columns, uniform
+modulo 2^64 until all shares are added; the noise on it is the node's own, and suffices alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from fractions import Fraction
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from nodes import sources
+from nodes.frames import Frames
+from nodes.registry import Registry
+from nodes.sharing import Accepted, Shared, draw, release
+from nodes.workers import JoinRequest, Workers
+from sandbox.crypto.identity import Identity, PublicIdentity
+from sandbox.crypto.join.shape import Shape
+from sandbox.crypto.join.shares import Words, seal_share
+from sandbox.crypto.masks import agree
+from sandbox.jobs import Roster
+from sandbox.privacy.allocate import MatchingNoise
+from sandbox.privacy.noise import Law, Mechanism, Sampler
+from sandbox.sql.algebra import FactorKind, Plan, Side
+from sandbox.sql.perkey import key_columns, local_sql, local_vector, named, per_key_sql, takes
+
+MODULUS = 1 << 64
+
+
+class Joining:
+    """Makes one node's shares of joined jobs."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        coordinator: str,
+        registry: Registry,
+        workers: Workers,
+        sampler: Sampler,
+    ) -> None:
+        self._identity = identity
+        self._coordinator = coordinator
+        self._registry = registry
+        self._workers = workers
+        self._sampler = sampler
+
+    async def make(
+        self,
+        job: Accepted,
+        roster: Roster,
+        roster_digest: str,
+        secret: X25519PrivateKey,
+        researcher: PublicIdentity,
+        frames: Frames,
+    ) -> Shared:
+        """Return this node's share. Raises Unavailable SB-5201 whatever fails, a peer included.
+
+        secret: the one-time key of this node's offer.
+        """
+        plan, noise = job.assessment.plan, job.assessment.noise
+        own = self._identity.public.fingerprint
+        laws = [noise.side_law(plan.side_of(own), measure) for measure in range(len(plan.measures))]
+        sums, drawn = await asyncio.gather(
+            self._sums(job, roster, roster_digest, secret, frames),
+            asyncio.to_thread(draw, self._sampler, laws, plan),
+        )
+        values = sums + _words(drawn)
+        payload = seal_share(values, researcher, job.signed.digest, roster_digest, own)
+        statement = release(
+            job, roster, roster_digest, payload, laws, self._registry, self._sampler
+        )
+        return Shared(statement.sign(self._identity), payload)
+
+    async def _sums(
+        self,
+        job: Accepted,
+        roster: Roster,
+        roster_digest: str,
+        secret: X25519PrivateKey,
+        frames: Frames,
+    ) -> Words:
+        plan, noise = job.assessment.plan, job.assessment.noise
+        assert noise.matching is not None, "a join hides how many keys match"
+        (dataset,) = job.assessment.datasets
+        own = self._identity.public.fingerprint
+        place = plan.side_of(own)
+        side = plan.sides[place]
+        shapes = [s for s in shapes_of(plan, noise.matching.most_dummies) if own in s.members]
+        peers = sorted({member for shape in shapes for member in shape.members} - {own})
+        one_time = {m.node: bytes.fromhex(m.ephemeral) for m in roster.members}
+        alone = any(named(t.factors) == (place,) for m in plan.measures for t in m.terms)
+        request = JoinRequest(
+            researcher=job.spec.researcher,
+            dataset=dataset,
+            source=self._registry.dataset(dataset).source,
+            document={
+                "columns": [column.name for column in side.table.card.columns],
+                "sql": per_key_sql(plan, side, sources.RELATION),
+                "local_sql": local_sql(plan, side, sources.RELATION) if alone else "",
+                "keys": len(side.keys),
+                "own": own,
+                "peers": peers,
+                "coordinator": self._coordinator,
+                "transcript": job.signed.digest + roster_digest,
+                "shapes": [asdict(shape) for shape in shapes],
+                "outputs": plan.length,
+                "matching": [draw_matching(noise.matching, self._sampler) for _ in shapes],
+            },
+            secrets=b"".join(agree(secret, peer, one_time[peer]) for peer in peers),
+        )
+        local, words = await self._workers.join(request, frames)
+        values = share_of(plan, shapes, np.frombuffer(words, np.uint64))
+        return values + _words(local_vector(plan, place, local)) if alone else values
+
+
+def draw_matching(noise: MatchingNoise, sampler: Sampler) -> int:
+    """Return how many dummies match: t plus a discrete Laplace that stays within [-t, t]."""
+    half = noise.most_dummies // 2
+    law = Law(Mechanism.LAPLACE, Fraction(noise.keys) / Fraction(noise.epsilon))
+    while abs(drawn := sampler.draw(law, 1)[0]) > half:
+        pass
+    return half + drawn
+
+
+def shapes_of(plan: Plan, dummies: int) -> list[Shape]:
+    """Return the joins that a plan consists of: each combination of one member per side."""
+    rows = tuple(side.table.card.row_bound for side in plan.sides)
+    columns = tuple(len(key_columns(plan, side)) for side in plan.sides)
+    combinations = itertools.product(
+        *([member.node for member in side.table.members] for side in plan.sides)
+    )
+    return [Shape(members, rows, columns, dummies) for members in sorted(combinations)]
+
+
+def share_of(plan: Plan, shapes: Sequence[Shape], words: Words) -> Words:
+    """Return a share of what terms of two sides say, cell by cell, from a worker's words.
+
+    words: the shares of each shape's products of columns, then words that re-randomise the outputs.
+    """
+    (columns,) = {shape.columns for shape in shapes}
+    size = len(shapes) * math.prod(columns)
+    products = words[:size].reshape(len(shapes), *columns).sum(axis=0, dtype=np.uint64)
+    zeros = words[size:].reshape(-1, len(plan.measures), plan.cells)
+    total: Words = zeros.sum(axis=0, dtype=np.uint64)
+    places = [{pair: n for n, pair in enumerate(key_columns(plan, s))} for s in plan.sides]
+    for j, measure in enumerate(plan.measures):
+        for term in measure.terms:
+            if len(named(term.factors)) < len(plan.sides):
+                continue
+            coefficient = np.uint64(term.coefficient % MODULUS)
+            for cell in range(plan.cells):
+                if takes(plan, term.factors, cell):
+                    at = tuple(
+                        place[factor, _own_cell(plan, side, factor, cell)]
+                        for side, factor, place in zip(
+                            plan.sides, term.factors, places, strict=True
+                        )
+                        if factor is not None
+                    )
+                    total[j, cell] += coefficient * products[at]
+    return total.reshape(-1)
+
+
+def _own_cell(plan: Plan, side: Side, factor: int, cell: int) -> int:
+    if side.factors[factor].kind is FactorKind.FOUND:
+        return side.absent_cell or 0
+    return plan.own_cell(side, cell)
+
+
+def _words(values: Sequence[int]) -> Words:
+    return np.array([value % MODULUS for value in values], dtype=np.uint64)

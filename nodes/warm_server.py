@@ -1,0 +1,184 @@
+"""A warm server process and its single-use children, as the node's daemon sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from nodes import worker_main
+from nodes.worker_main import Header
+from sandbox.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+START_S = 30.0
+"""Longest wait for a warm server's imports on a busy machine."""
+STOP_S = 5.0
+STREAM_BYTES = 4 << 20
+"""Read ahead from a worker: a few frames of a join."""
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+)
+_FORK_SAFE = {
+    # A fork is safe only while the server has one thread.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    # macOS would end a forked child that touches a framework its parent has loaded.
+    "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",
+}
+
+
+class WarmServer:
+    """One `python -m nodes.worker_main`, started again whenever it ends."""
+
+    def __init__(self, kind: str, errors: Path, standing_by: int) -> None:
+        self._kind = kind
+        self._errors = errors
+        self._standing_by = standing_by
+        self._tray: socket.socket | None = None
+        self._guard: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    async def start(self) -> None:
+        """Start the process and wait until it stands by; raises Unavailable SB-5200."""
+        process = await self._launch()
+        self._guard = asyncio.create_task(self._keep(process))
+
+    async def stop(self) -> None:
+        """End the process and its children."""
+        if self._guard is not None:
+            self._guard.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._guard
+            self._guard = None
+
+    async def ask(self, header: Header, part: bytes) -> tuple[Header, bytes]:
+        """Hand a request to a standing child and return its answer; raises EOFError or OSError when
+        it dies."""
+        async with self.converse(header, part) as (reader, _):
+            return await worker_main.answered(reader)
+
+    @contextlib.asynccontextmanager
+    async def converse(
+        self, header: Header, part: bytes
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Hand a request to a standing child and stay connected with it.
+
+        A request that no child had taken when the server died is handed over again.
+        """
+        reader, writer = await self._taken()
+        try:
+            writer.write(worker_main.message(header, part))
+            await writer.drain()
+            yield reader, writer
+        finally:
+            # Hanging up also ends a child that is still at work.
+            writer.transport.abort()
+
+    async def _taken(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while True:
+            await self._ready.wait()
+            try:
+                reader, writer = await self._hand_over()
+            except (BrokenPipeError, ConnectionError):
+                self._ready.clear()
+                continue
+            if await reader.read(1) == worker_main.TAKEN:
+                return reader, writer
+            writer.transport.abort()
+
+    async def _hand_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._tray is None:
+            raise BrokenPipeError
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._tray, [b"x"], [theirs.fileno()])
+            except BaseException:
+                ours.close()
+                raise
+        return await asyncio.open_unix_connection(sock=ours, limit=STREAM_BYTES)
+
+    async def _launch(self) -> asyncio.subprocess.Process:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
+        arguments = (self._kind, str(theirs.fileno()), str(self._standing_by))
+        with theirs, self._errors.open("wb") as errors:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                worker_main.__name__,
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=errors,
+                env=environment | _FORK_SAFE,
+                pass_fds=(theirs.fileno(),),
+                # Ctrl-C in a terminal is the node's to handle.
+                start_new_session=True,
+            )
+        try:
+            async with asyncio.timeout(START_S):
+                said = await asyncio.get_running_loop().sock_recv(ours, 1)
+        except TimeoutError:
+            said = b""
+        if said != worker_main.READY:
+            ours.close()
+            await _end(process)
+            raise Unavailable("SB-5200", kind=self._kind, log=str(self._errors))
+        self._tray = ours
+        self._ready.set()
+        return process
+
+    async def _keep(self, process: asyncio.subprocess.Process) -> None:
+        try:
+            while True:
+                await process.wait()
+                log.warning("%s server ended with status %s", self._kind, process.returncode)
+                self._put_away()
+                process = await self._relaunch()
+        finally:
+            self._put_away()
+            await _end(process)
+
+    async def _relaunch(self) -> asyncio.subprocess.Process:
+        pause_s = 0.1
+        while True:
+            try:
+                return await self._launch()
+            except (Unavailable, OSError):
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, 10.0)
+
+    def _put_away(self) -> None:
+        """Close the tray: children that stand by see it and exit."""
+        self._ready.clear()
+        if self._tray is not None:
+            self._tray.close()
+            self._tray = None
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

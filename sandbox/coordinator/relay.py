@@ -1,0 +1,152 @@
+"""A join's streams at the coordinator: frames carried between nodes, and its own part as their dealer.
+
+What is for a node is sealed under keys the coordinator has not; it sees who sends how much to whom. A
+stream that is not read stops whoever writes to it: gRPC's flow control reaches through the relay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from sandbox.coordinator.nodelink import JoinCall, NodeLink
+from sandbox.crypto.identity import Signed
+from sandbox.crypto.join.dealer import deal
+from sandbox.crypto.join.machine import Machine, Receive, Send
+from sandbox.errors import ProtocolError
+from sandbox.rpc import node_pb2
+from sandbox.rpc.documents import to_message
+from sandbox.rpc.problems import error_of, error_of_call
+
+UNREAD_FRAMES = 8
+"""Frames for the coordinator that wait before a node's stream is no longer read."""
+
+
+class Joins:
+    """The joins of a coordinator; at each node one at a time, since each may need all its memory."""
+
+    def __init__(self, own: str) -> None:
+        self._own = own
+        self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def run(
+        self,
+        job: str,
+        roster: Sequence[Signed],
+        members: Mapping[str, NodeLink],
+        deadline_s: float,
+    ) -> None:
+        """Run one join among `members` by fingerprint; see Relay.run for what it raises."""
+        async with contextlib.AsyncExitStack() as held:
+            # Always in this order: two joins never hold what the other waits for.
+            for member in sorted(members):
+                await held.enter_async_context(self._busy[member])
+            await Relay(self._own, members).run(
+                job, roster, deal([*members], os.urandom), deadline_s
+            )
+
+
+class Relay:
+    """One join among `members`; `own` is the coordinator's fingerprint."""
+
+    def __init__(self, own: str, members: Mapping[str, NodeLink]) -> None:
+        self._own = own
+        self._members = members
+        self._calls: dict[str, JoinCall] = {}
+        self._writing = {member: asyncio.Lock() for member in members}
+        self._heard: dict[str, asyncio.Queue[bytes]] = {
+            member: asyncio.Queue(UNREAD_FRAMES) for member in members
+        }
+
+    async def run(
+        self, job: str, roster: Sequence[Signed], dealer: Machine[None], deadline_s: float
+    ) -> None:
+        """Carry the join until every member has committed its share.
+
+        Raises the first member's problem, Unavailable for a stream that broke, ProtocolError SB-4010
+        or SB-4011 for a member that breaks the protocol.
+        """
+        start = node_pb2.ComputeRequest(
+            job_digest=job, roster=[to_message(signature) for signature in roster]
+        )
+        self._calls = {member: link.join(deadline_s) for member, link in self._members.items()}
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for member in self._members:
+                    tasks.create_task(self._listen(member, start))
+                tasks.create_task(self._deal(dealer))
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+        finally:
+            for call in self._calls.values():
+                call.cancel()
+
+    async def _listen(self, member: str, start: node_pb2.ComputeRequest) -> None:
+        call = self._calls[member]
+        try:
+            await self._write(member, node_pb2.JoinPart(start=start))
+            async for part in call:
+                match part.WhichOneof("part"):
+                    case "frame":
+                        await self._carry(member, part.frame)
+                    case "committed":
+                        return
+                    case "problem":
+                        raise error_of(part.problem)
+                    case _:
+                        raise ProtocolError("SB-4010", party=member)
+        except grpc.aio.AioRpcError as error:
+            raise error_of_call(error, self._members[member].identity.name) from None
+        raise ProtocolError("SB-4010", party=member)
+
+    async def _carry(self, source: str, frame: node_pb2.JoinFrame) -> None:
+        if frame.party == self._own:
+            await self._heard[source].put(frame.payload)
+        elif frame.party in self._calls:
+            await self._send(frame.party, source, frame.payload)
+        else:
+            raise ProtocolError("SB-4010", party=source)
+
+    async def _deal(self, dealer: Machine[None]) -> None:
+        """Drive the coordinator's own machine; its steps are heavy and run beside the event loop."""
+        received: bytes | None = None
+        while True:
+            step = await asyncio.to_thread(_next, dealer, received)
+            received = None
+            match step:
+                case Send(party, payload):
+                    await self._send(party, self._own, payload)
+                case Receive(party):
+                    received = await self._heard[party].get()
+                case None:
+                    return
+
+    async def _send(self, member: str, source: str, payload: bytes | memoryview) -> None:
+        frame = node_pb2.JoinFrame(party=source, payload=bytes(payload))
+        await self._write(member, node_pb2.JoinPart(frame=frame))
+
+    async def _write(self, member: str, part: node_pb2.JoinPart) -> None:
+        async with self._writing[member]:
+            await self._calls[member].write(part)
+
+
+def _next(dealer: Machine[None], received: bytes | None) -> Send | Receive | None:
+    """Return the machine's next step; None at its end."""
+    try:
+        return next(dealer) if received is None else dealer.send(received)
+    except StopIteration:
+        return None
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
