@@ -27,7 +27,7 @@ LEAST_SIGMA = 2
 """Least sigma of one node's draw, in ring units: the sum correction assumes it."""
 SIGMA_DIGITS = 12
 SHARE_DIGITS = 3
-MATCHING_EPSILON, MATCHING_DELTA = Decimal(1) / 20, Decimal(1) / 10
+MATCHING_EPSILON, MATCHING_DELTA = Decimal(1) / 20, Decimal(1) / 10_000
 """Parts of a join's epsilon and delta that hide how many keys match."""
 EPSILON_DIGITS = 3
 

@@ -31,8 +31,8 @@ from sandbox.privacy.accounting import (
 class BudgetLimits:
     """What may be lost: (epsilon, delta) in each `period`, (lifetime_epsilon, delta) in all.
 
-    delta 0 means pure DP: only Laplace jobs fit. `extra_delta` is the part of delta kept for
-    truncations and thresholds, the rest converts the Gaussian losses. Raises InputError SB-2103.
+    delta 0 means pure DP: only Laplace jobs fit. `extra_delta` comes on top of delta, in a period and
+    in all: joins draw on it, whose dummies are bounded in number. Raises InputError SB-2103.
     """
 
     epsilon: Decimal
@@ -47,16 +47,11 @@ class BudgetLimits:
             all(n.is_finite() for n in numbers)
             and 0 < self.epsilon <= self.lifetime_epsilon <= 1000
             and 0 <= self.delta < 1
-            and (0 <= self.extra_delta < self.delta or self.extra_delta == 0)
+            and 0 <= self.extra_delta < 1
             and self.period >= timedelta(hours=1)
         )
         if not sound:
             raise InputError("SB-2103")
-
-    @property
-    def converting_delta(self) -> Decimal:
-        """The delta at which Rényi losses convert."""
-        return self.delta - self.extra_delta
 
 
 def strictest(limits: Sequence[BudgetLimits]) -> BudgetLimits:
@@ -152,7 +147,8 @@ def admit(
 
     `scope` names the budget for people ("dataset 'plants'", "researcher ab12 on 'plants'"). Refusal
     SB-2100 (period) or SB-2101 (lifetime) states requested, remaining, difference and renewal, each
-    as an epsilon at the job's delta; SB-2102: a Gaussian job under a pure budget.
+    as an epsilon at the job's delta; SB-2102: a Gaussian job under a pure budget; SB-2104: a join beyond
+    the additive delta.
     """
     spent = current(spent, limits, now)
     loss = charge.loss(spent.order)
@@ -168,6 +164,8 @@ def admit(
     )
     if within(after, limits):
         return after
+    if after.lifetime_extra_delta > Fraction(limits.extra_delta) and charge.extra_delta:
+        raise Refusal("SB-2104", scope=scope, limit=f"{limits.extra_delta:f}")
     left = remaining(spent, limits, charge.delta, now, charge.length)
     raise Refusal(
         "SB-2101" if left.lifetime_binds else "SB-2100",
@@ -183,9 +181,9 @@ def admit(
 def within(spent: Spent, limits: BudgetLimits) -> bool:
     """Return whether `spent` keeps all four limits."""
     return (
-        spent.loss <= loss_limit(limits.epsilon, limits.converting_delta, spent.order)
+        spent.loss <= loss_limit(limits.epsilon, limits.delta, spent.order)
         and spent.lifetime_loss
-        <= loss_limit(limits.lifetime_epsilon, limits.converting_delta, spent.lifetime_order)
+        <= loss_limit(limits.lifetime_epsilon, limits.delta, spent.lifetime_order)
         and spent.extra_delta <= Fraction(limits.extra_delta)
         and spent.lifetime_extra_delta <= Fraction(limits.extra_delta)
     )
@@ -196,7 +194,7 @@ def remaining(
 ) -> Remaining:
     """Return what is left for one job of `delta` (0: Laplace) that releases `length` integers."""
     spent = current(spent, limits, now)
-    at = limits.converting_delta
+    at = limits.delta
     in_period = _largest(
         loss_limit(limits.epsilon, at, spent.order) - spent.loss, spent.order, delta, length
     )
@@ -213,7 +211,7 @@ def remaining(
 def share_spent(spent: Spent | None, limits: BudgetLimits, now: datetime) -> Fraction:
     """Return the share of the period's loss that is used, 0 to 1."""
     spent = current(spent, limits, now)
-    limit = loss_limit(limits.epsilon, limits.converting_delta, spent.order)
+    limit = loss_limit(limits.epsilon, limits.delta, spent.order)
     return min(Fraction(spent.loss, max(limit, 1)), Fraction(1))
 
 
@@ -241,7 +239,7 @@ def _epsilon_at(position: int) -> Decimal:
 
 
 def _best(epsilon: Decimal, limits: BudgetLimits) -> Fraction | None:
-    return best_order(epsilon, limits.converting_delta) if limits.delta else None
+    return best_order(epsilon, limits.delta) if limits.delta else None
 
 
 def _text(order: Fraction | None) -> str:

@@ -70,8 +70,14 @@ class Approved:
     until: date
 
 
-_RESEARCHER_BUDGET = BudgetLimits(Decimal(8), Decimal("0.000001"), timedelta(days=90), Decimal(16))
-_DATASET_BUDGET = BudgetLimits(Decimal(16), Decimal("0.000001"), timedelta(days=90), Decimal(32))
+JOIN_DELTA = Decimal("0.00000001")
+"""Additive delta that joins may draw: a hundred joins at delta 0.000001, in all."""
+_RESEARCHER_BUDGET = BudgetLimits(
+    Decimal(8), Decimal("0.000001"), timedelta(days=90), Decimal(16), JOIN_DELTA
+)
+_DATASET_BUDGET = BudgetLimits(
+    Decimal(16), Decimal("0.000001"), timedelta(days=90), Decimal(32), JOIN_DELTA
+)
 
 
 @dataclass(frozen=True)

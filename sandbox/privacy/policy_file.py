@@ -82,6 +82,7 @@ def policy_toml(policy: Policy) -> str:
             f'delta = "{limits.delta}"',
             f'period = "P{limits.period.days}D"',
             f'lifetime_epsilon = "{limits.lifetime_epsilon}"',
+            f'extra_delta = "{limits.extra_delta:f}"',
         ]
     for entry in policy.approved:
         lines += [
@@ -294,6 +295,7 @@ _BUDGET = {
     "delta": "probability",
     "period": "period",
     "lifetime_epsilon": "positive",
+    "extra_delta": "probability",
 }
 _APPROVED = {
     "approved.digest": "digest",

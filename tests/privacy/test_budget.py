@@ -254,7 +254,7 @@ def test_what_is_stored_reads_back_to_the_last_bit(jobs: list[Charge]) -> None:
         {"lifetime_epsilon": Decimal("Infinity")},
         {"delta": Decimal(1)},
         {"delta": Decimal("-1e-9")},
-        {"extra_delta": DELTA},
+        {"extra_delta": Decimal(1)},
         {"period": timedelta(minutes=1)},
     ],
     ids=str,
