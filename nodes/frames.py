@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from nodes.worker_main import Header, answered, message
+from sandbox.disposable import Header, message
 from sandbox.rpc import node_pb2
+from sandbox.warm_server import answered
 
 UNREAD_FRAMES = 8
 

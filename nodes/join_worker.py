@@ -19,11 +19,12 @@ import numpy as np
 import pyarrow as pa
 
 from nodes import sources
-from nodes.worker_main import Header, SourceChanged, message, receive
-from sandbox.crypto.join.blind import Rows, member, zero_share
+from sandbox.crypto.join.blind import KEY_BYTES, Rows, member, zero_share
 from sandbox.crypto.join.channel import Pair
+from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Machine, Send, send
 from sandbox.crypto.join.shape import read_shapes, write_shapes
+from sandbox.disposable import Header, message, receive
 from sandbox.sql.keys import register
 
 SECRET_BYTES = 32
@@ -115,22 +116,42 @@ def run(
 def _read(connection: duckdb.DuckDBPyConnection, request: Header) -> tuple[Rows, list[int]]:
     """Return this side's rows, one per join key, and the sums of its columns over all rows.
 
-    Raises SourceChanged for another file.
+    Raises sources.SourceChanged for another file.
     """
     source = sources.from_document(request["source"])
-    if not sources.unchanged(source):
-        raise SourceChanged
+    sources.require_unchanged(source)
     register(connection)
     sources.open_locked(connection, source, request["columns"], request["settings"])
-    table = connection.execute(request["sql"]).to_arrow_table().combine_chunks()
+    rows = _rows(connection, request)
     local: list[int] = []
     if request["local_sql"]:
         local = [int(value) for value in connection.execute(request["local_sql"]).fetchone() or ()]
-    if not sources.unchanged(source):
-        raise SourceChanged
-    columns = [_whole(column) for column in table.columns]
-    keys, values = columns[: request["keys"]], columns[request["keys"] :]
-    return Rows(keys, np.stack([value.to_numpy().view(np.uint64) for value in values])), local
+    sources.require_unchanged(source)
+    return rows, local
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, request: Header) -> Rows:
+    """Return one row per key: the rows as they are where no key and no unit repeats, else grouped.
+
+    Local sums bound units over all rows, so that beside them rows are always grouped.
+    """
+    if not request["local_sql"]:
+        unit, *columns = _fetched(connection, request["row_sql"])
+        keys = columns[: request["keys"]]
+        once = [keys] if request["unit_is_key"] else [keys, [unit]]
+        if not any(KeyHashes(each, os.urandom(KEY_BYTES)).repeat for each in once):
+            return _split(columns, request["keys"])
+    return _split(_fetched(connection, request["per_key_sql"]), request["keys"])
+
+
+def _fetched(connection: duckdb.DuckDBPyConnection, sql: str) -> list[pa.Array]:
+    table = connection.sql(sql).to_arrow_table().combine_chunks()
+    return [_whole(column) for column in table.columns]
+
+
+def _split(columns: list[pa.Array], keys: int) -> Rows:
+    values = [value.to_numpy().view(np.uint64) for value in columns[keys:]]
+    return Rows(columns[:keys], np.stack(values))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -29,7 +29,16 @@ from sandbox.jobs import Roster
 from sandbox.privacy.allocate import MatchingNoise
 from sandbox.privacy.noise import Law, Mechanism, Sampler
 from sandbox.sql.algebra import FactorKind, Plan, Side
-from sandbox.sql.perkey import key_columns, local_sql, local_vector, named, per_key_sql, takes
+from sandbox.sql.perkey import (
+    key_columns,
+    local_sql,
+    local_vector,
+    named,
+    per_key_sql,
+    row_sql,
+    takes,
+    unit_is_key,
+)
 
 MODULUS = 1 << 64
 
@@ -102,7 +111,9 @@ class Joining:
             source=self._registry.dataset(dataset).source,
             document={
                 "columns": [column.name for column in side.table.card.columns],
-                "sql": per_key_sql(plan, side, sources.RELATION),
+                "row_sql": row_sql(plan, side, sources.RELATION),
+                "per_key_sql": per_key_sql(plan, side, sources.RELATION),
+                "unit_is_key": unit_is_key(side),
                 "local_sql": local_sql(plan, side, sources.RELATION) if alone else "",
                 "keys": len(side.keys),
                 "own": own,

@@ -142,6 +142,16 @@ def unchanged(source: Source) -> bool:
     return all(file.unchanged() for file in files(source)) and not any(log.exists() for log in logs)
 
 
+class SourceChanged(Exception):
+    """A file is not the one that was registered."""
+
+
+def require_unchanged(source: Source) -> None:
+    """Raise SourceChanged unless every file is still as it was registered."""
+    if not unchanged(source):
+        raise SourceChanged
+
+
 def write_ahead_log(database: Path) -> Path:
     """Return where DuckDB keeps changes that have not reached the file yet."""
     return database.with_name(database.name + ".wal")

@@ -21,11 +21,12 @@ from nodes import sources, worker_main
 from nodes.frames import Frames, carry
 from nodes.sources import Source
 from nodes.turns import Turns
-from nodes.warm_server import WarmServer
-from nodes.worker_main import ENCRYPTION, FRAGMENT, JOIN, Header
+from nodes.worker_main import ENCRYPTION, FRAGMENT, JOIN
+from sandbox.disposable import Header
 from sandbox.errors import StateError, Unavailable
 from sandbox.sql.algebra import Plan
 from sandbox.sql.compile import fragment_sql, vector_from_rows
+from sandbox.warm_server import WarmServer
 
 if TYPE_CHECKING:
     from sandbox.config import NodeConfig
@@ -92,7 +93,9 @@ class Workers:
         self._folder = self._temp.parent
         self._turns = Turns(self._limits.active, self._limits.waiting)
         self._servers = {
-            kind: WarmServer(kind, self._folder / f"{kind}.log", self._limits.active + 2)
+            kind: WarmServer(
+                (worker_main.__name__, kind), self._folder / f"{kind}.log", self._limits.active + 2
+            )
             for kind in (FRAGMENT, ENCRYPTION, JOIN)
         }
 
@@ -210,9 +213,9 @@ class Workers:
     @staticmethod
     def _raise_if_failed(kind: str, subject: str, answer: Header) -> None:
         failed = answer.get("failed")
-        if failed == worker_main.SourceChanged.__name__:
+        if failed == sources.SourceChanged.__name__:
             log.warning("%s", StateError("SB-6024", dataset=subject))
         elif failed:
-            log.warning("%s worker for %s: %s", kind, subject, failed)
+            log.warning("%s worker for %s: %s", kind, subject, answer.get("code", failed))
         if failed:
             raise Unavailable("SB-5201")

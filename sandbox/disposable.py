@@ -1,6 +1,6 @@
 """Single-use workers forked from a warm server that never sees data: the server's side.
 
-A program (`python -m PROGRAM FD COUNT`) imports what its work needs and calls `run`, which keeps
+A program (`python -m PROGRAM … FD COUNT`) imports what its work needs and calls `run`, which keeps
 COUNT forked children standing by. A child takes one request (a socket passed over FD), serves it and
 exits, so no request meets the memory of another. The server starts no thread: only so is fork safe.
 Messages are a length, a JSON header and raw bytes; nothing is ever unpickled. warm_server.py is the
@@ -32,6 +32,8 @@ _LENGTHS = struct.Struct(">II")
 
 Header = dict[str, Any]
 Handler = Callable[[Header, bytes], tuple[Header, bytes]]
+Talker = Callable[[Header, bytes, socket.socket], tuple[Header, bytes]]
+"""Serves a request on whose socket it goes on talking with the daemon, and watches it by that."""
 
 
 def message(header: Mapping[str, Any], part: bytes = b"") -> bytes:
@@ -91,9 +93,27 @@ def in_a_child(ask: Callable[[], Header]) -> Header:
     return answer
 
 
-def stand_by(prepare: Callable[[], Handler], tray: socket.socket) -> int:
-    """Prepare, serve one request from the tray; returns the exit status."""
-    handler = prepare()
+def watched(handler: Handler) -> Talker:
+    """Return a handler that ends with the daemon, even in the middle of its work."""
+
+    def talk(request: Header, part: bytes, peer: socket.socket) -> tuple[Header, bytes]:
+        threading.Thread(target=_die_with, args=(peer,), daemon=True).start()
+        return handler(request, part)
+
+    return talk
+
+
+def _die_with(peer: socket.socket) -> None:
+    peer.recv(1)
+    os._exit(1)
+
+
+def stand_by(prepare: Callable[[], Talker], tray: socket.socket) -> int:
+    """Prepare, serve one request from the tray; returns the exit status.
+
+    A failure is answered as {"failed": its class}; a SandboxError adds its code and facts.
+    """
+    talker = prepare()
     _, passed, _, _ = socket.recv_fds(tray, 1, 1)
     tray.close()
     if not passed:
@@ -102,14 +122,13 @@ def stand_by(prepare: Callable[[], Handler], tray: socket.socket) -> int:
     peer.sendall(TAKEN)
     request, part = receive(peer)
     confine(request["deadline_s"], request["memory_bytes"])
-    threading.Thread(target=die_with, args=(peer,), daemon=True).start()
     try:
-        answer, result = handler(request, part)
-    except SandboxError as error:
-        answer, result = {"error": [type(error).__name__, error.code, error.facts]}, b""
+        answer, result = talker(request, part, peer)
     except BaseException as failure:
-        # The message of a failure can hold what it failed on: only its class leaves.
+        # The message of a failure can hold what it failed on, a cell's value: only its class leaves.
         answer, result = {"failed": type(failure).__name__}, b""
+        if isinstance(failure, SandboxError):
+            answer |= {"code": failure.code, "facts": failure.facts}
     peer.sendall(message(answer, result))
     return 0
 
@@ -125,13 +144,7 @@ def confine(deadline_s: float, memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def die_with(peer: socket.socket) -> None:
-    """End this process when the daemon hangs up, even in the middle of its work."""
-    peer.recv(1)
-    os._exit(1)
-
-
-def serve(prepare: Callable[[], Handler], tray: socket.socket, count: int) -> None:
+def serve(prepare: Callable[[], Talker], tray: socket.socket, count: int) -> None:
     """Keep `count` children alive until the daemon is gone."""
     children: set[int] = set()
     while True:
@@ -151,7 +164,7 @@ def serve(prepare: Callable[[], Handler], tray: socket.socket, count: int) -> No
             ended = os.waitpid(-1, os.WNOHANG)[0] if children else 0
 
 
-def _child(prepare: Callable[[], Handler], tray: socket.socket) -> NoReturn:
+def _child(prepare: Callable[[], Talker], tray: socket.socket) -> NoReturn:
     status = 1
     try:
         # A crash of native code may print what it held; the server's log must not have it.
@@ -161,9 +174,9 @@ def _child(prepare: Callable[[], Handler], tray: socket.socket) -> NoReturn:
         os._exit(status)
 
 
-def run(imports: Callable[[], None], prepare: Callable[[], Handler]) -> None:
+def run(imports: Callable[[], None], prepare: Callable[[], Talker]) -> None:
     """Import, say READY on the tray, stand by. prepare: what each child does before it has a request."""
-    descriptor, count = int(sys.argv[1]), int(sys.argv[2])
+    descriptor, count = map(int, sys.argv[-2:])
     # A core file would keep what a child held on disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     tray = socket.socket(fileno=descriptor)

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from sandbox import disposable
@@ -20,7 +21,7 @@ START_S = 30.0
 """Longest wait for a warm server's imports on a busy machine."""
 STOP_S = 5.0
 STREAM_BYTES = 4 << 20
-"""Read ahead from a worker."""
+"""Read ahead from a worker: a few frames of a join."""
 _PASSED_ON = (
     "PATH",
     "HOME",
@@ -43,9 +44,12 @@ _FORK_SAFE = {
 
 
 class WarmServer:
-    """One `python -m PROGRAM`, started again whenever it ends. errors: the file of its stderr."""
+    """One `python -m PROGRAM`, started again whenever it ends.
 
-    def __init__(self, program: str, errors: Path, standing_by: int) -> None:
+    program: its module and arguments. errors: the file of its stderr.
+    """
+
+    def __init__(self, program: Sequence[str], errors: Path, standing_by: int) -> None:
         self._program = program
         self._errors = errors
         self._standing_by = standing_by
@@ -67,10 +71,29 @@ class WarmServer:
             self._guard = None
 
     async def ask(self, header: Header, part: bytes) -> tuple[Header, bytes]:
-        """Hand a request to a standing child; raises EOFError or OSError when it dies.
+        """Hand a request to a standing child and return its answer; raises EOFError or OSError when
+        it dies."""
+        async with self.converse(header, part) as (reader, _):
+            return await answered(reader)
+
+    @contextlib.asynccontextmanager
+    async def converse(
+        self, header: Header, part: bytes
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Hand a request to a standing child and stay connected with it.
 
         A request that no child had taken when the server died is handed over again.
         """
+        reader, writer = await self._taken()
+        try:
+            writer.write(disposable.message(header, part))
+            await writer.drain()
+            yield reader, writer
+        finally:
+            # Hanging up also ends a child that is still at work.
+            writer.transport.abort()
+
+    async def _taken(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while True:
             await self._ready.wait()
             try:
@@ -79,18 +102,12 @@ class WarmServer:
                 self._ready.clear()
                 continue
             try:
-                if await reader.read(1) != disposable.TAKEN:
-                    continue
-                writer.write(disposable.message(header, part))
-                await writer.drain()
-                head, tail = disposable.lengths(await reader.readexactly(disposable.PREFIX_BYTES))
-                return (
-                    disposable.parse_header(await reader.readexactly(head)),
-                    await reader.readexactly(tail),
-                )
-            finally:
-                # Hanging up also ends a child that is still at work.
+                if await reader.read(1) == disposable.TAKEN:
+                    return reader, writer
+            except BaseException:
                 writer.transport.abort()
+                raise
+            writer.transport.abort()
 
     async def _hand_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._tray is None:
@@ -108,13 +125,13 @@ class WarmServer:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
-        arguments = (str(theirs.fileno()), str(self._standing_by))
         with theirs, self._errors.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                self._program,
-                *arguments,
+                *self._program,
+                str(theirs.fileno()),
+                str(self._standing_by),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=errors,
@@ -131,7 +148,7 @@ class WarmServer:
         if said != disposable.READY:
             ours.close()
             await _end(process)
-            raise Unavailable("SB-5200", kind=self._program, log=str(self._errors))
+            raise Unavailable("SB-5200", kind=" ".join(self._program), log=str(self._errors))
         self._tray = ours
         self._ready.set()
         return process
@@ -140,7 +157,7 @@ class WarmServer:
         try:
             while True:
                 await process.wait()
-                log.warning("%s server ended with status %s", self._program, process.returncode)
+                log.warning("%s ended with status %s", " ".join(self._program), process.returncode)
                 self._put_away()
                 process = await self._relaunch()
         finally:
@@ -162,6 +179,15 @@ class WarmServer:
         if self._tray is not None:
             self._tray.close()
             self._tray = None
+
+
+async def answered(reader: asyncio.StreamReader) -> tuple[Header, bytes]:
+    """Read one message of a worker; raises EOFError when it is gone."""
+    head, part = disposable.lengths(await reader.readexactly(disposable.PREFIX_BYTES))
+    return (
+        disposable.parse_header(await reader.readexactly(head)),
+        await reader.readexactly(part),
+    )
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

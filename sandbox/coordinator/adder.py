@@ -35,7 +35,7 @@ class Adder:
         self._limits = limits or Limits()
         self._turns = asyncio.Semaphore(self._limits.active)
         self._server = WarmServer(
-            adder_main.__name__, folder / "adder.log", self._limits.active + 2
+            (adder_main.__name__,), folder / "adder.log", self._limits.active + 2
         )
 
     async def start(self) -> None:
@@ -78,10 +78,9 @@ class Adder:
             except (EOFError, OSError, ValueError) as failure:
                 log.warning("adding worker: %s", type(failure).__name__)
                 raise Unavailable("SB-5050") from None
+        if "code" in answer:
+            raise BY_NAME[answer["failed"]](answer["code"], **answer["facts"])
         if "failed" in answer:
             log.warning("adding worker: %s", answer["failed"])
             raise Unavailable("SB-5050")
-        if "error" in answer:
-            kind, code, facts = answer["error"]
-            raise BY_NAME[kind](code, **facts)
         return summed

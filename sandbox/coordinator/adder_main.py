@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandbox import disposable
 from sandbox.crypto import he
 from sandbox.crypto.rings import RINGS
-from sandbox.disposable import Handler, Header
+from sandbox.disposable import Header, Talker
 
 
 def imports() -> None:
@@ -17,10 +17,10 @@ def imports() -> None:
     he.learn_workspaces(disposable.in_a_child(he.workspaces_document))
 
 
-def prepare() -> Handler:
-    """Return the handler that adds vectors. Small queries, which wait for it, find their ring ready."""
+def prepare() -> Talker:
+    """Return what adds vectors. Small queries, which wait for it, find their ring ready."""
     he.prepare_to_add(RINGS[0])
-    return add
+    return disposable.watched(add)
 
 
 def add(request: Header, part: bytes) -> tuple[Header, bytes]:
@@ -33,5 +33,10 @@ def add(request: Header, part: bytes) -> tuple[Header, bytes]:
     return {}, he.add(vectors)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve until the coordinator is gone."""
     disposable.run(imports, prepare)
+
+
+if __name__ == "__main__":
+    main()

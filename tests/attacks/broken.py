@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,10 +39,16 @@ def command(role: str, folder: Path) -> tuple[str, ...]:
 
 def _break_workers() -> None:
     """Let workers, which are processes of their own with a swept environment, break likewise."""
-    from nodes import worker_main, workers
+    from sandbox import warm_server
+    from sandbox.warm_server import WarmServer
 
-    worker_main.__name__ = "tests.attacks.broken_worker"
-    workers._PASSED_ON = (*workers._PASSED_ON, BREAK)
+    made = WarmServer.__init__
+
+    def broken(self: WarmServer, program: Sequence[str], errors: Path, standing_by: int) -> None:
+        made(self, ("tests.attacks.broken_worker", *program), errors, standing_by)
+
+    WarmServer.__init__ = broken  # type: ignore[method-assign]
+    warm_server._PASSED_ON = (*warm_server._PASSED_ON, BREAK)
     # Workers start in the node's folder of origin, where `tests` need not be found.
     os.environ["PYTHONPATH"] = str(ROOT)
 

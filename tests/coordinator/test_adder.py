@@ -169,7 +169,8 @@ adder_main.imports()
 assert len(os.listdir("/proc/self/task")) == 1, "a thread in a process that forks"
 before = set(sys.modules)
 share = Path(sys.argv[1]).read_bytes()
-adder_main.prepare()({"sizes": [len(share)] * 2}, share + share)
+adder_main.prepare()
+adder_main.add({"sizes": [len(share)] * 2}, share + share)
 late = set(sys.modules) - before
 assert not late, late
 """

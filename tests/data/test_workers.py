@@ -21,8 +21,9 @@ import pytest
 
 from nodes import worker_main
 from nodes.inspection import open_source
-from nodes.sources import RELATION, Source, ViewSource, to_document
+from nodes.sources import RELATION, Source, SourceChanged, ViewSource, to_document
 from nodes.workers import FragmentRequest, Limits, Workers
+from sandbox import disposable
 from sandbox.errors import Unavailable
 from tests.data.rows import KINDS, make_rows, planned, run_fragment, write_csv
 
@@ -102,6 +103,22 @@ def test_whatever_fails_is_one_error_without_a_cause_and_the_next_request_is_ser
     assert node.sum() == expected
 
 
+def test_error_of_the_tree_loses_its_facts_on_the_way_to_a_peer(
+    node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the adder of a coordinator passes on, a node keeps: facts could depend on rows."""
+
+    async def ask(*_: object) -> tuple[dict[str, object], bytes]:
+        return {"failed": "InputError", "code": "SB-1303", "facts": {"column": "marker73"}}, b""
+
+    monkeypatch.setattr(node.workers._servers[worker_main.FRAGMENT], "ask", ask)
+    with caplog.at_level(logging.DEBUG), pytest.raises(Unavailable) as failed:
+        node.sum()
+    assert (failed.value.code, failed.value.facts) == ("SB-5201", {})
+    assert "SB-1303" in caplog.text
+    assert "marker73" not in caplog.text
+
+
 def test_deadline_ends_a_worker_in_time(node: Node, expected: list[int]) -> None:
     begun = time.monotonic()
     with pytest.raises(Unavailable, match="SB-5201"):
@@ -145,7 +162,7 @@ def test_file_changed_after_registration_is_not_read(tmp_path: Path) -> None:
     }
     assert run(request, b"")[0]["rows"] == [[1, len(ROWS)]]
     os.utime(path, ns=(1, 1))
-    with pytest.raises(worker_main.SourceChanged):
+    with pytest.raises(SourceChanged):
         worker_main.fragments()(request, b"")
 
 
@@ -163,16 +180,16 @@ def test_worker_serves_one_request_and_ends(node: Node) -> None:
     with subprocess.Popen(command, pass_fds=[theirs.fileno()]) as server:
         theirs.close()
         with ours:
-            assert ours.recv(1) == worker_main.READY
+            assert ours.recv(1) == disposable.READY
             for _ in range(3):
                 peer = _hand_over(ours)
-                peer.sendall(worker_main.message(request))
-                assert worker_main.receive(peer)[0] == {"rows": [[1, 1]]}
+                peer.sendall(disposable.message(request))
+                assert disposable.receive(peer)[0] == {"rows": [[1, 1]]}
                 # A second request finds nobody: the next one goes to another process.
                 with contextlib.suppress(BrokenPipeError):
-                    peer.sendall(worker_main.message(request))
+                    peer.sendall(disposable.message(request))
                 with pytest.raises((EOFError, ConnectionResetError)):
-                    worker_main.receive(peer)
+                    disposable.receive(peer)
         assert server.wait(10) == 0
 
 
@@ -181,7 +198,7 @@ def _hand_over(tray: socket.socket) -> socket.socket:
     with far:
         socket.send_fds(tray, [b"x"], [far.fileno()])
     near.settimeout(20)
-    assert near.recv(1) == worker_main.TAKEN
+    assert near.recv(1) == disposable.TAKEN
     return near
 
 
@@ -251,7 +268,7 @@ def test_memory_is_bounded_by_the_kernel_on_linux_and_by_duckdb_elsewhere(
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(resource, "setrlimit", lambda kind, _: set_limits.append(kind))
     monkeypatch.setattr(sys, "platform", "darwin")
-    worker_main.confine(1.0, 1 << 30)
+    disposable.confine(1.0, 1 << 30)
     assert set_limits == []
 
 

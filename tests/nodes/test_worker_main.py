@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nodes import warm_server
+from sandbox import warm_server
 
 PROGRAM = """
 import os, sys
@@ -24,9 +24,7 @@ if sys.argv[1] == worker_main.ENCRYPTION:
     he._PARAMETERS.clear()
     assert known == [he._parameters(ring) for ring in RINGS], "SEAL says something else"
 before = set(sys.modules)
-{"fragment": worker_main.fragments, "encryption": worker_main.encryptions, "join": worker_main.joins}[
-    sys.argv[1]
-]()
+worker_main.PREPARE[sys.argv[1]]()
 late = {name.partition(".")[0] for name in set(sys.modules) - before} & {"duckdb", "pyarrow", "tenseal"}
 assert not late, late
 """
