@@ -1,7 +1,7 @@
 """From a plan to the one DuckDB statement a node runs, and from its rows to the measure vector.
 
     rows     read, clamped, quantised, filtered          (Fragment.rows_sql)
-    bounded  at most `contribution_cap` rows of each privacy unit
+    counted  at most `contribution_cap` rows of each privacy unit
     sums     one row per cell that occurs, a value per measure
     answer   (position in the vector, value); positions that are missing are zero
 
@@ -15,7 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sandbox.sql.algebra import Measure, MeasureKind, Plan, RowColumn
+from sandbox.sql.perkey import kept_sql
 
+MATCHED = "matched"
+"""The relation of keys that a PSI join found."""
 HASH_BITS = 20
 """Least bits of a row's hash in front of its packed values; ties go to the smaller values."""
 WEIGHTS = 1000
@@ -25,16 +28,24 @@ MOST_HEAPED = 100_000
 
 
 def fragment_sql(plan: Plan, base_relation: str = "base") -> str:
-    """Return the statement that computes `plan` over `base_relation` (a trusted relation name)."""
+    """Return the statement that computes `plan` over `base_relation` (a trusted relation name).
+
+    Of a PSI plan, rows count whose keys are in the relation `matched` (key0, ..) of the session.
+    """
     fragment = plan.fragment
     base = "" if base_relation == "base" else f"base AS (SELECT * FROM {base_relation}), "
     cell = ""
     for group in plan.groups:
         cell = f"({cell} * {len(group.values)} + {group.sql})" if cell else group.sql
     sums = "".join(f", {_aggregate(m)} AS m{i}" for i, m in enumerate(plan.measures))
+    if plan.semi is None:
+        rows = f"WITH {base}rows AS ({fragment.rows_sql}), counted AS ({_bounded(plan)}), "
+    else:
+        keys = ", ".join(key.sql for key in plan.sides[0].keys)
+        matched = f"SELECT * FROM kept WHERE ({keys}) IN (SELECT {keys} FROM {MATCHED})"
+        rows = f"{kept_sql(plan.sides[0], base_relation)}, counted AS ({matched}), "
     return (
-        f"WITH {base}rows AS ({fragment.rows_sql}), bounded AS ({_bounded(plan)}), "
-        f"sums AS MATERIALIZED (SELECT {cell or '0'}::BIGINT AS cell{sums} FROM bounded "
+        f"{rows}sums AS MATERIALIZED (SELECT {cell or '0'}::BIGINT AS cell{sums} FROM counted "
         f"GROUP BY cell) {_positions(plan)}"
     )
 

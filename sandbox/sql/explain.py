@@ -15,6 +15,7 @@ from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.derivatives import predicted_error, reference_value
 from sandbox.sql.algebra import Plan, Quantisation
 from sandbox.sql.cost import cost
+from sandbox.sql.joinexplained import JoinExplanation, explain_join
 from sandbox.sql.magnitude import reference_rows, typical_rows_of
 from sandbox.sql.noise import cell_reference
 
@@ -76,6 +77,7 @@ class Explanation:
     rows_declared: bool
     missing: str
     """What happens when a provider is not there: fail, wait or present."""
+    join: JoinExplanation | None = None
 
     def cost(self) -> str:
         """Return what it costs, in one line."""
@@ -95,6 +97,8 @@ class Explanation:
 
     def who_learns_what(self) -> dict[str, str]:
         """Return a sentence for each kind of party."""
+        if self.join is not None:
+            return {party: self.join.learns(party) for party in PARTIES}
         return {party: text(f"explain.learns.{party}", h=self.collusion) for party in PARTIES}
 
     def __str__(self) -> str:
@@ -105,6 +109,7 @@ class Explanation:
             *self.errors(),
             text(f"explain.assumes.{assumed}", rows=_number(self.rows_per_group)),
         ]
+        lines += self.join.lines() if self.join else []
         lines += self._plan()
         lines += [
             text("explain.quantised", what=q.what, step=_exact(q.step), most=_exact(q.most))
@@ -124,6 +129,7 @@ class Explanation:
             f"  {text(f'explain.party.{party}')}: {sentence}"
             for party, sentence in self.who_learns_what().items()
         ]
+        lines += self.join.trust() if self.join else []
         lines.append(text("explain.node_runs"))
         return "\n".join(lines)
 
@@ -178,6 +184,7 @@ class Explanation:
             "rows_per_group": self.rows_per_group,
             "rows_declared": self.rows_declared,
             "missing": self.missing,
+            "join": None if self.join is None else self.join.to_document(),
         }
 
 
@@ -214,6 +221,7 @@ def explain(plan: Plan, noise: NoisePlan, collusion: int = 1, missing: str = "fa
         rows_per_group=reference_rows(plan) / plan.cells,
         rows_declared=typical_rows_of(plan) > 0,
         missing=missing,
+        join=explain_join(plan, noise),
     )
 
 

@@ -67,6 +67,7 @@ class Joined:
     """What a statement over joined tables ranges over."""
 
     mode: JoinMode | None = JoinMode.BLIND
+    semi: Side | None = None
 
     def __init__(self, select: exp.Select, sources: Sources) -> None:
         self._select = select

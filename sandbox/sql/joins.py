@@ -84,7 +84,10 @@ class _Reader:
         joins: list[exp.Join] = select.args["joins"]
         if len(joins) >= MOST_SIDES:
             raise refusal("SB-1069", joins[-1], construct=f"JOIN of {len(joins) + 1} tables")
-        self._add(select.args["from_"].this, optional=False)
+        source = select.args.get("from_")
+        if source is None:
+            raise refusal("SB-1003", select, construct="SELECT", instead="SELECT ... FROM ...")
+        self._add(source.this, optional=False)
         where: list[exp.Expr] = []
         for join in joins:
             where += self._join(join)

@@ -113,7 +113,7 @@ class JointRows:
             low = exp.GTE(this=node.this, expression=node.args["low"])
             high = exp.LTE(this=node.this, expression=node.args["high"])
             return joint.conjunction(self._truth(low, absent), self._truth(high, absent))
-        if isinstance(node, exp.In) and not node.args.get("query"):
+        if isinstance(node, exp.In) and node.expressions:
             only(node, "this", "expressions")
             equal = [exp.EQ(this=node.this, expression=option) for option in node.expressions]
             found = self._truth(equal[0], absent)

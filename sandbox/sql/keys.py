@@ -8,10 +8,12 @@ form is NULL and matches nothing. A key is neither clamped nor held to a domain.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sandbox.catalog import Column, ColumnType
-from sandbox.sql.columns import identifier
+from sandbox.catalog import Column, ColumnType, DatasetCard
+from sandbox.sql.algebra import KeyColumn
+from sandbox.sql.columns import identifier, unit
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,6 +46,26 @@ def key_sql(column: Column) -> str:
     text = f"TRY_CAST({source} AS VARCHAR)"
     composed = f"CASE WHEN strlen({text}) = length({text}) THEN {text} ELSE {NFKC}({text}) END"
     return f"nullif({NORMALISERS[column.normaliser].format(f'trim({composed})')}, '')"
+
+
+def keyed_rows(
+    card: DatasetCard,
+    named: Sequence[KeyColumn],
+    keys: Sequence[Column],
+    read: str,
+    computed: str,
+    kept: Sequence[str] = (),
+) -> str:
+    """Return rows with their unit and key: `read` and `computed` as items of a SELECT, `kept` filters.
+
+    A unit that is a column of the key is read as the key is: then all rows of a key are one unit's.
+    """
+    own = next((k.sql for k in named if k.name == card.privacy_unit), None)
+    keyed = ", ".join(f"{key_sql(c)} AS {k.sql}" for k, c in zip(named, keys, strict=True))
+    base = f"SELECT {keyed}{'' if own else f', {unit(card)} AS unit'}{read} FROM base"
+    names = ", ".join(k.sql for k in named)
+    where = f" WHERE {' AND '.join(kept)}" if kept else ""
+    return f"SELECT {own or 'unit'} AS unit, {names}{computed} FROM ({base}){where}"
 
 
 def register(connection: duckdb.DuckDBPyConnection) -> None:

@@ -37,12 +37,13 @@ def workload(plan: Plan, magnitudes: Mapping[str, Fraction]) -> Workload:
 
     `magnitudes`: typical sizes of outputs by name as the researcher states them; else the card's.
     """
+    joined = plan.mode is JoinMode.BLIND
     sensitivities = [
         Sensitivity(
             measure.l1,
             measure.l2_squared,
             plan.cells * measure.width,
-            tuple(change.l2_squared for change in measure.changes),
+            tuple(change.l2_squared for change in measure.changes) if joined else (),
         )
         for measure in plan.measures
     ]
@@ -51,7 +52,6 @@ def workload(plan: Plan, magnitudes: Mapping[str, Fraction]) -> Workload:
         if output.formula is not None:
             magnitude = magnitudes.get(output.name, output.magnitude)
             targets.append(Target(output.formula, None if magnitude is None else float(magnitude)))
-    joined = plan.mode is JoinMode.BLIND
     return Workload(
         tuple(sensitivities),
         tuple(targets),

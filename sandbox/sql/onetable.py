@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
+from math import prod
 
 from sqlglot import exp
 
-from sandbox.catalog import Column, ColumnType, DatasetCard
+from sandbox.catalog import ColumnType
 from sandbox.errors import Refusal
 from sandbox.sql import arithmetic, rows, scalar
 from sandbox.sql.algebra import Fragment, JoinMode, Quantisation, RowColumn, Side
-from sandbox.sql.bind import Relation, column_name, no_keys, unit_of
-from sandbox.sql.columns import reading, unit
+from sandbox.sql.bind import Relation, no_keys, unit_of
+from sandbox.sql.columns import unit
 from sandbox.sql.functions import number
 from sandbox.sql.groups import MOST_CELLS, positions
 from sandbox.sql.magnitude import typical_rows
 from sandbox.sql.measures import Group, Measures, both, present
 from sandbox.sql.parse import refusal, whole
+from sandbox.sql.reach import with_semi
+from sandbox.sql.reads import columns_used, keeping_the_card, read_columns
 from sandbox.sql.rows import Scope
 from sandbox.sql.scalar import Mismatch, Number, Truth
+from sandbox.sql.semijoin import Semi, matched_side
 
 HISTOGRAM_BUCKETS = 20
 
@@ -29,11 +31,13 @@ HISTOGRAM_BUCKETS = 20
 class OneTable(Measures):
     """What a statement over one table ranges over."""
 
-    mode: JoinMode | None = None
     joined_rows = 0
 
-    def __init__(self, relation: Relation, scope: Scope) -> None:
+    def __init__(self, relation: Relation, scope: Scope, semi: Semi | None = None) -> None:
         super().__init__(relation.table)
+        self.mode = None if semi is None else JoinMode.PSI
+        self.semi = None if semi is None else semi.side
+        self._keys = () if semi is None else semi.keys
         self.columns_named = frozenset(scope.columns)
         self._relation = relation
         self._scope = scope
@@ -114,7 +118,13 @@ class OneTable(Measures):
         """Return the one side, with the fragment that computes all that was asked."""
         fragment = _fragment(self._relation, self.columns)
         table = self._relation.table
-        return (Side(table.name, table, fragment, tuple(range(len(groups)))),)
+        side = Side(table.name, table, fragment, tuple(range(len(groups))))
+        if self.semi is None:
+            return (side,)
+        side = matched_side(side, self._keys, [t.sql for t in self._relation.conditions])
+        cells = prod(len(group.values) for group in groups)
+        self.measures = [with_semi(m, side, self.semi, cells) for m in self.measures]
+        return (side,)
 
     def quantised(self, sides: tuple[Side, ...]) -> list[Quantisation]:
         """Return everything that is rounded: decimal columns, inexact expressions, arguments."""
@@ -152,23 +162,6 @@ def _buckets(value: Number, count: int) -> Number:
     edge = arithmetic.add(arithmetic.multiply(place, wide), low)
     edges = (lowest + width * i for i in range(place.lower, place.upper + 1))
     return replace(edge, points=tuple(int(e / edge.step) for e in edges))
-
-
-def columns_used(card: DatasetCard, sqls: Iterable[str]) -> list[Column]:
-    """Return the card's columns that pieces of SQL name, outside of quoted text."""
-    texts = re.sub(r"'(?:[^']|'')*'", "", " ".join(sqls))
-    named = set(re.findall(r"\bc\d+\b", texts))
-    return [c for c in card.columns if column_name(card, c) in named]
-
-
-def read_columns(card: DatasetCard, columns: Iterable[Column]) -> str:
-    """Return the items of a SELECT that read `columns` under the names that expressions use."""
-    return "".join(f", {reading(c)} AS {column_name(card, c)}" for c in columns)
-
-
-def keeping_the_card(card: DatasetCard, columns: Iterable[Column]) -> list[str]:
-    """Return the conditions under which a row breaks nothing that the card says of `columns`."""
-    return [f"{column_name(card, c)} IS NOT NULL" for c in columns if not c.nullable]
 
 
 def _fragment(relation: Relation, columns: list[RowColumn]) -> Fragment:

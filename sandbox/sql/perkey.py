@@ -39,16 +39,23 @@ def per_key_sql(plan: Plan, side: Side, base_relation: str = "base") -> str:
     there = " AND ".join(f"{key} IS NOT NULL" for key in keys)
     names = ", ".join(keys)
     return (
-        f"{_kept(side, base_relation)} SELECT {names}{_sums(plan, side, per_key=True)} FROM kept "
+        f"{kept_sql(side, base_relation)} SELECT {names}{_sums(plan, side, per_key=True)} FROM kept "
         f"WHERE {there} GROUP BY {names}"
     )
+
+
+def keys_sql(side: Side, base_relation: str = "base") -> str:
+    """Return the SQL that yields a side's distinct keys, key0..: what it puts into a PSI."""
+    names = ", ".join(key.sql for key in side.keys)
+    there = " AND ".join(f"{key.sql} IS NOT NULL" for key in side.keys)
+    return f"{kept_sql(side, base_relation)} SELECT DISTINCT {names} FROM kept WHERE {there}"
 
 
 def local_sql(plan: Plan, side: Side, base_relation: str = "base") -> str:
     """Return the SQL that yields `key_columns` as v0.., summed over all rows: for terms that name
     this side alone."""
     sums = _sums(plan, side, per_key=False)
-    return f"{_kept(side, base_relation)} SELECT {sums[2:]} FROM kept"
+    return f"{kept_sql(side, base_relation)} SELECT {sums[2:]} FROM kept"
 
 
 def local_vector(plan: Plan, place: int, sums: Sequence[int]) -> list[int]:
@@ -112,7 +119,7 @@ def _sum(side: Side, sql: str, within: str) -> str:
     return f"coalesce(sum({sql}){within}, 0)::BIGINT"
 
 
-def _kept(side: Side, base_relation: str) -> str:
+def kept_sql(side: Side, base_relation: str) -> str:
     """Return the WITH clause whose last relation, `kept`, has the rows that count."""
     base = "" if base_relation == "base" else f"base AS (SELECT * FROM {base_relation}), "
     fragment, keys = side.fragment, [key.sql for key in side.keys]

@@ -35,6 +35,7 @@ from sandbox.sql.onetable import OneTable
 from sandbox.sql.parse import only, parse, refusal, whole
 from sandbox.sql.perkey import key_columns
 from sandbox.sql.rows import COMPARISONS
+from sandbox.sql.semijoin import bind_semi, take_semi
 
 MOST_MEASURES = 64
 MOST_INTEGERS = 262_144
@@ -52,7 +53,10 @@ def plan(statement: str, catalogue: Mapping[str, Table]) -> Plan:
     select, sources = parse(statement), Sources(catalogue)
     if is_join(select):
         return _Planner(select, statement, Joined(select, sources)).plan()
-    return _Planner(select, statement, OneTable(*sources.of(select))).plan()
+    wanted = take_semi(select)
+    relation, scope = sources.of(select)
+    semi = None if wanted is None else bind_semi(wanted, relation, scope, sources)
+    return _Planner(select, statement, OneTable(relation, scope, semi)).plan()
 
 
 class _Planner:
@@ -88,6 +92,7 @@ class _Planner:
             operations=tuple(dict.fromkeys(self._aggregates.operations)),
             quantisation=tuple(dict.fromkeys(self._rows.quantised(sides))),
             mode=self._rows.mode,
+            semi=self._rows.semi,
             joined_rows=self._rows.joined_rows,
         )
         for side in sides:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from sandbox.sql.algebra import Change, Measure, MeasureKind
+from sandbox.sql.algebra import Change, Measure, MeasureKind, Side
 from sandbox.sql.joins import Tables
 
 
@@ -71,6 +71,46 @@ class Reach:
             l1 = 2 * largest if several else upper - lower
             square = max((upper - lower) ** 2, 2 * largest**2 if several else 0)
         return Fraction(self.rows), Fraction(l1), Fraction(square)
+
+
+def with_semi(measure: Measure, side: Side, semi: Side, cells: int) -> Measure:
+    """Return a measure over the rows of `side` whose keys `semi` has, with its sensitivity for a unit
+    of either. cells: of the measure, bins included.
+
+    A key that a unit of `semi` brings makes rows count that are decided without it.
+    """
+    own_key = _is_unit(side)
+    cap = side.fragment.contribution_cap
+    rows = min(cap, side.multiplicity) if own_key and len(side.keys) == 1 else cap
+    several = cells * measure.width > 1
+    receiver = Reach(0, rows * side.table.occurrences, (1,), displaces=not own_key)
+    if measure.kind is MeasureKind.UNITS:
+        # Every row that goes or comes may be a unit, all of them in one cell.
+        units = Fraction(receiver.own_rows * (1 if own_key else 2))
+        ours = Change(units, units**2)
+    else:
+        ours = receiver.change(measure, [2 if several else 1])
+    members = side.table.occurrences if own_key else len(side.table.members)
+    most = max(abs(measure.lower), abs(measure.upper), 1)
+    their_rows = semi.fragment.contribution_cap * semi.table.occurrences
+    reached = Fraction(their_rows * side.multiplicity * members * most)
+    theirs = Change(reached, reached**2)
+    changes = [ours, theirs]
+    domain = side.table.card.unit_domain
+    if (own_key and _is_unit(semi)) or (domain and domain == semi.table.card.unit_domain):
+        both = ours.l1 + theirs.l1
+        # The squares of l1 bound those of l2.
+        changes.append(Change(both, both**2))
+    return replace(
+        measure,
+        l1=max(c.l1 for c in changes),
+        l2_squared=max(c.l2_squared for c in changes),
+        changes=(ours, theirs),
+    )
+
+
+def _is_unit(side: Side) -> bool:
+    return any(key.name == side.table.card.privacy_unit for key in side.keys)
 
 
 def reaches(tables: Tables) -> list[Reach]:

@@ -64,9 +64,9 @@ def condition(node: exp.Expr, scope: Scope) -> Truth:
     return value
 
 
-def constant(node: exp.Expr) -> Fraction | None:
+def constant(node: exp.Expr | None) -> Fraction | None:
     """Return the number that an expression without columns is, None if it is none."""
-    if node.find(exp.Column):
+    if node is None or node.find(exp.Column):
         return None
     value = bind(node, Scope("", frozenset(), {}))
     return value.exact if isinstance(value, Number) else None
@@ -228,7 +228,7 @@ def _between(node: exp.Expr, scope: Scope) -> Scalar:
 
 def _in(node: exp.Expr, scope: Scope) -> Scalar:
     if node.args.get("query"):
-        raise refusal("SB-1003", node, construct="IN (SELECT ...)", instead="IN ('a', 'b')")
+        raise refusal("SB-1076", node, construct="IN (SELECT ...)")
     only(node, "this", "expressions")
     value = bind(node.this, scope)
     listed = [bind(option, scope) for option in node.expressions]

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from sandbox.catalog import Column
 from sandbox.sql.algebra import Factor, FactorKind, Fragment, KeyColumn, RowColumn, Side
-from sandbox.sql.columns import unit
 from sandbox.sql.joins import JoinedTable
 from sandbox.sql.joint import ONE, Piece
-from sandbox.sql.keys import key_sql
-from sandbox.sql.onetable import columns_used, keeping_the_card, read_columns
+from sandbox.sql.keys import keyed_rows
+from sandbox.sql.reads import columns_used, keeping_the_card, read_columns
 
 
 @dataclass(frozen=True)
@@ -67,13 +66,9 @@ class Columns:
         for n, (sql, values) in enumerate(self._groups.items()):
             columns.append(RowColumn(f"g{n}", sql, 0, values - 1, nullable=True))
         key_columns = tuple(KeyColumn(c.name, c.type, f"key{n}") for n, c in enumerate(keys))
-        unit_key = next((k.sql for k in key_columns if k.name == card.privacy_unit), None)
-        read = "".join(f", {key_sql(c)} AS key{n}" for n, c in enumerate(keys))
-        own_unit = "" if unit_key else f", {unit(card)} AS unit"
-        base = f"SELECT {(read + own_unit + read_columns(card, used))[2:]} FROM base"
         computed = "".join(f", {c.sql} AS {c.name}" for c in columns)
-        selected = ", ".join(k.sql for k in key_columns)
-        rows_sql = f"SELECT {unit_key or 'unit'} AS unit, {selected}{computed} FROM ({base})"
+        read = read_columns(card, used)
+        rows_sql = keyed_rows(card, key_columns, keys, read, computed)
         names_read = tuple(c.name for c in card.columns if c in used or c in keys)
         return Side(
             table.name,

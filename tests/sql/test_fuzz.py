@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sandbox.catalog import Table
 from sandbox.errors import SandboxError
 from sandbox.sql.algebra import Plan
 from sandbox.sql.compile import fragment_sql
 from sandbox.sql.plan import plan
 from tests.sql.generator import Generator
+from tests.sql.joingenerator import JoinGenerator
 from tests.sql.plants import catalogue
+from tests.sql.town import catalogue as town_catalogue
 
 TABLES = catalogue()
+TOWN = town_catalogue()
 WORDS = (
     "SELECT", "FROM", "WHERE", "GROUP BY", "HAVING", "ORDER BY", "LIMIT", "COUNT(*)", "AVG(torque)",
     "machines", "a.machines", "kind", "torque", "day", "seen", "failed", "id", "note", "(", ")", ",",
@@ -22,14 +27,16 @@ WORDS = (
     "-", "*", "/", "//", "%", "=", "<", "AND", "OR", "NOT", "IN", "IS NULL", "CASE WHEN", "THEN", "ELSE",
     "END", "CAST(", "AS", "DECIMAL(3,99)", "DATE", "'2024-01-01'", "'L'", "NULL", "1", "0", "1e9999",
     "99999999999999999999999", "²", "UNION ALL", "WITH t AS (", "OVER ()", "FILTER (WHERE", "DISTINCT",
-    "INTERVAL", "::", "[", "]", "{", "}", "$1", "?", "--", "/*", "*/", ";", '"', "'", "\x00", "é", "\\",
+    "JOIN", "LEFT JOIN", "ON", "USING (person)", "b.orders o", "o.amount", "p.age", "EXISTS (SELECT",
+    "IN (SELECT person FROM e.notes)", "INTERVAL", "::",
+    "[", "]", "{", "}", "$1", "?", "--", "/*", "*/", ";", '"', "'", "\x00", "é", "\\",
 )  # fmt: skip
 
 
-def outcome(text: str) -> Plan | str:
+def outcome(text: str, tables: Mapping[str, Table] = TABLES) -> Plan | str:
     """Return the plan or the refusal's text; anything else is the test's failure."""
     try:
-        return plan(text, TABLES)
+        return plan(text, tables)
     except SandboxError as error:
         return str(error)
 
@@ -49,8 +56,20 @@ def test_any_words_are_planned_or_refused(words: list[str]) -> None:
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_mutated_statements_are_planned_or_refused(seed: int, change: int) -> None:
-    chance = random.Random(change)
-    tokens = Generator(random.Random(seed)).statement().text.split(" ")
+    text = _mutated(Generator(random.Random(seed)).statement().text, random.Random(change))
+    assert outcome(text) == outcome(text)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 10**6))
+def test_mutated_joins_are_planned_or_refused(seed: int, change: int) -> None:
+    text = JoinGenerator(random.Random(seed)).statement().text
+    mutated = _mutated(text, random.Random(change))
+    assert outcome(mutated, TOWN) == outcome(mutated, TOWN)
+
+
+def _mutated(text: str, chance: random.Random) -> str:
+    tokens = text.split(" ")
     for _ in range(chance.randint(1, 3)):
         at = chance.randrange(len(tokens))
         match chance.randrange(4):
@@ -62,8 +81,7 @@ def test_mutated_statements_are_planned_or_refused(seed: int, change: int) -> No
                 tokens[at] = chance.choice(WORDS)
             case _:
                 tokens[at] = tokens[chance.randrange(len(tokens))]
-    text = " ".join(tokens)
-    assert outcome(text) == outcome(text)
+    return " ".join(tokens)
 
 
 def test_a_plan_is_a_function_of_text_and_catalogue() -> None:

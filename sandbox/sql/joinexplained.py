@@ -1,0 +1,102 @@
+"""EXPLAIN of a join: its mode, what each table gives and risks, who learns what, whom it trusts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from sandbox.messages import text
+from sandbox.privacy.allocate import NoisePlan
+from sandbox.sql.algebra import Plan
+
+TRUST = {"blind": 3, "psi": 1}
+"""Sentences that say what the privacy of a mode rests on."""
+
+
+@dataclass(frozen=True)
+class SideExplanation:
+    """One table: `rows`, what each member is padded to; rows of a unit and of a key that count;
+    `changes`: per measure, how far one of its units moves it (l1, ring units); what it runs."""
+
+    table: str
+    rows: int
+    contribution_cap: int
+    multiplicity: int
+    changes: tuple[Fraction, ...]
+    rows_sql: str
+
+
+@dataclass(frozen=True)
+class JoinExplanation:
+    """What there is to say of a join. `most_dummies`: keys added at most, so that the coordinator
+    does not learn how many match."""
+
+    mode: str
+    sides: tuple[SideExplanation, ...]
+    labels: tuple[str, ...]
+    most_dummies: int
+
+    def lines(self) -> list[str]:
+        """Return the mode, and for each table what counts and what a unit of it may change."""
+        lines = [text("explain.mode", mode=self.mode)]
+        for side in self.sides:
+            lines.append(
+                text("explain.side", table=side.table, rows=side.rows, cap=side.contribution_cap,
+                     multiplicity=side.multiplicity)
+            )  # fmt: skip
+            lines += [
+                text("explain.change", label=label, change=f"{float(change):.4g}")
+                for label, change in zip(self.labels, side.changes, strict=True)
+            ]
+        return lines
+
+    def learns(self, party: str) -> str:
+        """Return what a kind of party learns."""
+        return text(f"explain_join.learns.{self.mode}.{party}", dummies=self.most_dummies)
+
+    def trust(self) -> list[str]:
+        """Return what the join's privacy rests on."""
+        return [text(f"explain_join.trust.{self.mode}.line{n}") for n in range(TRUST[self.mode])]
+
+    def to_document(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "mode": self.mode,
+            "trust": self.trust(),
+            "most_dummies": self.most_dummies,
+            "sides": [
+                {
+                    "table": side.table,
+                    "rows": side.rows,
+                    "contribution_cap": side.contribution_cap,
+                    "multiplicity": side.multiplicity,
+                    "changes": [str(change) for change in side.changes],
+                    "node_runs": side.rows_sql,
+                }
+                for side in self.sides
+            ],
+        }
+
+
+def explain_join(plan: Plan, noise: NoisePlan) -> JoinExplanation | None:
+    """Return the explanation of a plan's join, None where it has none."""
+    if plan.mode is None:
+        return None
+    sides = plan.sides if plan.semi is None else (*plan.sides, plan.semi)
+    return JoinExplanation(
+        plan.mode.value,
+        tuple(
+            SideExplanation(
+                side.table.name,
+                side.table.card.row_bound,
+                side.fragment.contribution_cap,
+                side.multiplicity,
+                tuple(measure.changes[place].l1 for measure in plan.measures),
+                side.fragment.rows_sql,
+            )
+            for place, side in enumerate(sides)
+        ),
+        tuple(measure.label for measure in plan.measures),
+        noise.matching.most_dummies if noise.matching else 0,
+    )
