@@ -138,18 +138,17 @@ def open_job(
     """Open the sum of a job and read the answer off it.
 
     Raises TrustError if the sum is not that of the signed roster, if the roster or a release is of
-    another job, or if a node stated other noise than was planned. The largest minimum group size among
+    another job, if a joined job's share is not what its node signed for, or if a node stated other noise
+    than was planned. The largest minimum group size among
     the members' policies applies.
     """
     roster = _roster(receipt, trusted)
-    job, signed, nodes = (
-        receipt.job.digest,
-        receipt.roster[0].digest,
-        [m.node for m in roster.members],
-    )
+    releases = _releases(receipt, roster, trusted)
+    job, signed = receipt.job.digest, receipt.roster[0].digest
     values: Sequence[int]
     if spec.joined:
-        values = open_bundle(summed, researcher, job, signed, nodes, plan.length)
+        shares = {node: release.share for node, release in releases.items()}
+        values = open_bundle(summed, researcher, job, signed, shares, plan.length)
     else:
         transcript = bytes.fromhex(job + signed)
         values = key.open(
@@ -158,9 +157,8 @@ def open_job(
             plan.length,
             seed=seed,
             transcript=transcript,
-            members=nodes,
+            members=[*releases],
         )
-    releases = _releases(receipt, roster, trusted)
     laws = _laws(plan, spec, releases, trusted)
     result = answer(plan, values, laws, _display_rules(releases, trusted))
     opening = Opening(

@@ -21,7 +21,8 @@ from xml.etree import ElementTree
 
 ATTACKS = Path(__file__).resolve().parent
 ROOT = ATTACKS.parents[1]
-NAME = re.compile(r"test_attack_(\d\d)_")
+NAME = re.compile(r"test_attack_(\d\d|j\d\d)_")
+"""j: an attack on joins alone (tests/attacks/join/)."""
 TIMEOUT_S = 300
 AT_ONCE = 2
 
@@ -39,7 +40,7 @@ class Outcome:
 def attacks() -> dict[str, list[Path]]:
     """Return the files that hold tests of each attack, by its number."""
     found: dict[str, list[Path]] = defaultdict(list)
-    for file in sorted(ATTACKS.glob("test_*.py")):
+    for file in sorted(ATTACKS.rglob("test_*.py")):
         names = {
             match[1]
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))

@@ -6,7 +6,8 @@ sum over the whole roster means anything, and that carries every node's noise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,35 +37,40 @@ def bundle(shares: Sequence[bytes]) -> bytes:
 
 
 def open_bundle(
-    bundled: bytes, researcher: Identity, job: str, roster: str, nodes: Sequence[str], length: int
+    bundled: bytes,
+    researcher: Identity,
+    job: str,
+    roster: str,
+    signed: Mapping[str, str],
+    length: int,
 ) -> tuple[int, ...]:
     """Return the sum of all shares as integers in [-2^63, 2^63).
 
-    nodes: the roster's members in order. Raises TrustError SB-3046 for another number or length of
-    shares, SB-3020 for one that was not sealed by that node's job and roster to this researcher.
+    signed: the roster's members in order, with the SHA-256 (hex) that each signed for its sealed share:
+    anybody can seal something to a researcher. Raises TrustError SB-3046 for another number or length
+    of shares, SB-3048 for one that its node did not sign for, SB-3020 for one that was not sealed for
+    that job and roster to this researcher.
     """
     total = np.zeros(length, dtype=np.uint64)
-    for node, sealed in _split(bundled, nodes).items():
-        values = np.frombuffer(
-            open_sealed(researcher, _purpose(job, roster, node), sealed), np.uint64
-        )
-        if len(values) != length:
+    for (node, digest), sealed in zip(signed.items(), _split(bundled, len(signed)), strict=True):
+        if hashlib.sha256(sealed).hexdigest() != digest:
+            raise TrustError("SB-3048", node=node[:16])
+        words = open_sealed(researcher, _purpose(job, roster, node), sealed)
+        if len(words) != length * total.itemsize:
             raise TrustError("SB-3046")
-        total += values
+        total += np.frombuffer(words, "<u8")
     return tuple(int(value) for value in total.view(np.int64))
 
 
-def _split(bundled: bytes, nodes: Sequence[str]) -> Mapping[str, bytes]:
-    found: dict[str, bytes] = {}
+def _split(bundled: bytes, count: int) -> Iterator[bytes]:
     at = 0
-    for node in nodes:
+    for _ in range(count):
         size = int.from_bytes(bundled[at : at + _LENGTH_BYTES], "big")
         at += _LENGTH_BYTES
-        found[node] = bundled[at : at + size]
+        yield bundled[at : at + size]
         at += size
     if at != len(bundled):
         raise TrustError("SB-3046")
-    return found
 
 
 def _purpose(job: str, roster: str, node: str) -> bytes:
