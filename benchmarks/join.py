@@ -23,9 +23,10 @@ from typing import Any
 
 from benchmarks import network, report, serials
 from benchmarks.memory import Peak
+from benchmarks.ours import Fedsandbox
 from benchmarks.systems import PEERS, Kind, NotBuilt, Outcome, Run, System
 
-OURS: tuple[System, ...] = ()
+OURS: tuple[System, ...] = (Fedsandbox(),)
 """What --modes chooses from."""
 CAPPED = ("openmined",)
 """Peers that --peer-rows bounds: they need minutes where others need seconds."""

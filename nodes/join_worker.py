@@ -136,12 +136,16 @@ def _rows(connection: duckdb.DuckDBPyConnection, request: Header) -> Rows:
     Local sums bound units over all rows, so that beside them rows are always grouped.
     """
     if not request["local_sql"]:
-        unit, *columns = _fetched(connection, request["row_sql"])
+        columns = _fetched(connection, request["row_sql"])
         keys = columns[: request["keys"]]
-        once = [keys] if request["unit_is_key"] else [keys, [unit]]
-        if not any(KeyHashes(each, os.urandom(KEY_BYTES)).repeat for each in once):
+        units = [] if request["unit_is_key"] else [columns.pop(request["keys"])]
+        if not any(_repeat(each) for each in (keys, units) if each):
             return _split(columns, request["keys"])
     return _split(_fetched(connection, request["per_key_sql"]), request["keys"])
+
+
+def _repeat(columns: list[pa.Array]) -> bool:
+    return KeyHashes(columns, os.urandom(KEY_BYTES)).repeat
 
 
 def _fetched(connection: duckdb.DuckDBPyConnection, sql: str) -> list[pa.Array]:

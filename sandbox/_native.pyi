@@ -65,6 +65,12 @@ def match_tags(parties: Sequence[ReadOnly], seed: ReadOnly) -> list[Buffer]:
     PeerError if a party states a tag twice.
     """
 
+def has_repeats(hashes: ReadOnly, present: ReadOnly) -> bool:
+    """Whether two rows that are present (a byte each) have equal 16-byte hashes.
+
+    By chance, without equal ones, with probability rows^2 / 2^65.
+    """
+
 SLOTS_PER_CHUNK: int
 """A message is one or more whole chunks: 8 bytes × columns × this many slots (the last: the rest)."""
 

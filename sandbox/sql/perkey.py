@@ -51,6 +51,31 @@ def keys_sql(side: Side, base_relation: str = "base") -> str:
     return f"{kept_sql(side, base_relation)} SELECT DISTINCT {names} FROM kept WHERE {there}"
 
 
+def row_sql(plan: Plan, side: Side, base_relation: str = "base") -> str:
+    """Return SQL that yields key0.., the unit unless it is the key, and `key_columns` as v0.., for
+    every row, nothing bounded.
+
+    Where no key and no unit occurs twice, that is all that `per_key_sql` would keep, rows without a
+    key beside it; and it needs no grouping, which is most of what that costs.
+    """
+    base = f"WITH base AS (SELECT * FROM {base_relation}) " if base_relation != "base" else ""
+    keys = [key.sql for key in side.keys]
+    values = []
+    for number, (index, own) in enumerate(key_columns(plan, side)):
+        factor = side.factors[index]
+        value = f"coalesce({factor.sql}, 0)::BIGINT"
+        if side.groups and factor.kind is not FactorKind.FOUND:
+            value = f"CASE WHEN {_cell(plan, side)} = {own} THEN {value} ELSE 0::BIGINT END"
+        values.append(f"{value} AS v{number}")
+    unit = [] if unit_is_key(side) else ["unit::VARCHAR"]
+    return f"{base}SELECT {', '.join([*keys, *unit, *values])} FROM ({side.fragment.rows_sql})"
+
+
+def unit_is_key(side: Side) -> bool:
+    """Tell whether rows of one key are those of one privacy unit."""
+    return len(side.keys) == 1 and side.keys[0].name == side.table.card.privacy_unit
+
+
 def local_sql(plan: Plan, side: Side, base_relation: str = "base") -> str:
     """Return the SQL that yields `key_columns` as v0.., summed over all rows: for terms that name
     this side alone."""
@@ -93,10 +118,7 @@ def takes(plan: Plan, factors: Sequence[int | None], cell: int) -> bool:
 
 
 def _sums(plan: Plan, side: Side, per_key: bool) -> str:
-    cell = ""
-    for index in side.groups:
-        group = plan.groups[index]
-        cell = f"({cell} * {len(group.values)} + {group.sql})" if cell else group.sql
+    cell = _cell(plan, side)
     items = []
     for number, (index, own) in enumerate(key_columns(plan, side)):
         factor = side.factors[index]
@@ -111,6 +133,15 @@ def _sums(plan: Plan, side: Side, per_key: bool) -> str:
                 value = f"least(greatest({value}, {low}::BIGINT), {high}::BIGINT)"
         items.append(f", {value} AS v{number}")
     return "".join(items)
+
+
+def _cell(plan: Plan, side: Side) -> str:
+    """Return the SQL of a row's own cell; empty for a side without groups."""
+    cell = ""
+    for index in side.groups:
+        group = plan.groups[index]
+        cell = f"({cell} * {len(group.values)} + {group.sql})" if cell else group.sql
+    return cell
 
 
 def _sum(side: Side, sql: str, within: str) -> str:

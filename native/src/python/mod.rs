@@ -22,6 +22,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(keys::permutation, module)?)?;
     module.add_function(wrap_pyfunction!(keys::take, module)?)?;
     module.add_function(wrap_pyfunction!(matching::match_tags, module)?)?;
+    module.add_function(wrap_pyfunction!(matching::has_repeats, module)?)?;
     module.add("SLOTS_PER_CHUNK", crate::shares::CHUNK)?;
     module.add_class::<shares::Placement>()?;
     module.add_class::<shares::SlotColumns>()?;

@@ -30,6 +30,7 @@ class Pair:
         self._transcript = transcript
         self._own = own
         self.peer = peer
+        self._opened: set[str] = set()
 
     def key(self, purpose: str) -> bytes:
         """Return 32 bytes that both members, and nobody else, have for `purpose`."""
@@ -38,6 +39,9 @@ class Pair:
 
     def stream(self, phase: str) -> Stream:
         """Return the sealed streams of one phase, once: a second one would repeat nonces."""
+        if phase in self._opened:
+            raise ValueError(f"{phase} has been opened before")
+        self._opened.add(phase)
         return Stream(self.peer, self._directed(phase, outgoing=True), self._directed(phase))
 
     def _directed(self, phase: str, *, outgoing: bool = False) -> bytes:
@@ -68,7 +72,7 @@ class Stream:
         joined = bytearray()
         while len(joined) < length:
             sealed = yield Receive(self.peer)
-            if len(sealed) > FRAME_BYTES + TAG_BYTES:
+            if not TAG_BYTES < len(sealed) <= FRAME_BYTES + TAG_BYTES:
                 raise ProtocolError("SB-4010", party=self.peer)
             try:
                 joined += self._receiving.decrypt(_nonce(self._received), sealed, None)

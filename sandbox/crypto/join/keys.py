@@ -20,7 +20,13 @@ class KeyHashes:
     def __init__(self, columns: Sequence[pa.Array], key: bytes) -> None:
         hashed, present = _native.hash_keys([_column(column) for column in columns], key)
         self.tags = hashed
+        self._present = present
         self.present: NDArray[np.bool_] = np.frombuffer(memoryview(present), np.bool_)
+
+    @property
+    def repeat(self) -> bool:
+        """Whether any key occurs twice."""
+        return _native.has_repeats(self.tags, self._present)
 
 
 def _column(array: pa.Array) -> _native.KeyColumn:

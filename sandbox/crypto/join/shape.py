@@ -11,7 +11,8 @@ from sandbox.errors import ProtocolError
 TAG_BYTES = 16
 SEED_BYTES = 16
 MOST_ROWS = 1 << 27
-MOST_COLUMNS = 1 << 16
+MOST_COLUMNS = 64
+"""Of one member: what the kernels take."""
 MOST_JOINS = 1000
 
 
@@ -58,16 +59,17 @@ def read_shapes(frame: bytes, party: str) -> list[Shape]:
 
 def _shape(document: dict[str, Any]) -> Shape:
     members = tuple(str(member) for member in document["members"])
-    rows = _numbers(document["rows"], len(members), MOST_ROWS)
-    columns = _numbers(document["columns"], len(members), MOST_COLUMNS)
-    (dummies,) = _numbers([document["dummies"]], 1, MOST_ROWS)
-    if len(set(members)) != len(members) or len(members) < 2:
+    rows = _numbers(document["rows"], len(members), 0, MOST_ROWS)
+    columns = _numbers(document["columns"], len(members), 1, MOST_COLUMNS)
+    (dummies,) = _numbers([document["dummies"]], 1, 0, MOST_ROWS)
+    # More than two would share products slot by slot first, which no member does yet.
+    if len(set(members)) != len(members) or len(members) != 2:
         raise ValueError("members")
     return Shape(members, rows, columns, dummies)
 
 
-def _numbers(values: Any, count: int, most: int) -> tuple[int, ...]:
+def _numbers(values: Any, count: int, least: int, most: int) -> tuple[int, ...]:
     numbers = tuple(values)
-    if len(numbers) != count or not all(type(n) is int and 0 <= n <= most for n in numbers):
+    if len(numbers) != count or not all(type(n) is int and least <= n <= most for n in numbers):
         raise ValueError("numbers")
     return numbers
