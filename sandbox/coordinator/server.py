@@ -190,7 +190,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             stored = self._owned(request.job, context)
             flow = self._flows.get(request.job)
             # Taken before the state is sent: what happens meanwhile must not go unnoticed.
-            changed = None if flow is None else flow.changed
+            changed = None if flow is None else flow.waits.changed
             yield self._state(stored)
             if stored.phase in TERMINAL or changed is None:
                 return
@@ -311,7 +311,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             members=spec["members"],
             left_out=stored.left_out,
         )
-        for waiting in flow.waiting if flow else ():
+        for waiting in flow.waits.now if flow else ():
             state.waiting.add(party=waiting.party, reason=waiting.reason, since=waiting.since)
         if stored.problem:
             state.problem.ParseFromString(stored.problem)

@@ -25,6 +25,7 @@ from sandbox.coordinator.nodelink import Share
 from sandbox.coordinator.phases import Phase
 from sandbox.coordinator.relay import Joins
 from sandbox.coordinator.store import Store, StoredJob
+from sandbox.coordinator.waits import Patience
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, parse
 from sandbox.errors import SandboxError, Unavailable
 from sandbox.jobs import JobSpec, Missing, Offer, sign_job
@@ -168,6 +169,7 @@ class People:
 
 
 JOB = "0" * 31 + "1"
+SHORT = Patience(silent_s=0.4, probe_s=0.05, witness_s=0.4, poll_s=0.02)
 
 
 def spec(nodes: Sequence[FakeNode], missing: Missing, least: int, expires: int) -> JobSpec:
@@ -224,9 +226,15 @@ class Scene:
         self.store = self.open()
 
     def submit(
-        self, missing: Missing = Missing.FAIL, least: int = 3, expires: int = 4_000_000_000
+        self,
+        missing: Missing = Missing.FAIL,
+        least: int = 3,
+        expires: int = 4_000_000_000,
+        members: Sequence[str] = "abc",
     ) -> None:
-        self.signed = sign_job(spec([*self.nodes.values()], missing, least, expires), RESEARCHER)
+        asked = [self.nodes[name] for name in members]
+        least = min(least, len(asked))
+        self.signed = sign_job(spec(asked, missing, least, expires), RESEARCHER)
         self.store.add_context(CONTEXT, "n4096", RESEARCHER.public.fingerprint, b"context")
         assert self.store.add_job(JOB, self.signed, RESEARCHER.public.fingerprint)
 
@@ -244,6 +252,7 @@ class Scene:
             witnesses,
             Joins(COORDINATOR.public.fingerprint),
             self.deadline_s,
+            SHORT,
         )
 
     def restart_unseen(self) -> None:
@@ -268,12 +277,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """A scene whose patience is short."""
-    monkeypatch.setattr("sandbox.coordinator.jobflow.PATIENCE_S", 0.4)
-    monkeypatch.setattr("sandbox.coordinator.jobflow.PROBE_S", 0.05)
-    monkeypatch.setattr("sandbox.coordinator.jobflow.WITNESS_S", 0.4)
-    monkeypatch.setattr("sandbox.coordinator.jobflow.POLL_S", 0.02)
+def scene(tmp_path: Path) -> Scene:
+    """A coordinator and its nodes."""
     return Scene(tmp_path)
 
 
@@ -284,7 +289,7 @@ async def driven(scene: Scene, phase: Phase) -> AsyncIterator[tuple[JobFlow, asy
     task = asyncio.create_task(flow.run())
     async with asyncio.timeout(10):
         while flow.job.phase is not phase:
-            await flow.changed.wait()
+            await flow.waits.changed.wait()
     try:
         yield flow, task
     finally:

@@ -11,8 +11,8 @@ import pytest
 
 from sandbox.audit.logrows import EntryKind
 from sandbox.audit.receipt import Receipt
-from sandbox.coordinator.jobflow import PASSING
 from sandbox.coordinator.phases import NEXT, TERMINAL, Phase
+from sandbox.coordinator.waits import PASSING, PATIENCE
 from sandbox.crypto.identity import Signed
 from sandbox.errors import (
     ProtocolError,
@@ -64,8 +64,61 @@ def test_absent_node_fails_the_job_within_seconds_and_is_named(scene: Scene) -> 
     began = time.monotonic()
     scene.run()
     assert time.monotonic() - began < 2
-    assert (problem(scene).code, problem(scene).facts["party"]) == ("SB-5113", "b")
+    assert (problem(scene).code, problem(scene).facts["parties"]) == ("SB-5113", "b")
     assert all("compute" not in node.calls for node in scene.nodes.values())
+
+
+def test_all_who_are_absent_are_named_however_they_keep_silent(scene: Scene) -> None:
+    scene.nodes["b"].away = scene.nodes["c"].hangs = True
+    scene.submit()
+    scene.run()
+    assert (problem(scene).code, problem(scene).facts["parties"]) == ("SB-5113", "b, c")
+
+
+def test_nobody_is_called_absent_who_has_answered_or_waits_for_approval(scene: Scene) -> None:
+    scene.nodes["a"].away = True
+    scene.nodes["b"].wait = node_pb2.Wait.APPROVAL
+    scene.submit()
+    scene.run()
+    assert (problem(scene).code, problem(scene).facts["parties"]) == ("SB-5113", "a")
+
+
+@pytest.mark.parametrize("rule", [Missing.FAIL, Missing.PRESENT])
+def test_job_that_nobody_could_witness_is_refused_before_anything_is_spent(
+    scene: Scene, rule: Missing
+) -> None:
+    """One node alone can release a share, but its receipt would never come."""
+    scene.nodes["b"].away = scene.nodes["c"].hangs = True
+    members = ["a"] if rule is Missing.FAIL else [*scene.nodes]
+    scene.submit(rule, least=1, members=members)
+    began = time.monotonic()
+    scene.run()
+    assert time.monotonic() - began < 2
+    facts = problem(scene).facts
+    assert (problem(scene).code, facts["party"], facts["parties"]) == ("SB-5052", "a", "b, c")
+    assert all("sign_roster" not in node.calls for node in scene.nodes.values())
+    assert scene.kinds() == ["job", "failure"]
+
+
+def test_job_of_one_node_waits_for_a_witness_where_it_may_wait(scene: Scene) -> None:
+    scene.nodes["b"].away = scene.nodes["c"].away = True
+    scene.submit(Missing.WAIT, members=["a"])
+
+    async def act() -> None:
+        async with driven(scene, Phase.OFFERING) as (flow, task):
+            await seen(lambda: [(w.party, w.reason) for w in flow.waits.now] == [("a", "witness")])
+            await asyncio.sleep(0.6)  # longer than the patience of a job that may not wait
+            scene.nodes["c"].away = False
+            await task
+
+    asyncio.run(act())
+    assert scene.job.phase is Phase.DONE
+
+
+def test_job_of_one_node_goes_on_while_any_other_is_there(scene: Scene) -> None:
+    scene.nodes["b"].away = True
+    scene.submit(members=["a"])
+    assert scene.run().phase is Phase.DONE
 
 
 def test_node_that_hangs_is_noticed_as_fast_as_one_that_is_away(scene: Scene) -> None:
@@ -86,7 +139,7 @@ def test_node_that_says_who_it_is_but_is_slow_to_offer_is_busy_and_waited_for(
     async def act() -> None:
         scene.nodes["b"].slow = slow = asyncio.Event()
         async with driven(scene, Phase.OFFERING) as (flow, task):
-            await seen(lambda: [(w.party, w.reason) for w in flow.waiting] == [("b", "busy")])
+            await seen(lambda: [(w.party, w.reason) for w in flow.waits.now] == [("b", "busy")])
             await asyncio.sleep(1.0)  # longer than the patience with a node that is away
             assert flow.job.phase is Phase.OFFERING
             slow.set()
@@ -104,14 +157,14 @@ def test_busy_node_falls_silent_and_is_away_within_seconds(scene: Scene) -> None
     async def act() -> None:
         scene.nodes["b"].slow = asyncio.Event()
         async with driven(scene, Phase.OFFERING) as (flow, task):
-            await seen(lambda: [w.reason for w in flow.waiting] == ["busy"])
+            await seen(lambda: [w.reason for w in flow.waits.now] == ["busy"])
             scene.nodes["b"].away = True
             began = time.monotonic()
             await task
             assert time.monotonic() - began < 2
 
     asyncio.run(act())
-    assert (problem(scene).code, problem(scene).facts["party"]) == ("SB-5113", "b")
+    assert (problem(scene).code, problem(scene).facts["parties"]) == ("SB-5113", "b")
 
 
 def test_busy_node_that_restarts_has_the_patience_of_one_that_is_away(scene: Scene) -> None:
@@ -121,7 +174,7 @@ def test_busy_node_that_restarts_has_the_patience_of_one_that_is_away(scene: Sce
         node = scene.nodes["b"]
         node.slow = asyncio.Event()
         async with driven(scene, Phase.OFFERING) as (flow, task):
-            await seen(lambda: [w.reason for w in flow.waiting] == ["busy"])
+            await seen(lambda: [w.reason for w in flow.waits.now] == ["busy"])
             await asyncio.sleep(0.6)  # busy for longer than that patience
             node.errors["offered"] = [Unavailable("SB-5101", party="b")]
             node.errors["offer"] = [Unavailable("SB-5101", party="b")] * 3
@@ -141,9 +194,7 @@ def test_job_that_expires_while_a_node_is_busy_says_so(scene: Scene) -> None:
 
 
 def test_patience_and_a_pending_call_together_stay_under_ten_seconds() -> None:
-    from sandbox.coordinator import jobflow
-
-    assert jobflow.PATIENCE_S + 2 * jobflow.POLL_S < 10
+    assert PATIENCE.silent_s + 2 * PATIENCE.poll_s < 10
 
 
 def test_job_that_may_wait_goes_on_when_the_node_is_back(scene: Scene) -> None:
@@ -152,8 +203,8 @@ def test_job_that_may_wait_goes_on_when_the_node_is_back(scene: Scene) -> None:
 
     async def act() -> None:
         async with driven(scene, Phase.OFFERING) as (flow, task):
-            await seen(lambda: [w.reason for w in flow.waiting] == ["unreachable"])
-            assert flow.waiting[0].party == "b"
+            await seen(lambda: [w.reason for w in flow.waits.now] == ["unreachable"])
+            assert flow.waits.now[0].party == "b"
             await asyncio.sleep(0.6)  # longer than the patience of a job that may not wait
             assert flow.job.phase is Phase.OFFERING
             scene.nodes["b"].away = False
@@ -208,7 +259,7 @@ def test_job_that_may_wait_goes_on_when_a_node_has_its_witness(scene: Scene) -> 
 
     async def act() -> None:
         async with driven(scene, Phase.OFFERING) as (flow, task):
-            await seen(lambda: [(w.party, w.reason) for w in flow.waiting] == [("b", "witness")])
+            await seen(lambda: [(w.party, w.reason) for w in flow.waits.now] == [("b", "witness")])
             await asyncio.sleep(0.6)  # longer than the patience of a job that may not wait
             scene.nodes["b"].wait = None
             await task
@@ -261,7 +312,7 @@ def test_approval_is_waited_for_and_named_and_survives_a_restart(scene: Scene) -
 
     async def wait_for_it(end: bool) -> None:
         async with driven(scene, Phase.OFFERING) as (flow, task):
-            await seen(lambda: [(w.party, w.reason) for w in flow.waiting] == [("c", "approval")])
+            await seen(lambda: [(w.party, w.reason) for w in flow.waits.now] == [("c", "approval")])
             if end:
                 scene.nodes["c"].wait = None
                 await task

@@ -10,7 +10,7 @@ from importlib import resources
 
 import pytest
 
-from sandbox.coordinator.jobflow import PASSING
+from sandbox.coordinator.waits import PASSING
 from sandbox.errors import Unavailable
 from sandbox.messages import LANGUAGES, catalogue, language
 from sandbox.rpc import node_pb2
