@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections import defaultdict, deque
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from nodes import sources
+from nodes.slots import tags_wait_s
 from sandbox.crypto.join.blind import KEY_BYTES, Rows, member, zero_share
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
@@ -102,6 +104,8 @@ def run(
         for peer, key in zip(request["peers"], keys, strict=True)
     }
     rows, local = _read(connection, request)
+    # How long reading took depends on rows; what follows does not.
+    time.sleep(tags_wait_s(time.monotonic() - request["received"], request["row_bound"]))
     words = []
     for shape, matching in zip(shapes, request["matching"], strict=True):
         (peer,) = set(shape.members) - {own}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
@@ -122,6 +123,8 @@ class Joining:
                 "transcript": job.signed.digest + roster_digest,
                 "shapes": [asdict(shape) for shape in shapes],
                 "outputs": plan.length,
+                "received": time.monotonic(),
+                "row_bound": side.table.card.row_bound,
                 "matching": [draw_matching(noise.matching, self._sampler) for _ in shapes],
             },
             secrets=b"".join(agree(secret, peer, one_time[peer]) for peer in peers),

@@ -31,3 +31,22 @@ def wait_s(elapsed_s: float, first: int) -> float | None:
         if elapsed_s <= SLOT_S * 2**slot:
             return float(SLOT_S * 2**slot - elapsed_s)
     return None
+
+
+JOIN_STEPS = 4
+"""A join's rows leave as tags at received + 100 ms * 2^(k/4): more slots, each nearer to the work."""
+JOIN_FIXED_S = 0.02
+JOIN_PER_ROW_S = 1e-7
+
+
+def tags_wait_s(elapsed_s: float, row_bound: int) -> float:
+    """Return how long to hold tags that took `elapsed_s` to make.
+
+    After them a join's messages and times follow from declared sizes, so that its share needs no slot
+    of its own.
+    """
+    expected_s = JOIN_FIXED_S + JOIN_PER_ROW_S * row_bound
+    slot = 0
+    while SLOT_S * 2 ** (slot / JOIN_STEPS) < max(expected_s, elapsed_s):
+        slot += 1
+    return float(SLOT_S * 2 ** (slot / JOIN_STEPS) - elapsed_s)

@@ -271,15 +271,15 @@ class Tasks:
             if frames is None:
                 contexts = self._vault.context(spec.context) or b""
                 shared = await self._sharing.make(job, roster, roster_digest, secret, contexts)
+                if wait_s(time.monotonic() - received, slot) is None:
+                    raise Unavailable("SB-5117", node=self._name)
+                # Peers may ask for the log at any time: it, too, grows at the slot and not before.
+                await _hold(received, slot)
             else:
                 researcher = self._pinned(spec.researcher, Role.RESEARCHER)
                 shared = await self._joining.make(
                     job, roster, roster_digest, secret, researcher, frames
                 )
-            if wait_s(time.monotonic() - received, slot) is None:
-                raise Unavailable("SB-5117", node=self._name)
-            # Peers may ask for the log at any time: it, too, grows at the slot and not before.
-            await _hold(received, slot)
             self._vault.commit_share(digest, lease, shared.payload, shared.release)
         except Exception as error:
             # One code and one moment for whatever a row made fail; the owner's log has the cause.
