@@ -68,7 +68,7 @@ def enrol(folder: Path, name: str) -> Path:
         identity = Identity.load(_node(folder, node))
         Trust(profile).accept(identity.public)
         vault = Vault.open(_node(folder, node), identity)
-        vault.pin(researcher)
+        vault.pins.pin(researcher)
         vault.close()
     return profile
 

@@ -28,7 +28,7 @@ class Budgets:
 
     def statement(self, signed: Signed) -> Signed:
         """Return what is left on every dataset here; raises TrustError for a stranger."""
-        researcher = self._vault.pins().get(signed.signer)
+        researcher = self._vault.pins.identities().get(signed.signer)
         if researcher is None or researcher.role is not Role.RESEARCHER:
             name = self._identity.public.name
             raise TrustError("SB-3115", fingerprint=signed.signer, node=name)

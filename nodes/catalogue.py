@@ -80,6 +80,6 @@ class OwnCatalogue:
 
     def _nodes(self) -> dict[str, PublicIdentity]:
         own = self._identity.public
-        pinned = self._vault.pins()
+        pinned = self._vault.pins.identities()
         nodes = {name: peer for name, peer in pinned.items() if peer.role is Role.NODE}
         return {**nodes, own.fingerprint: own}

@@ -148,7 +148,7 @@ class Owners:
     def _refuse_own_job(self, job: str, owner: PublicIdentity) -> None:
         """Refuse an owner who is, by name or by key, the job's researcher."""
         task = self._vault.task_of(job)
-        asked = None if task is None else self._vault.pins().get(task.researcher)
+        asked = None if task is None else self._vault.pins.identities().get(task.researcher)
         if asked is not None and (
             asked.name == owner.name
             or asked.signing_key == owner.signing_key

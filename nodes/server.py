@@ -183,7 +183,7 @@ def _own_coordinator(fingerprint: str, vault: Vault) -> Callable[[PeerName], Non
     def recognise(peer: PeerName) -> None:
         if peer.fingerprint != fingerprint:
             raise TrustError("SB-3251", fingerprint=peer.fingerprint)
-        if vault.is_revoked(fingerprint):
+        if vault.pins.is_revoked(fingerprint):
             raise TrustError("SB-3112", name=peer.name)
 
     return recognise

@@ -318,13 +318,13 @@ class Tasks:
     def _member(self, fingerprint: str) -> PublicIdentity:
         if fingerprint == self.identity.public.fingerprint:
             return self.identity.public
-        pinned = self._vault.pins().get(fingerprint)
+        pinned = self._vault.pins.identities().get(fingerprint)
         if pinned is None or pinned.role is not Role.NODE:
             raise TrustError("SB-3116", fingerprint=fingerprint, node=self._name)
         return pinned
 
     def _pinned(self, fingerprint: str, role: Role) -> PublicIdentity:
-        pinned = self._vault.pins().get(fingerprint)
+        pinned = self._vault.pins.identities().get(fingerprint)
         if pinned is None or pinned.role is not role:
             raise TrustError("SB-3115", fingerprint=fingerprint, node=self._name)
         return pinned

@@ -12,7 +12,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -20,12 +19,13 @@ import sqlalchemy as sa
 from nodes import ledger, taskrows
 from nodes.ledger import Demand, exact_loss
 from nodes.migrations import STEPS
+from nodes.pins import Pins
 from nodes.taskrows import FINAL, StoredShare, Task, TaskState
 from sandbox.audit.journal import Journal, Ledger
 from sandbox.audit.logrows import EntryKind
-from sandbox.crypto.identity import Identity, PublicIdentity, Signed, canonical, parse
+from sandbox.crypto.identity import Identity, Signed, canonical
 from sandbox.database import Database
-from sandbox.errors import InputError, ProtocolError, SandboxError, TrustError
+from sandbox.errors import ProtocolError, SandboxError, TrustError
 from sandbox.privacy.accounting import Charge
 from sandbox.privacy.budget import Spent
 
@@ -33,7 +33,7 @@ VAULT_FILE = "vault.db"
 
 
 class Vault:
-    """The acts of a node on its file. `log` is its Merkle log.
+    """The acts of a node on its file. `log` is its Merkle log; `pins`: whom its owner trusts.
 
     clock: Unix time in milliseconds. crash_at: see Database.
     """
@@ -50,6 +50,7 @@ class Vault:
         self.clock = clock
         spends = Ledger(ledger.ledger_digest, ledger.check_ledger)
         self.log = Journal(self.database, identity, clock, spends)
+        self.pins = Pins(self.database, self.log, self.now_s)
 
     @classmethod
     def open(cls, profile: Path, identity: Identity) -> Vault:
@@ -278,55 +279,6 @@ class Vault:
         with self.database.read() as connection:
             return ledger.spent(connection, group, researcher)
 
-    # Whom the owner trusts
-
-    def pin(self, identity: PublicIdentity) -> None:
-        """Accept a peer, researcher or supervisor, or accept a revoked one again; logged."""
-        with self.database.write("pin") as connection:
-            connection.execute(
-                sa.text(
-                    "INSERT INTO pins VALUES (:fingerprint, :identity, :role, :pinned, NULL)"
-                    " ON CONFLICT DO UPDATE SET revoked = NULL"
-                ),
-                {
-                    "fingerprint": identity.fingerprint,
-                    "identity": canonical(identity.to_document()),
-                    "role": identity.role,
-                    "pinned": self.now_s(),
-                },
-            )
-            body = {"fingerprint": identity.fingerprint, "role": identity.role.value}
-            self.log.write(connection, EntryKind.PIN, body)
-
-    def revoke(self, fingerprint: str) -> None:
-        """Refuse a pinned identity from now on; logged. Raises InputError SB-1424 if not pinned."""
-        with self.database.write("revoke") as connection:
-            changed = connection.execute(
-                sa.text("UPDATE pins SET revoked = :now WHERE fingerprint = :fingerprint"),
-                {"now": self.now_s(), "fingerprint": fingerprint},
-            ).rowcount
-            if not changed:
-                raise InputError("SB-1424", fingerprint=fingerprint)
-            self.log.write(connection, EntryKind.PIN, {"fingerprint": fingerprint, "revoked": True})
-
-    def pins(self) -> dict[str, PublicIdentity]:
-        """Return every pinned identity by fingerprint, without revoked ones."""
-        with self.database.read() as connection:
-            rows = connection.execute(
-                sa.text("SELECT identity FROM pins WHERE revoked IS NULL")
-            ).scalars()
-            found = [_identity(bytes(row)) for row in rows]
-        return {identity.fingerprint: identity for identity in found}
-
-    def is_revoked(self, fingerprint: str) -> bool:
-        """Tell whether an identity was pinned once and is no longer."""
-        with self.database.read() as connection:
-            found = connection.execute(
-                sa.text("SELECT revoked FROM pins WHERE fingerprint = :fingerprint"),
-                {"fingerprint": fingerprint},
-            ).scalar()
-        return found is not None
-
     # Encryption contexts
 
     def keep_context(self, digest: str, context: bytes) -> None:
@@ -393,11 +345,6 @@ class Vault:
         )
         task = taskrows.get(connection, digest)
         self.log.write(connection, kind, {"code": error.code if error else ""}, task.job)
-
-
-@lru_cache(maxsize=1024)
-def _identity(document: bytes) -> PublicIdentity:
-    return PublicIdentity.from_document(parse(document))
 
 
 def _other_body(document: Signed) -> dict[str, str]:

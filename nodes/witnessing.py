@@ -90,7 +90,7 @@ class Witnessing:
 
         Returns whether shares may leave now. Raises StateError SB-6022 if this log is an old copy.
         """
-        pins = self._vault.pins()
+        pins = self._vault.pins.identities()
         # The coordinator brings what all its nodes say; this owner need not have pinned them all.
         pairs = [
             (signed, pins[signed.signer])
@@ -109,7 +109,7 @@ class Witnessing:
         return self._log.confirmed()
 
     def _peer(self, fingerprint: str) -> PublicIdentity:
-        peer = self._vault.pins().get(fingerprint)
+        peer = self._vault.pins.identities().get(fingerprint)
         if peer is None or peer.role is not Role.NODE:
             raise TrustError("SB-3116", fingerprint=fingerprint, node=self._identity.public.name)
         return peer

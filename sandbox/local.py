@@ -224,7 +224,7 @@ def _settle_node(node: Party, others: Sequence[Party], researcher: PublicIdentit
     vault = Vault.open(node.folder, Identity.load(node.folder))
     try:
         for other in others:
-            vault.pin(other.identity)
+            vault.pins.pin(other.identity)
         policy = replace(default_policy(), researchers=(researcher.fingerprint,))
         Registry(vault).set_policy(NODE_DEFAULT, policy)
     finally:

@@ -83,7 +83,7 @@ def _accept(profile: Path, identity: Identity, coordinator: PublicIdentity) -> N
 
     vault = Vault.open(profile, identity)
     try:
-        vault.pin(coordinator)
+        vault.pins.pin(coordinator)
     finally:
         vault.close()
 

@@ -43,7 +43,7 @@ def pin(folder: Path, who: str, owner: Path | None = None) -> PublicIdentity:
     identity = identity_of(folder, who)
     with opened(folder) as vault:
         authorise(vault, folder, owner, Act.TRUST, identity.fingerprint)
-        vault.pin(identity)
+        vault.pins.pin(identity)
     return identity
 
 
@@ -51,13 +51,13 @@ def unpin(folder: Path, fingerprint: str, owner: Path | None = None) -> None:
     """Take a pin back; raises InputError if it was none."""
     with opened(folder) as vault:
         authorise(vault, folder, owner, Act.UNTRUST, fingerprint)
-        vault.revoke(fingerprint)
+        vault.pins.revoke(fingerprint)
 
 
 def pins(folder: Path) -> list[dict[str, str]]:
     """Return whom the owner has pinned."""
     with opened(folder) as vault:
-        known = vault.pins()
+        known = vault.pins.identities()
     return [
         {"role": identity.role.value, "name": identity.name, "fingerprint": fingerprint}
         for fingerprint, identity in sorted(

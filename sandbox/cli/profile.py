@@ -45,7 +45,7 @@ def accepted_by(folder: Path) -> Mapping[str, PublicIdentity]:
     from sandbox.cli.owner import opened
 
     with opened(folder) as vault:
-        return vault.pins()
+        return vault.pins.identities()
 
 
 def coordinator_of(folder: Path) -> tuple[str, PublicIdentity]:

@@ -24,7 +24,7 @@ def add_rival(folder: Path) -> Identity:
     Trust(folder / "coordinator").accept(rival.public)
     for node in deployment.NODES:
         vault = Vault.open(folder / "nodes" / node, Identity.load(folder / "nodes" / node))
-        vault.pin(rival.public)
+        vault.pins.pin(rival.public)
         vault.close()
     return rival
 

@@ -120,13 +120,13 @@ def test_attack_01_a_node_whose_owner_revoked_the_coordinator_is_silent(target: 
     profile = target.profile("b")
     vault = Vault.open(profile, Identity.load(profile))
     coordinator = Identity.load(target.profile("coordinator")).public
-    vault.pin(coordinator)
+    vault.pins.pin(coordinator)
     with calling(target.folder, "b", target.profile("coordinator")) as stub:
-        vault.revoke(coordinator.fingerprint)
+        vault.pins.revoke(coordinator.fingerprint)
         try:
             refused = outcome(stub.Describe, node_pb2.DescribeRequest())
         finally:
-            vault.pin(coordinator)
+            vault.pins.pin(coordinator)
             vault.close()
         assert (refused.status, refused.code) == (DENIED, "SB-3112")
         assert outcome(stub.Describe, node_pb2.DescribeRequest()).status is grpc.StatusCode.OK

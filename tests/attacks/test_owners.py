@@ -166,7 +166,7 @@ def test_attack_05_an_owner_who_is_the_researcher_cannot_approve(same: str, owne
     if same == "keys":
         asker = Identity._of(name, Role.RESEARCHER, owner._signing, owner.agreement)
     vault = Vault.open(owned, Identity.load(owned))
-    vault.pin(asker.public)
+    vault.pins.pin(asker.public)
     vault.close()
     wait_for_approval(owned, "3" * 32, asker)
     approving = ("approve", "3" * 32, "--reason", "mine", "--as", mei(owned))

@@ -96,12 +96,12 @@ def test_attack_63_node_that_the_owner_no_longer_pins_makes_no_roster(trio: Trio
     job = trio.sign(trio.draft().spec)
     offers = trio.offers(job)
     a, c = trio.nodes["a"], trio.nodes["c"]
-    a.vault.revoke(c.me.fingerprint)
+    a.vault.pins.revoke(c.me.fingerprint)
     try:
         with pytest.raises(TrustError, match="SB-3116"):
             a.tasks.sign_roster(job, roster_body(job, offers), offers)
     finally:
-        a.vault.pin(c.me)
+        a.vault.pins.pin(c.me)
 
 
 def test_attack_63_sham_member_of_a_job_or_a_roster_is_refused(trio: Trio) -> None:

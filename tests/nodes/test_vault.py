@@ -372,16 +372,16 @@ def test_expired_job_waits_for_nobody(tmp_path: Path) -> None:
 def test_revoked_party_is_no_pin_until_it_is_pinned_again(tmp_path: Path) -> None:
     vault = open_vault(tmp_path)
     peer = party("b").public
-    assert not vault.is_revoked(peer.fingerprint)
-    vault.pin(peer)
-    assert vault.pins() == {peer.fingerprint: peer}
-    vault.revoke(peer.fingerprint)
-    assert vault.pins() == {}
-    assert vault.is_revoked(peer.fingerprint)
-    vault.pin(peer)
-    assert not vault.is_revoked(peer.fingerprint)
+    assert not vault.pins.is_revoked(peer.fingerprint)
+    vault.pins.pin(peer)
+    assert vault.pins.identities() == {peer.fingerprint: peer}
+    vault.pins.revoke(peer.fingerprint)
+    assert vault.pins.identities() == {}
+    assert vault.pins.is_revoked(peer.fingerprint)
+    vault.pins.pin(peer)
+    assert not vault.pins.is_revoked(peer.fingerprint)
     with pytest.raises(InputError, match="SB-1424"):
-        vault.revoke(party("stranger").public.fingerprint)
+        vault.pins.revoke(party("stranger").public.fingerprint)
     assert [r.entry.kind for r in vault.log.entries()].count("pin") == 3
 
 

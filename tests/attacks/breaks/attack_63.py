@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from nodes.vault import Vault
+from nodes.pins import Pins
 from sandbox.crypto.identity import PublicIdentity, parse
 
 
 def apply() -> None:
-    def everybody(self: Vault) -> dict[str, PublicIdentity]:
-        with self.database.read() as connection:
+    def everybody(self: Pins) -> dict[str, PublicIdentity]:
+        with self._database.read() as connection:
             rows = connection.exec_driver_sql("SELECT identity FROM pins").scalars()
             found = [PublicIdentity.from_document(parse(bytes(row))) for row in rows]
         return {identity.fingerprint: identity for identity in found}
 
-    Vault.pins = everybody  # type: ignore[method-assign]
+    Pins.identities = everybody  # type: ignore[method-assign]

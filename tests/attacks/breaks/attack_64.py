@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nodes.vault import Vault
+from nodes.pins import Pins
 from sandbox.crypto.identity import PublicIdentity
 from sandbox.crypto.trust import Trust
 
 
 def apply() -> None:
-    pinned = Vault.pins
+    pinned = Pins.identities
 
     def pins(self: Any) -> dict[str, PublicIdentity]:
         deployment = Path(sys.argv[-1]).parent.parent
         return {**Trust(deployment / "coordinator").identities(), **pinned(self)}
 
-    Vault.pins = pins  # type: ignore[method-assign]
+    Pins.identities = pins  # type: ignore[method-assign]
