@@ -16,7 +16,7 @@ from sandbox.catalog import Column, Table
 from sandbox.errors import Refusal
 from sandbox.sql.bind import Relation, Sources, column_name
 from sandbox.sql.keys import KEY_TYPES
-from sandbox.sql.parse import check_clauses, nearest, only, refusal
+from sandbox.sql.parse import check_clauses, construct, nearest, only, refusal
 from sandbox.sql.rows import Scope
 
 MOST_SIDES = 5
@@ -94,6 +94,8 @@ class _Reader:
         clause = select.args.get("where")
         if clause is not None:
             where += [c for c in conjuncts(clause.this) if not self._is_key(c)]
+        for condition in where:
+            self._no_query(condition)
         keys = self._keys(joins)
         self._check_datasets()
         scopes = tuple(_scope(table, self._sources) for table in self._tables)
@@ -203,6 +205,11 @@ class _Reader:
         value = lowered.get(node.name.lower())
         card = relation.table.card
         return next((c for c in card.columns if value and value.sql == column_name(card, c)), None)
+
+    def _no_query(self, condition: exp.Expr) -> None:
+        for node in condition.find_all(exp.In, exp.Exists):
+            if isinstance(node, exp.Exists) or node.args.get("query"):
+                raise refusal("SB-1076", node, construct=construct(node))
 
     def _keys(self, joins: list[exp.Join]) -> tuple[tuple[Column, ...], ...]:
         count = len(self._tables)
