@@ -143,7 +143,9 @@ def _rows(connection: duckdb.DuckDBPyConnection, request: Header) -> Rows:
         columns = _fetched(connection, request["row_sql"])
         keys = columns[: request["keys"]]
         units = [] if request["unit_is_key"] else [columns.pop(request["keys"])]
-        if not any(_repeat(each) for each in (keys, units) if each):
+        # Rows without a unit are one unit's.
+        nameless = sum(unit.null_count for unit in units) > 1
+        if not nameless and not any(_repeat(each) for each in (keys, units) if each):
             return _split(columns, request["keys"])
     return _split(_fetched(connection, request["per_key_sql"]), request["keys"])
 
@@ -158,7 +160,11 @@ def _fetched(connection: duckdb.DuckDBPyConnection, sql: str) -> list[pa.Array]:
 
 
 def _split(columns: list[pa.Array], keys: int) -> Rows:
-    values = [value.to_numpy().view(np.uint64) for value in columns[keys:]]
+    # Read in place: to_numpy() would import pandas where there is one.
+    values = [
+        np.frombuffer(value.buffers()[1] or b"", np.uint64, len(value), 8 * value.offset)
+        for value in columns[keys:]
+    ]
     return Rows(columns[:keys], np.stack(values))
 
 

@@ -33,7 +33,7 @@ def _column(array: pa.Array) -> _native.KeyColumn:
     """Return an array's buffers with the rows that it means of them."""
     kind = array.type
     if pa.types.is_integer(kind):
-        wide = array.cast(pa.int64())
+        wide = array if pa.types.is_int64(kind) else array.cast(pa.int64())
         validity, values = wide.buffers()
         if values is None or values.size < 8 * (wide.offset + len(wide)):
             values = bytes(8 * (wide.offset + len(wide)))  # Arrow stores nothing where all is NULL.
