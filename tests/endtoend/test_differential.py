@@ -15,9 +15,10 @@ from sandbox.client import Session
 from tests.endtoend import plants
 from tests.endtoend.deployment import researcher, running
 from tests.sql.comparison import assert_equal
-from tests.sql.generator import Generator, Statement
+from tests.sql.generator import Generator
 from tests.sql.plants import catalogue, union, world
 from tests.sql.reference import expected
+from tests.sql.statements import Statement
 
 STATEMENTS = 510
 AT_ONCE = 8

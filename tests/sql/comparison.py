@@ -6,8 +6,8 @@ import math
 from fractions import Fraction
 
 from sandbox.sql.answer import Answer
-from tests.sql.generator import Statement
 from tests.sql.reference import Expected, Value
+from tests.sql.statements import Statement
 
 
 def assert_equal(statement: Statement, found: Answer, wanted: Expected) -> None:

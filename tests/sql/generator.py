@@ -1,107 +1,14 @@
-"""Random statements over the plants, each with what plain SQL over the union has to answer.
-
-`Written.text` is what a researcher types; `plain` is the same for DuckDB. They differ only where
-fedsandbox defines the value: a quotient is kept to six digits, a quantile is that of declared bins.
-"""
+"""Random statements over the plants, each with what plain SQL over the union has to answer."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
-from itertools import product
 
+from tests.sql.expressions import Expressions
 from tests.sql.plants import DATASETS, KINDS, LAST_DAY, LINES
-
-Label = str | int | bool | Decimal | None
-
-
-@dataclass(frozen=True)
-class Written:
-    """An expression as it is asked and as the reference evaluates it."""
-
-    text: str
-    plain: str
-
-    @classmethod
-    def same(cls, text: str) -> Written:
-        """Both alike."""
-        return cls(text, text)
-
-
-@dataclass(frozen=True)
-class Group:
-    """A GROUP BY expression and every value that the card lets it have, in order, NULL last."""
-
-    expression: Written
-    domain: tuple[Label, ...]
-
-
-@dataclass(frozen=True)
-class Aggregate:
-    """A statistic by name, with its arguments and FILTER. `p`: of a quantile; `bins`: its SQL."""
-
-    name: str
-    text: str
-    arguments: tuple[str, ...] = ()
-    filter: str = "TRUE"
-    p: str = ""
-
-
-@dataclass(frozen=True)
-class Item:
-    """An output: an aggregate, or `left operator right` over two of them."""
-
-    alias: str
-    parts: tuple[Aggregate, ...]
-    operator: str = ""
-
-    @property
-    def text(self) -> str:
-        """As it is asked."""
-        if self.operator == "round":
-            return f"ROUND({self.parts[0].text}, 2)"
-        return f" {self.operator} ".join(part.text for part in self.parts)
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A generated query. `having`: (alias, operator, number) joined by `joint`."""
-
-    with_clause: str
-    source: str
-    where: Written
-    groups: tuple[Group, ...]
-    items: tuple[Item, ...]
-    having: tuple[tuple[str, str, str], ...] = ()
-    joint: str = "AND"
-    order: tuple[tuple[str, bool], ...] = ()
-    limit: int | None = None
-
-    @property
-    def text(self) -> str:
-        """What the researcher types."""
-        keys = [f"{g.expression.text} AS g{i}" for i, g in enumerate(self.groups)]
-        items = [f"{item.text} AS {item.alias}" for item in self.items]
-        text = f"{self.with_clause}SELECT {', '.join(keys + items)} FROM {self.source}"
-        if self.where.text != "TRUE":
-            text += f" WHERE {self.where.text}"
-        if self.groups:
-            places = [g.expression.text if i % 2 else f"g{i}" for i, g in enumerate(self.groups)]
-            text += f" GROUP BY {', '.join(places)}"
-        if self.having:
-            terms = [f"{alias} {operator} {number}" for alias, operator, number in self.having]
-            text += f" HAVING {f' {self.joint} '.join(terms)}"
-        if self.order:
-            text += f" ORDER BY {', '.join(a + (' DESC' if d else '') for a, d in self.order)}"
-        return text + (f" LIMIT {self.limit}" if self.limit is not None else "")
-
-    @property
-    def cells(self) -> list[tuple[Label, ...]]:
-        """All combinations of group values."""
-        return list(product(*(g.domain for g in self.groups)))
+from tests.sql.statements import Aggregate, Group, Item, Statement, Written
 
 
 @dataclass
@@ -110,8 +17,9 @@ class Generator:
 
     chance: random.Random
     tables: tuple[str, ...] = ("machines", *DATASETS)
-    derived: bool = field(default=False, init=False)
-    """Whether the source has the column `twice`."""
+
+    def __post_init__(self) -> None:
+        self._over = Expressions(self.chance)
 
     def statement(self) -> Statement:
         """Return the next statement."""
@@ -126,7 +34,7 @@ class Generator:
         return Statement(
             with_clause,
             source,
-            self._condition(2) if one else Written.same("TRUE"),
+            self._over.condition(2) if one else Written.same("TRUE"),
             groups,
             items,
             having,
@@ -139,7 +47,7 @@ class Generator:
 
     def _source(self) -> tuple[str, str, bool]:
         """Return FROM, WITH, and whether units are at one node each (COUNT(DISTINCT) is allowed)."""
-        self.derived = False
+        self._over.derived = False
         table = self.chance.choice((*self.tables, "machines", "machines"))
         kind = self.chance.random()
         if kind < 0.5:
@@ -148,203 +56,11 @@ class Generator:
             pair = self.chance.sample(DATASETS, 2)
             union = " UNION ALL ".join(f"SELECT * FROM {name}" for name in pair)
             return f"({union}) AS u", "", False
-        self.derived = True
-        inner = f"SELECT *, torque * 2 AS twice FROM {table} WHERE {self._plain_condition()}"
+        self._over.derived = True
+        inner = f"SELECT *, torque * 2 AS twice FROM {table} WHERE {self._over.plain_condition()}"
         if kind < 0.85:
             return f"({inner}) AS t", "", True
         return "t", f"WITH t AS ({inner}) ", True
-
-    # Numbers
-
-    def number(self, depth: int = 2) -> Written:
-        """Return an expression of at most six decimal digits."""
-        if depth == 0 or self.chance.random() < 0.25:
-            return self._leaf()
-        return self.chance.choice(self._operations())(depth - 1)
-
-    def _modest(self) -> Written:
-        """Return a number whose squares need no coarser steps than its own."""
-        return self.chance.choice(
-            (self._leaf, self._dated, self._whole, lambda *_: self._clamped())
-        )(0)
-
-    def _clamped(self) -> Written:
-        a = self.number(1)
-        shape = self.chance.choice(
-            ("LEAST(GREATEST({}, 0), 9)", "ROUND({})", "SIGN({})", "FLOOR({})")
-        )
-        return Written(shape.format(a.text), _rounding(shape, a.plain))
-
-    def _leaf(self, _: int = 0) -> Written:
-        leaves = ["torque", "speed", "price", "stars", "failed::INTEGER", *["twice"] * self.derived]
-        return Written.same(self.chance.choice(leaves))
-
-    def _operations(self) -> list[Callable[[int], Written]]:
-        return [
-            self._binary, self._binary, self._scaled, self._product, self._case, self._case,
-            self._function, self._function, self._dated, self._whole,
-        ]  # fmt: skip
-
-    def _binary(self, depth: int) -> Written:
-        a, b, operator = self.number(depth), self.number(depth), self.chance.choice("+-")
-        return Written(f"({a.text} {operator} {b.text})", f"({a.plain} {operator} {b.plain})")
-
-    def _scaled(self, depth: int) -> Written:
-        a = self.number(depth)
-        by, times = self.chance.choice(
-            (("/ 4", "* 0.25"), ("/ 2", "* 0.5"), ("* 3", "* 3"), ("* -0.5", "* -0.5"))
-        )
-        return Written(f"({a.text} {by})", f"({a.plain} {times})")
-
-    def _product(self, _: int) -> Written:
-        a, b = self._leaf(), self._leaf()
-        return Written(f"({a.text} * {b.text})", f"({a.plain} * {b.plain})")
-
-    def _case(self, depth: int) -> Written:
-        condition, a, b = self._condition(1), self.number(depth), self.number(depth)
-        shape = self.chance.random()
-        if shape < 0.3:
-            return Written(
-                f"CASE WHEN {condition.text} THEN {a.text} END",
-                f"CASE WHEN {condition.plain} THEN {a.plain} END",
-            )
-        if shape < 0.6:
-            by = {"text": a.text, "plain": a.plain}
-            text, plain = (
-                f"CASE kind WHEN 'L' THEN {by[k]} WHEN 'M' THEN 7 ELSE -1.5 END"
-                for k in ("text", "plain")
-            )
-            return Written(text, plain)
-        return Written(
-            f"CASE WHEN {condition.text} THEN {a.text} ELSE {b.text} END",
-            f"CASE WHEN {condition.plain} THEN {a.plain} ELSE {b.plain} END",
-        )
-
-    def _function(self, depth: int) -> Written:
-        a = self.number(depth)
-        shape = self.chance.choice(
-            (
-                "ABS({})",
-                "LEAST({}, 50)",
-                "GREATEST({}, 1500.5)",
-                "LEAST(GREATEST({}, 0), 60)",
-                "COALESCE({}, 3)",
-                "NULLIF({}, 0)",
-                "ROUND({})",
-                "ROUND({}, 1)",
-                "FLOOR({})",
-                "CEIL({})",
-                "CAST({} AS INTEGER)",
-                "-({})",
-                "SIGN({})",
-                "IF({} > 1, 2, 5)",
-            )
-        )
-        return Written(shape.format(a.text), _rounding(shape, a.plain))
-
-    def _dated(self, _: int) -> Written:
-        return Written.same(
-            self.chance.choice(
-                (
-                    "YEAR(day)",
-                    "EXTRACT(month FROM day)",
-                    "DATE_PART('day', seen)",
-                    "DATE_DIFF('day', DATE '2023-06-30', day)",
-                    "DATE_DIFF('month', day, DATE '2025-01-01')",
-                    "DATE_DIFF('hour', TIMESTAMP '2024-01-15 12:30:00', seen)",
-                    "(day - DATE '2024-02-29')",
-                    "HOUR(seen)",
-                    "DAYOFWEEK(day)",
-                    "ISODOW(day + 3)",
-                    "WEEK(day)",
-                    "QUARTER(seen)",
-                    "DAYOFYEAR(day)",
-                )
-            )
-        )
-
-    def _whole(self, _: int) -> Written:
-        return Written.same(
-            self.chance.choice(
-                (
-                    "speed % 7",
-                    "speed // 10",
-                    "(speed - 2000) // 7",
-                    "(stars - 3) % 2",
-                    "MOD(speed - 2000, 13)",
-                    "LENGTH(kind)",
-                    "TRUNC(price)",
-                    "POWER(stars, 2)::INTEGER",
-                )
-            )
-        )
-
-    def _quotient(self) -> Written:
-        a, b = (
-            self.chance.choice(("torque", "price", "speed")),
-            self.chance.choice(("speed", "stars")),
-        )
-        # The reference rounds as the manual says: half away from zero, to 6 digits, NULL by zero.
-        return Written(
-            f"{a} / {b}",
-            f"(round({a} * 1000000::DOUBLE / NULLIF({b}, 0))::DECIMAL(18, 0) * 0.000001)",
-        )
-
-    # Conditions
-
-    def _plain_condition(self) -> str:
-        return self.chance.choice(
-            ("speed > 1200", "kind <> 'H'", "NOT failed", "torque IS NOT NULL", "price <= 90.25")
-        )
-
-    def _condition(self, depth: int) -> Written:
-        shape = self.chance.random()
-        if depth and shape < 0.25:
-            a, b = self._condition(depth - 1), self._condition(depth - 1)
-            word = self.chance.choice(("AND", "OR"))
-            return Written(f"({a.text} {word} {b.text})", f"({a.plain} {word} {b.plain})")
-        if depth and shape < 0.32:
-            a = self._condition(depth - 1)
-            return Written(f"(NOT {a.text})", f"(NOT {a.plain})")
-        if shape < 0.55:
-            a = self.number(1)
-            operator = self.chance.choice(("<", "<=", ">", ">=", "=", "<>", "IS DISTINCT FROM"))
-            value = self.chance.choice(("0", "2", "40", "40.05", "1500", "-3.5", "1e2"))
-            return Written(f"{a.text} {operator} {value}", f"{a.plain} {operator} {value}")
-        return Written.same(
-            self.chance.choice(
-                (
-                    "failed",
-                    "checked",
-                    "NOT checked",
-                    "checked IS NULL",
-                    "checked IS TRUE",
-                    "kind IN ('L', 'H')",
-                    "line NOT IN ('north')",
-                    "line IN ('east', NULL)",
-                    "kind = 'M'",
-                    "line > 'north'",
-                    "note LIKE 'w%'",
-                    "note ILIKE '%OUT'",
-                    "note LIKE '%_b'",
-                    "note NOT LIKE '%o%'",
-                    "note = 'it''s fine'",
-                    "LOWER(note) = 'worn'",
-                    "LEFT(kind, 1) = 'L'",
-                    "STARTS_WITH(note, 'ok')",
-                    "LENGTH(note) > 3",
-                    "day >= DATE '2024-02-29'",
-                    "day BETWEEN '2023-06-01' AND '2024-06-30'",
-                    "seen < TIMESTAMP '2024-02-15 12:00:00'",
-                    "seen IS NULL",
-                    "DATE_TRUNC('month', day) = DATE '2024-03-01'",
-                    "torque BETWEEN 20 AND 60.5",
-                    "torque = NULL",
-                    "stars IS NOT NULL",
-                    "torque IS NOT DISTINCT FROM 10",
-                )
-            )
-        )
 
     # GROUP BY
 
@@ -420,14 +136,14 @@ class Generator:
             return self._sum_like()
         if shape < 0.65:
             return self._quantile()
-        x = self._modest()
+        x = self._over.modest()
         if shape < 0.85:
             name, text = self.chance.choice(
                 (("var_samp", "VARIANCE"), ("var_samp", "VAR_SAMP"), ("var_pop", "VAR_POP"),
                  ("stddev_samp", "STDDEV"), ("stddev_samp", "STDDEV_SAMP"), ("stddev_pop", "STDDEV_POP"))
             )  # fmt: skip
             return self._filtered(name, f"{text}({x.text})", (x.plain,))
-        y = self._modest()
+        y = self._over.modest()
         name = self.chance.choice(("covar_pop", "covar_samp", "corr"))
         return self._filtered(name, f"{name.upper()}({x.text}, {y.text})", (x.plain, y.plain))
 
@@ -436,13 +152,13 @@ class Generator:
         if shape < 0.5:
             return self._filtered("count", "COUNT(*)", ())
         if shape < 0.6:
-            met = self._condition(1)
+            met = self._over.condition(1)
             return Aggregate("count", f"COUNT_IF({met.text})", (), met.plain)
-        x = self.chance.choice((self.number(1), Written.same("note"), Written.same("seen")))
+        x = self.chance.choice((self._over.number(1), Written.same("note"), Written.same("seen")))
         return self._filtered("count", f"COUNT({x.text})", (x.plain,))
 
     def _sum_like(self) -> Aggregate:
-        x = self._quotient() if self.chance.random() < 0.12 else self.number()
+        x = self._over.quotient() if self.chance.random() < 0.12 else self._over.number()
         name = self.chance.choice(("sum", "avg"))
         return self._filtered(name, f"{name.upper()}({x.text})", (x.plain,))
 
@@ -459,7 +175,7 @@ class Generator:
 
     def _filtered(self, name: str, text: str, arguments: tuple[str, ...], p: str = "") -> Aggregate:
         if self.chance.random() < 0.2:
-            met = self._condition(1)
+            met = self._over.condition(1)
             return Aggregate(name, f"{text} FILTER (WHERE {met.text})", arguments, met.plain, p)
         return Aggregate(name, text, arguments, p=p)
 
@@ -483,12 +199,6 @@ class Generator:
         order = (first if self.chance.random() < 0.6 else []) + keys
         limit = self.chance.choice((None, 0, 1, 3, 10))
         return tuple(having), tuple(order), limit
-
-
-def _rounding(shape: str, plain: str) -> str:
-    """Return the reference of a function; over integers DuckDB's FLOOR and ROUND turn to floats."""
-    exact = shape.startswith(("ROUND", "FLOOR", "CEIL"))
-    return shape.format(f"({plain})::DECIMAL(19, 6)" if exact else plain)
 
 
 def _small(groups: tuple[Group, ...]) -> tuple[Group, ...]:

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 import duckdb
 
-from tests.sql.generator import Aggregate, Item, Label, Statement
+from tests.sql.statements import Aggregate, Item, Label, Statement
 
 Value = Fraction | float | None
 Line = tuple[tuple[Label, ...], tuple[Value, ...]]
