@@ -79,14 +79,20 @@ class Relay:
         self._calls = {member: link.join(deadline_s) for member, link in self._members.items()}
         try:
             async with asyncio.TaskGroup() as tasks:
-                for member in self._members:
-                    tasks.create_task(self._listen(member, start))
-                tasks.create_task(self._deal(dealer))
+                dealing = tasks.create_task(self._deal(dealer))
+                tasks.create_task(self._hear_all(start, dealing))
         except BaseExceptionGroup as group:
             raise _first(group) from None
         finally:
             for call in self._calls.values():
                 call.cancel()
+
+    async def _hear_all(self, start: node_pb2.ComputeRequest, dealing: asyncio.Task[None]) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for member in self._members:
+                tasks.create_task(self._listen(member, start))
+        # All have committed: what the dealer may still wait for will never come.
+        dealing.cancel()
 
     async def _listen(self, member: str, start: node_pb2.ComputeRequest) -> None:
         call = self._calls[member]
@@ -134,7 +140,13 @@ class Relay:
 
     async def _write(self, member: str, part: node_pb2.JoinPart) -> None:
         async with self._writing[member]:
-            await self._calls[member].write(part)
+            try:
+                await self._calls[member].write(part)
+            except grpc.aio.AioRpcError as error:
+                # Here, where it is known whose stream broke: a peer may be writing.
+                raise error_of_call(error, self._members[member].identity.name) from None
+            except asyncio.InvalidStateError:
+                raise ProtocolError("SB-4010", party=member) from None
 
 
 def _next(dealer: Machine[None], received: bytes | None) -> Send | Receive | None:

@@ -20,7 +20,6 @@ from sandbox.crypto.join.channel import Pair, Stream
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import FRAME_BYTES, Machine, receive, send
 from sandbox.crypto.join.shape import SEED_BYTES, TAG_BYTES, Shape
-from sandbox.crypto.prg import derive_key
 from sandbox.errors import TrustError
 
 Entropy = Callable[[int], bytes]
@@ -57,10 +56,10 @@ def member(
     TrustError SB-3045, SB-3047 and ProtocolError SB-4010 where a message is not what the job fixed.
     """
     side = shape.members.index(own)
-    session = yield from _session(pair, matching, entropy, left=side == 0)
+    matching = yield from _agree_on_matching(pair, matching, left=side == 0)
     seed = entropy(SEED_BYTES)
     yield from send(coordinator, seed)
-    pool = _Pool(rows, shape.rows[side], shape.dummies, session, entropy)
+    pool = _Pool(rows, shape.rows[side], shape.dummies, pair, min(matching, shape.dummies), entropy)
     yield from send(coordinator, pool.sent)
     slots = yield from receive(coordinator, SLOT_BYTES * shape.padded[side])
     try:
@@ -100,22 +99,13 @@ def _exchange(
         party.absorb((yield from stream.receive(WORD_BYTES * slots * theirs)))
 
 
-@dataclass(frozen=True)
-class _Session:
-    """What two members share for one join: the key of their tags, and how many dummies match."""
-
-    key: bytes
-    matching: int
-
-
-def _session(pair: Pair, matching: int, entropy: Entropy, *, left: bool) -> Machine[_Session]:
-    stream = pair.stream("session")
+def _agree_on_matching(pair: Pair, matching: int, *, left: bool) -> Machine[int]:
+    """Return how many dummies match: the left member's number, which the coordinator never sees."""
+    stream = pair.stream("matching")
     if left:
-        drawn = _Session(entropy(KEY_BYTES), matching)
-        yield from stream.send(drawn.key + matching.to_bytes(COUNT_BYTES, "big"))
-        return drawn
-    said = yield from stream.receive(KEY_BYTES + COUNT_BYTES)
-    return _Session(said[:KEY_BYTES], int.from_bytes(said[KEY_BYTES:], "big"))
+        yield from stream.send(matching.to_bytes(COUNT_BYTES, "big"))
+        return matching
+    return int.from_bytes((yield from stream.receive(COUNT_BYTES)), "big")
 
 
 class _Pool:
@@ -125,9 +115,9 @@ class _Pool:
     """
 
     def __init__(
-        self, rows: Rows, bound: int, dummies: int, session: _Session, entropy: Entropy
+        self, rows: Rows, bound: int, dummies: int, pair: Pair, matching: int, entropy: Entropy
     ) -> None:
-        hashed = KeyHashes(rows.keys, derive_key(session.key, b"", b"tags"))
+        hashed = KeyHashes(rows.keys, pair.key("tags"))
         kept = np.flatnonzero(hashed.present)[:bound]
         tags = np.frombuffer(memoryview(hashed.tags), np.uint8).reshape(-1, TAG_BYTES)
         self.values = rows.values
@@ -135,8 +125,7 @@ class _Pool:
         if len(kept) < len(tags):
             tags, self.values = tags[kept], np.ascontiguousarray(rows.values[:, kept])
             self.values.flags.writeable = False
-        matching = min(session.matching, dummies)
-        shared = _native.expand(derive_key(session.key, b"", b"dummies")[:TAG_BYTES], matching)
+        shared = _native.expand(pair.key("dummies")[:TAG_BYTES], matching)
         filling = entropy(TAG_BYTES * (bound + dummies - matching - len(tags)))
         everything = b"".join((tags.tobytes(), shared, filling))
         self.order = _native.permutation(entropy(KEY_BYTES), bound + dummies)

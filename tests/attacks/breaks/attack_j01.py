@@ -22,4 +22,4 @@ class _Agreeing:
 
 
 def apply() -> None:
-    shares.hashlib = _Agreeing()  # type: ignore[assignment]
+    shares.hashlib = _Agreeing()  # type: ignore[attr-defined, assignment]

@@ -73,7 +73,8 @@ def test_a_frame_does_not_open_in_the_other_direction_phase_or_job() -> None:
     ours, theirs = pairs()
     _, other_job = pairs(b"another job")
     (step,) = list(ours.stream("rows").send(b"rows"))
-    for stream in (ours.stream("rows"), theirs.stream("keys"), other_job.stream("rows")):
+    again, _ = pairs()
+    for stream in (again.stream("rows"), theirs.stream("keys"), other_job.stream("rows")):
         machine = stream.receive(4)
         next(machine)
         with pytest.raises(TrustError, match="SB-3045"):

@@ -1,0 +1,19 @@
+"""Break j02: a relay waits for its dealer whatever members say, and for streams that have ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sandbox.coordinator import relay
+from sandbox.rpc import node_pb2
+
+
+def apply() -> None:
+    async def hear_all(
+        self: relay.Relay, start: node_pb2.ComputeRequest, dealing: asyncio.Task[None]
+    ) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for member in self._members:
+                tasks.create_task(self._listen(member, start))
+
+    relay.Relay._hear_all = hear_all  # type: ignore[method-assign]

@@ -1,0 +1,102 @@
+"""Attacks j02, j12: on the coordinator that carries a join, by the members whose frames it carries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from sandbox.coordinator.relay import Relay
+from sandbox.crypto.join.dealer import deal
+from sandbox.crypto.join.machine import FRAME_BYTES
+from sandbox.crypto.join.shape import Shape, write_shapes
+from sandbox.errors import ProtocolError, SandboxError
+from sandbox.rpc import common_pb2, node_pb2
+
+OWN = "coordinator"
+PATIENCE_S = 3.0
+COMMITTED = node_pb2.JoinPart(committed=common_pb2.Empty())
+
+
+def framed(party: str, payload: bytes = b"x") -> node_pb2.JoinPart:
+    return node_pb2.JoinPart(frame=node_pb2.JoinFrame(party=party, payload=payload))
+
+
+@dataclass
+class Call:
+    """A member's stream. `says`: what it sends; `stays`: whether it stays open then; `deaf`: whether it
+    takes no frame."""
+
+    says: Sequence[node_pb2.JoinPart]
+    stays: bool = True
+    deaf: bool = False
+    heard: list[node_pb2.JoinPart] = field(default_factory=list)
+
+    async def write(self, part: node_pb2.JoinPart) -> None:
+        if self.deaf and part.WhichOneof("part") == "frame":
+            raise asyncio.InvalidStateError
+        self.heard.append(part)
+
+    async def __aiter__(self) -> AsyncIterator[node_pb2.JoinPart]:
+        for part in self.says:
+            await asyncio.sleep(0)
+            yield part
+        if self.stays:
+            await asyncio.Event().wait()
+
+    def cancel(self) -> None:
+        pass
+
+
+@dataclass
+class Link:
+    """Stands for NodeLink."""
+
+    call: Call
+
+    def join(self, deadline_s: float) -> Call:
+        return self.call
+
+
+def relayed(calls: Mapping[str, Call]) -> None:
+    """Run a relay among hostile members; raises what it raises, TimeoutError if it hangs."""
+    links: Any = {member: Link(call) for member, call in calls.items()}
+
+    async def run() -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await Relay(OWN, links).run("job", [], deal([*calls], bytes), PATIENCE_S)
+
+    asyncio.run(run())
+
+
+def test_attack_j02_members_that_commit_before_they_have_joined_do_not_hold_the_coordinator() -> (
+    None
+):
+    """Its dealer waits for frames that never come, and other joins of these nodes for its end."""
+    relayed({"a": Call([COMMITTED], stays=False), "b": Call([COMMITTED], stays=False)})
+
+
+def test_attack_j02_member_that_ends_while_it_is_sent_to_is_named() -> None:
+    shape = write_shapes([Shape(("a", "b"), (1, 1), (1, 1), 0)])
+    a = Call([framed(OWN, shape), framed("b"), framed("b")])
+    with pytest.raises(ProtocolError, match="SB-4010") as raised:
+        relayed({"a": a, "b": Call([], deaf=True)})
+    assert raised.value.facts["party"] == "b"
+
+
+@pytest.mark.parametrize("party", ["c", "", "researcher", "A"])
+def test_attack_j12_frame_for_whoever_is_no_member_ends_the_join(party: str) -> None:
+    b = Call([])
+    with pytest.raises(ProtocolError, match="SB-4010") as raised:
+        relayed({"a": Call([framed(party)]), "b": b})
+    assert raised.value.facts["party"] == "a"
+    assert [part.WhichOneof("part") for part in b.heard] in ([], ["start"])
+
+
+def test_attack_j12_members_first_frame_of_another_form_ends_the_join() -> None:
+    for first in (b"", b"[1]", bytes(FRAME_BYTES)):
+        with pytest.raises(SandboxError):
+            relayed({"a": Call([framed(OWN, first)]), "b": Call([])})
