@@ -22,6 +22,7 @@ from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.budget import strictest
 from sandbox.privacy.policy import Decision, check
 from sandbox.sql.algebra import Plan
+from sandbox.sql.joins import require_protocol
 from sandbox.sql.noise import capacity, job_noise
 from sandbox.sql.plan import plan
 from sandbox.sql.request import request
@@ -54,6 +55,7 @@ def tables(spec: JobSpec, catalogue: Mapping[str, Entry]) -> dict[str, Table]:
 def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) -> Assessment:
     """Plan a job again; raises InputError for SQL, TrustError SB-3118 for another catalogue."""
     own_plan = plan(spec.statement, tables(spec, catalogue))
+    require_protocol(own_plan)
     members = own_plan.members
     own = tuple(member for member in members if member.node == node.fingerprint)
     if set(spec.members) != {member.node for member in members} or not own:
@@ -63,7 +65,8 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
     bound = capacity(own_plan, noise)
     if spec.joined != (own_plan.mode is not None):
         raise Refusal("SB-2220", ring=spec.ring)
-    if not spec.joined and 2 * bound >= ring_named(spec.ring).modulus:
+    modulus = 1 << 64 if spec.joined else ring_named(spec.ring).modulus
+    if 2 * bound >= modulus:
         raise Refusal("SB-2220", ring=spec.ring)
     return Assessment(own_plan, noise, own)
 

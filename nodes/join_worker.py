@@ -7,12 +7,14 @@ never stops the other.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import duckdb
@@ -21,11 +23,11 @@ import pyarrow as pa
 
 from nodes import sources
 from nodes.slots import tags_wait_s
-from sandbox.crypto.join.blind import KEY_BYTES, Rows, member, zero_share
+from sandbox.crypto.join.blind import KEY_BYTES, Rows, Words, member, zero_share
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Machine, Send, send
-from sandbox.crypto.join.shape import read_shapes, write_shapes
+from sandbox.crypto.join.shape import Shape, read_shapes, write_shapes
 from sandbox.disposable import Header, message, receive
 from sandbox.sql.keys import register
 
@@ -89,8 +91,9 @@ def run(
 ) -> tuple[Header, bytes]:
     """Read one side's rows and run every join that it takes part in.
 
-    Answers its columns' sums if they are asked for, and 64-bit words: the member's shares of all
-    products, join by join, and for each peer the words that re-randomise its outputs.
+    Answers 64-bit words: the member's shares of all products of a blind join, join by join, and for
+    each peer the words that re-randomise its outputs; beside them its columns' sums if they are asked
+    for, or the rows of a semi-join's fragment.
     """
     os.environ["RAYON_NUM_THREADS"] = str(request["threads"])
     wire = Wire(node)
@@ -103,35 +106,62 @@ def run(
         peer: Pair(key, transcript, own, peer)
         for peer, key in zip(request["peers"], keys, strict=True)
     }
-    rows, local = _read(connection, request)
-    # How long reading took depends on rows; what follows does not.
-    time.sleep(tags_wait_s(time.monotonic() - request["received"], request["row_bound"]))
-    words = []
-    for shape, matching in zip(shapes, request["matching"], strict=True):
-        (peer,) = set(shape.members) - {own}
-        machine = member(shape, own, pairs[peer], coordinator, rows, matching, os.urandom)
-        words.append(wire.drive(machine))
-    words += [zero_share(pair, own, request["outputs"]) for pair in pairs.values()]
-    return {"local": local}, np.concatenate([each.reshape(-1) for each in words]).astype(
-        "<u8"
-    ).tobytes()
+    answer: Header = {}
+    words = [zero_share(pair, own, request["outputs"]) for pair in pairs.values()]
+    with _opened(connection, request):
+        if request["mode"] == "psi":
+            from nodes import psi_worker
+
+            columns = fetched(connection, request["keys_sql"])
+            _hold(request)
+            answer["rows"] = psi_worker.run(connection, request, wire, pairs, columns)
+        else:
+            rows = _rows(connection, request)
+            answer["local"] = _local(connection, request)
+            _hold(request)
+            words = [*_products(request, wire, pairs, shapes, rows), *words]
+    return answer, np.concatenate([each.reshape(-1) for each in words]).astype("<u8").tobytes()
 
 
-def _read(connection: duckdb.DuckDBPyConnection, request: Header) -> tuple[Rows, list[int]]:
-    """Return this side's rows, one per join key, and the sums of its columns over all rows.
-
-    Raises sources.SourceChanged for another file.
-    """
+@contextlib.contextmanager
+def _opened(connection: duckdb.DuckDBPyConnection, request: Header) -> Iterator[None]:
+    """Lock the session on this side's source; raises sources.SourceChanged for another file."""
     source = sources.from_document(request["source"])
     sources.require_unchanged(source)
     register(connection)
     sources.open_locked(connection, source, request["columns"], request["settings"])
-    rows = _rows(connection, request)
-    local: list[int] = []
-    if request["local_sql"]:
-        local = [int(value) for value in connection.execute(request["local_sql"]).fetchone() or ()]
+    yield
     sources.require_unchanged(source)
-    return rows, local
+
+
+def _hold(request: Header) -> None:
+    """Wait for a slot: how long reading took depends on rows, what follows does not."""
+    elapsed = time.monotonic() - request["received"]
+    time.sleep(tags_wait_s(elapsed, request["row_bound"]))
+
+
+def _products(
+    request: Header,
+    wire: Wire,
+    pairs: Mapping[str, Pair],
+    shapes: Sequence[Shape],
+    rows: Rows,
+) -> list[Words]:
+    """Run the blind joins; return this member's share of each one's products."""
+    own, words = request["own"], []
+    for shape, matching in zip(shapes, request["matching"], strict=True):
+        (peer,) = set(shape.members) - {own}
+        machine = member(
+            shape, own, pairs[peer], request["coordinator"], rows, matching, os.urandom
+        )
+        words.append(wire.drive(machine))
+    return words
+
+
+def _local(connection: duckdb.DuckDBPyConnection, request: Header) -> list[int]:
+    if not request["local_sql"]:
+        return []
+    return [int(value) for value in connection.execute(request["local_sql"]).fetchone() or ()]
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, request: Header) -> Rows:
@@ -140,21 +170,22 @@ def _rows(connection: duckdb.DuckDBPyConnection, request: Header) -> Rows:
     Local sums bound units over all rows, so that beside them rows are always grouped.
     """
     if not request["local_sql"]:
-        columns = _fetched(connection, request["row_sql"])
+        columns = fetched(connection, request["row_sql"])
         keys = columns[: request["keys"]]
         units = [] if request["unit_is_key"] else [columns.pop(request["keys"])]
         # Rows without a unit are one unit's.
         nameless = sum(unit.null_count for unit in units) > 1
         if not nameless and not any(_repeat(each) for each in (keys, units) if each):
             return _split(columns, request["keys"])
-    return _split(_fetched(connection, request["per_key_sql"]), request["keys"])
+    return _split(fetched(connection, request["per_key_sql"]), request["keys"])
 
 
 def _repeat(columns: list[pa.Array]) -> bool:
     return KeyHashes(columns, os.urandom(KEY_BYTES)).repeat
 
 
-def _fetched(connection: duckdb.DuckDBPyConnection, sql: str) -> list[pa.Array]:
+def fetched(connection: duckdb.DuckDBPyConnection, sql: str) -> list[pa.Array]:
+    """Return the columns of a statement's rows."""
     table = connection.sql(sql).to_arrow_table().combine_chunks()
     return [_whole(column) for column in table.columns]
 

@@ -10,8 +10,8 @@ import asyncio
 import itertools
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -20,18 +20,22 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from nodes import sources
 from nodes.frames import Frames
 from nodes.registry import Registry
-from nodes.sharing import Accepted, Shared, draw, release
+from nodes.sharing import Accepted, Shared, draw, release, saturate
 from nodes.workers import JoinRequest, Workers
 from sandbox.crypto.identity import Identity, PublicIdentity
 from sandbox.crypto.join.shape import Shape
 from sandbox.crypto.join.shares import Words, seal_share
 from sandbox.crypto.masks import agree
+from sandbox.disposable import Header
 from sandbox.jobs import Roster
 from sandbox.privacy.allocate import MatchingNoise
 from sandbox.privacy.noise import Law, Mechanism, Sampler
-from sandbox.sql.algebra import FactorKind, Plan, Side
+from sandbox.sql.algebra import FactorKind, JoinMode, Plan, Side
+from sandbox.sql.compile import fragment_sql, vector_from_rows
+from sandbox.sql.noise import member_laws
 from sandbox.sql.perkey import (
     key_columns,
+    keys_sql,
     local_sql,
     local_vector,
     named,
@@ -74,64 +78,129 @@ class Joining:
 
         secret: the one-time key of this node's offer.
         """
-        plan, noise = job.assessment.plan, job.assessment.noise
         own = self._identity.public.fingerprint
-        laws = [noise.side_law(plan.side_of(own), measure) for measure in range(len(plan.measures))]
+        laws = member_laws(job.assessment.plan, job.assessment.noise, own)
+        agreed = _Agreed(job, own, roster, roster_digest, secret)
         sums, drawn = await asyncio.gather(
-            self._sums(job, roster, roster_digest, secret, frames),
-            asyncio.to_thread(draw, self._sampler, laws, plan),
+            self._sums(agreed, frames),
+            asyncio.to_thread(self._noise, laws, job.assessment.plan),
         )
-        values = sums + _words(drawn)
-        payload = seal_share(values, researcher, job.signed.digest, roster_digest, own)
+        payload = seal_share(
+            sums + _words(drawn), researcher, job.signed.digest, roster_digest, own
+        )
         statement = release(
             job, roster, roster_digest, payload, laws, self._registry, self._sampler
         )
         return Shared(statement.sign(self._identity), payload)
 
-    async def _sums(
-        self,
-        job: Accepted,
-        roster: Roster,
-        roster_digest: str,
-        secret: X25519PrivateKey,
-        frames: Frames,
-    ) -> Words:
-        plan, noise = job.assessment.plan, job.assessment.noise
+    def _noise(self, laws: Sequence[Law], plan: Plan) -> list[int]:
+        return draw(self._sampler, laws, plan) if laws else [0] * plan.length
+
+    async def _sums(self, agreed: _Agreed, frames: Frames) -> Words:
+        if agreed.job.assessment.plan.mode is JoinMode.PSI:
+            return await self._counted(agreed, frames)
+        return await self._multiplied(agreed, frames)
+
+    async def _multiplied(self, agreed: _Agreed, frames: Frames) -> Words:
+        """Return this node's share of a blind join's measures."""
+        plan, noise, own = agreed.plan, agreed.job.assessment.noise, agreed.own
         assert noise.matching is not None, "a join hides how many keys match"
-        (dataset,) = job.assessment.datasets
-        own = self._identity.public.fingerprint
         place = plan.side_of(own)
         side = plan.sides[place]
         shapes = [s for s in shapes_of(plan, noise.matching.most_dummies) if own in s.members]
         peers = sorted({member for shape in shapes for member in shape.members} - {own})
-        one_time = {m.node: bytes.fromhex(m.ephemeral) for m in roster.members}
         alone = any(named(t.factors) == (place,) for m in plan.measures for t in m.terms)
+        document = {
+            "row_sql": row_sql(plan, side, sources.RELATION),
+            "per_key_sql": per_key_sql(plan, side, sources.RELATION),
+            "unit_is_key": unit_is_key(side),
+            "local_sql": local_sql(plan, side, sources.RELATION) if alone else "",
+            "keys": len(side.keys),
+            "shapes": [asdict(shape) for shape in shapes],
+            "matching": [draw_matching(noise.matching, self._sampler) for _ in shapes],
+        }
+        answer, words = await self._asked(agreed, frames, side, peers, document)
+        values = share_of(plan, shapes, np.frombuffer(words, np.uint64))
+        return values + _words(local_vector(plan, place, answer["local"])) if alone else values
+
+    async def _counted(self, agreed: _Agreed, frames: Frames) -> Words:
+        """Return this node's share of a semi-join's measures: all of them are the receiver's."""
+        plan, own = agreed.plan, agreed.own
+        assert plan.semi is not None, "a PSI has two sides"
+        outer = plan.sides[0]
+        side = outer if own in _nodes(outer) else plan.semi
+        sizes = [outer.table.card.row_bound, plan.semi.table.card.row_bound, False]
+        pairs = itertools.product(_nodes(outer), _nodes(plan.semi))
+        ours = [pair for pair in pairs if own in pair]
+        peers = sorted({party for pair in ours for party in pair} - {own})
+        document = {
+            "keys_sql": keys_sql(side, sources.RELATION),
+            "sql": fragment_sql(plan, sources.RELATION),
+            "sessions": [[sizes, *pair] for pair in ours],
+            "shapes": [],
+        }
+        answer, words = await self._asked(agreed, frames, side, peers, document)
+        zeros = np.frombuffer(words, np.uint64).reshape(-1, plan.length)
+        total: Words = zeros.sum(axis=0, dtype=np.uint64)
+        if side is outer:
+            counted = saturate(vector_from_rows(plan, answer["rows"]), plan)
+            total += _words(counted)
+        return total
+
+    async def _asked(
+        self,
+        agreed: _Agreed,
+        frames: Frames,
+        side: Side,
+        peers: Sequence[str],
+        document: Mapping[str, object],
+    ) -> tuple[Header, bytes]:
+        """Let a worker run a join; document: what is its mode's own."""
+        (dataset,) = agreed.job.assessment.datasets
+        assert agreed.plan.mode is not None, "a join has a mode"
         request = JoinRequest(
-            researcher=job.spec.researcher,
+            researcher=agreed.job.spec.researcher,
             dataset=dataset,
             source=self._registry.dataset(dataset).source,
             document={
+                **document,
+                "mode": agreed.plan.mode.value,
                 "columns": [column.name for column in side.table.card.columns],
-                "row_sql": row_sql(plan, side, sources.RELATION),
-                "per_key_sql": per_key_sql(plan, side, sources.RELATION),
-                "unit_is_key": unit_is_key(side),
-                "local_sql": local_sql(plan, side, sources.RELATION) if alone else "",
-                "keys": len(side.keys),
-                "own": own,
+                "own": agreed.own,
                 "peers": peers,
                 "coordinator": self._coordinator,
-                "transcript": job.signed.digest + roster_digest,
-                "shapes": [asdict(shape) for shape in shapes],
-                "outputs": plan.length,
+                "transcript": agreed.job.signed.digest + agreed.roster_digest,
+                "outputs": agreed.plan.length,
                 "received": time.monotonic(),
                 "row_bound": side.table.card.row_bound,
-                "matching": [draw_matching(noise.matching, self._sampler) for _ in shapes],
             },
-            secrets=b"".join(agree(secret, peer, one_time[peer]) for peer in peers),
+            secrets=b"".join(agreed.with_peer(peer) for peer in peers),
         )
-        local, words = await self._workers.join(request, frames)
-        values = share_of(plan, shapes, np.frombuffer(words, np.uint64))
-        return values + _words(local_vector(plan, place, local)) if alone else values
+        return await self._workers.join(request, frames)
+
+
+@dataclass(frozen=True)
+class _Agreed:
+    """A job under a roster that every member has signed; `secret` is this node's one-time key."""
+
+    job: Accepted
+    own: str
+    roster: Roster
+    roster_digest: str
+    secret: X25519PrivateKey
+
+    @property
+    def plan(self) -> Plan:
+        return self.job.assessment.plan
+
+    def with_peer(self, peer: str) -> bytes:
+        """Return the agreement with another member's one-time key."""
+        (one_time,) = (m.ephemeral for m in self.roster.members if m.node == peer)
+        return agree(self.secret, peer, bytes.fromhex(one_time))
+
+
+def _nodes(side: Side) -> list[str]:
+    return sorted(member.node for member in side.table.members)
 
 
 def draw_matching(noise: MatchingNoise, sampler: Sampler) -> int:

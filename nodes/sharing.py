@@ -118,7 +118,7 @@ class Sharing:
                 for name in job.assessment.datasets
             )
         )
-        return [sum(values) for values in zip(*(_saturate(p, plan) for p in parts), strict=True)]
+        return [sum(values) for values in zip(*(saturate(p, plan) for p in parts), strict=True)]
 
 
 def release(
@@ -154,7 +154,7 @@ def draw(sampler: Sampler, laws: Sequence[Law], plan: Plan) -> list[int]:
     ]
 
 
-def _saturate(sums: Sequence[int], plan: Plan) -> list[int]:
+def saturate(sums: Sequence[int], plan: Plan) -> list[int]:
     """Clamp each sum to what the card's row bound allows: rows beyond it must not wrap the ring."""
     rows = plan.table.card.row_bound
     saturated: list[int] = []

@@ -55,6 +55,7 @@ from sandbox.jobs import (
 from sandbox.privacy.noise import Sampler
 from sandbox.privacy.policy import Decision
 from sandbox.rpc import node_pb2
+from sandbox.sql.algebra import JoinMode
 from sandbox.tables import Entry
 
 MOST_REMEMBERED = 256
@@ -280,6 +281,9 @@ class Tasks:
                 shared = await self._joining.make(
                     job, roster, roster_digest, secret, researcher, frames
                 )
+                if assessment.plan.mode is JoinMode.PSI:
+                    # Counting what matched took time that depends on it.
+                    await _hold(received, slot)
             self._vault.commit_share(digest, lease, shared.payload, shared.release)
         except Exception as error:
             # One code and one moment for whatever a row made fail; the owner's log has the cause.

@@ -144,8 +144,8 @@ class Workers:
                 answer, _ = await self._ask(FRAGMENT, request.dataset, header, b"", deadline_s)
         return vector_from_rows(request.plan, answer["rows"])
 
-    async def join(self, request: JoinRequest, frames: Frames) -> tuple[list[int], bytes]:
-        """Run one side of a join, its frames carried by `frames`; returns local sums and shares.
+    async def join(self, request: JoinRequest, frames: Frames) -> tuple[Header, bytes]:
+        """Run one side of a join, its frames carried by `frames`; returns what join_worker.run answers.
 
         Raises Unavailable SB-5201 for whatever fails, a peer or coordinator that is gone included.
         """
@@ -168,7 +168,7 @@ class Workers:
                     log.warning("join worker for %s: %s", request.dataset, type(failure).__name__)
                     raise Unavailable("SB-5201") from None
         self._raise_if_failed(JOIN, request.dataset, answer)
-        return answer["local"], part
+        return answer, part
 
     async def encrypt(
         self, researcher: str, contexts: bytes, ring: Ring, length: int, slots: Slots

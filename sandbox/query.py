@@ -15,6 +15,7 @@ from sandbox.jobs import Missing
 from sandbox.privacy.allocate import solve_epsilon
 from sandbox.progress import notebook_progress
 from sandbox.sql.algebra import Plan
+from sandbox.sql.joins import require_protocol
 from sandbox.sql.parse import nearest
 from sandbox.sql.plan import plan
 from sandbox.submission import Terms, noise_of
@@ -72,7 +73,9 @@ class Query:
     @cached_property
     def plan(self) -> Plan:
         """The plan; raises InputError or Refusal with the position in the text."""
-        return plan(self.statement, self._session.tables())
+        planned = plan(self.statement, self._session.tables())
+        require_protocol(planned)
+        return planned
 
     def explain(
         self,

@@ -24,7 +24,7 @@ from sandbox.privacy.noise import Law, Mechanism
 from sandbox.sql.algebra import Plan
 from sandbox.sql.answer import Answer, DisplayRules, answer
 from sandbox.sql.names import table_names
-from sandbox.sql.noise import capacity, job_noise
+from sandbox.sql.noise import capacity, job_noise, member_laws
 from sandbox.tables import Catalogue
 
 JOB_LIFETIME_S = 7 * 24 * 3600
@@ -223,7 +223,7 @@ def _laws(
     per_measure: list[list[Law]] = [[] for _ in measures]
     for node, release in releases.items():
         if spec.joined:
-            planned = [noise.side_law(plan.side_of(node), measure) for measure in measures]
+            planned = member_laws(plan, noise, node)
         else:
             planned = [noise.node_law(m, len(releases), spec.collusion) for m in measures]
         stated = [Law(Mechanism(release.mechanism), Fraction(scale)) for scale in release.scales]
@@ -233,7 +233,7 @@ def _laws(
         ):
             raise TrustError("SB-3126", node=trusted[node].name)
         # A noiseless test node says so, and its receipt fails verification.
-        if release.protected:
+        if release.protected and stated:
             for laws, law in zip(per_measure, stated, strict=True):
                 laws.append(law)
     return per_measure

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from sandbox.privacy.allocate import NoisePlan, Sensitivity, Target, Workload, noise_plan
 from sandbox.privacy.derivatives import Reference
-from sandbox.privacy.noise import Mechanism, tail_bound
+from sandbox.privacy.noise import Law, Mechanism, tail_bound
 from sandbox.sql.algebra import JoinMode, MeasureKind, Plan
 from sandbox.sql.magnitude import reference_measures
 
@@ -21,6 +21,18 @@ def job_noise(
     delta = 0 asks for Laplace noise. Raises InputError SB-2201/2202 for epsilon or delta.
     """
     return noise_plan(workload(plan, magnitudes), epsilon, delta, mechanism_for(delta))
+
+
+def member_laws(plan: Plan, noise: NoisePlan, node: str) -> list[Law]:
+    """Return what one member of a join draws for each measure: each one's noise suffices alone.
+
+    Of a PSI the receivers draw, whose rows are counted; who sends keys has nothing to add.
+    """
+    measures = range(len(plan.measures))
+    if plan.mode is JoinMode.BLIND:
+        return [noise.side_law(plan.side_of(node), measure) for measure in measures]
+    receives = any(member.node == node for member in plan.table.members)
+    return [noise.node_law(measure, 1, 0) for measure in measures] if receives else []
 
 
 def mechanism_for(delta: Decimal) -> Mechanism:

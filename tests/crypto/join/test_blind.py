@@ -156,7 +156,7 @@ def test_a_member_that_states_another_shape_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", [b"", b"[]", b"{}", b"[1]", b"\xff", b'[{"members": ["a"]}]', b"[" * 100_000]
+    "frame", [b"", b"{", b"[1]", b"\xff", b'[{"members": ["a"]}]', b"[" * 100_000]
 )
 def test_a_first_frame_of_any_other_form_is_refused(frame: bytes) -> None:
     machine = deal(["a", "b"], entropy(C))
