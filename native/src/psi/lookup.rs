@@ -7,7 +7,8 @@ use crate::block::Block;
 /// Values that share a bucket, about: they fit a core's first-level cache.
 const BUCKET: usize = 1 << 10;
 
-/// The index of the own value that each value of `answer` (little-endian, `width` bytes each) equals.
+/// The indices of the own values that occur in `answer` (little-endian, `width` bytes each), each once, however often
+/// the sender repeats a value.
 pub fn indices(own: &[Block], answer: &[u8], width: usize) -> Vec<u32> {
     let mask = Block::MAX >> (8 * (16 - width));
     let buckets = (own.len() / BUCKET + 1).next_power_of_two();
@@ -38,11 +39,32 @@ fn bucketed(values: impl Iterator<Item = Block>, buckets: usize) -> Vec<Bucket> 
 fn common(own: &[(Block, u32)], theirs: &[(Block, u32)]) -> Vec<u32> {
     let mut sorted = own.to_vec();
     sorted.sort_unstable();
+    let mut taken = vec![false; sorted.len()];
     theirs
         .iter()
         .filter_map(|(value, _)| {
             let found = sorted.binary_search_by_key(value, |(own, _)| *own).ok()?;
-            Some(sorted[found].1)
+            let again = std::mem::replace(&mut taken[found], true);
+            (!again).then_some(sorted[found].1)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_sent_again_and_again_counts_once() {
+        let own: Vec<Block> = (0..5000)
+            .map(|i: Block| i.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            .collect();
+        let answer: Vec<u8> = [7, 7, 4000, 7, 9999, 4000]
+            .iter()
+            .flat_map(|i: &Block| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
+            .collect();
+        let mut found = indices(&own, &answer, 16);
+        found.sort_unstable();
+        assert_eq!(found, [7, 4000]);
+    }
 }

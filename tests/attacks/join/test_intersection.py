@@ -1,0 +1,103 @@
+"""Attacks 37, j09: on `psi`, by a peer that holds the keys of the pair and departs from the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sandbox import _native
+from sandbox.crypto.join import psi
+from sandbox.crypto.join.channel import Pair
+from sandbox.crypto.join.keys import KeyHashes
+from sandbox.crypto.join.machine import Machine
+from sandbox.errors import ProtocolError, TrustError
+from tests.attacks.join.test_dealer import draws
+from tests.crypto.join.memory import run
+
+SIZES = psi.Sizes(4, 3, malicious=True)
+Tamper = Callable[[int, bytes], bytes]
+
+
+def keys(*numbers: int) -> memoryview:
+    return memoryview(bytes(memoryview(KeyHashes([pa.array(numbers, pa.int64())], bytes(32)).tags)))
+
+
+def ends() -> tuple[Pair, Pair]:
+    return Pair(bytes(32), b"job", "r", "s"), Pair(bytes(32), b"job", "s", "r")
+
+
+def hostile_sender(sizes: psi.Sizes, pair: Pair, tamper: Tamper) -> Machine[None]:
+    """Sends what the kernels say, `tamper`ed with by number, sealed as a member's frames are."""
+    party, offer = _native.PsiSender.start(
+        sizes.receiver, sizes.sender, pair.key("psi"), keys(1, 2, 3), bytes(32), malicious=True
+    )
+    stream = pair.stream("psi")
+    message, number = bytes(memoryview(offer)), 0
+    while True:
+        yield from stream.send(tamper(number, message))
+        number += 1
+        if (length := party.awaits()) is None:
+            return
+        message = bytes(memoryview(party.advance((yield from stream.receive(length)))))
+
+
+def changed(number: int, at: int) -> Tamper:
+    def tamper(n: int, message: bytes) -> bytes:
+        if n != number:
+            return message
+        place = at % len(message)
+        return message[:place] + bytes([message[place] ^ 1]) + message[place + 1 :]
+
+    return tamper
+
+
+def received(tamper: Tamper) -> list[int]:
+    ours, theirs = ends()
+    machines: dict[str, Machine[object]] = {
+        "r": psi.receiver(SIZES, ours, keys(1, 2, 8, 9), draws("r")),
+        "s": hostile_sender(SIZES, theirs, tamper),
+    }
+    return sorted(np.asarray(run(machines)["r"]).tolist())
+
+
+def test_attack_j09_untampered_sender_shows_the_intersection() -> None:
+    assert received(lambda _, message: message) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("number", "at"),
+    [(1, -1), (2, 0), (2, 31), (3, -1), (3, -32)],
+    ids=["commitment", "proof", "proof's end", "opening", "opening's mask"],
+)
+def test_attack_j09_peer_learns_of_its_failed_check_nothing_but_that_it_failed(
+    number: int, at: int
+) -> None:
+    """Which check found it out would be an oracle for guesses of noise and Δ."""
+    with pytest.raises(TrustError) as raised:
+        received(changed(number, at))
+    assert (raised.value.code, raised.value.facts) == ("SB-3047", {"party": "s"})
+
+
+@pytest.mark.parametrize("place", [0, 16, 32])
+def test_attack_37_sender_that_repeats_a_value_inflates_no_intersection(place: int) -> None:
+    """A size, or a sum over matched rows, would count the same row of the receiver again and again."""
+
+    def repeat(n: int, message: bytes) -> bytes:
+        return message[place : place + 16] * 3 + message[48:] if n == 3 else message
+
+    assert len(received(repeat)) <= 1
+
+
+def test_attack_37_set_beyond_the_bound_is_no_message_that_fits() -> None:
+    """More phone numbers than the padded size allow: the length of what is awaited is fixed by it."""
+    ours, theirs = ends()
+    larger = psi.Sizes(1000, 3, malicious=True)
+    machines: dict[str, Machine[object]] = {
+        "r": psi.receiver(larger, ours, keys(*range(1000)), draws("r")),
+        "s": psi.sender(SIZES, theirs, keys(1, 2, 3), draws("s")),
+    }
+    with pytest.raises(ProtocolError, match="SB-4010"):
+        run(machines)
