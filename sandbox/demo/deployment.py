@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from sandbox import local
 from sandbox.cards import card_toml
 from sandbox.catalog import Collection, DatasetCard, Member
 from sandbox.crypto.identity import Identity, Signed
-from sandbox.demo.machines import FAILURES, FIRMS, MACHINES, SENSORS, records, write_rows
+from sandbox.demo.machines import FIRMS, JOINED, MACHINES, records, write_rows
 from sandbox.tables import COLLECTION_KIND
 
 Table = tuple[Path, DatasetCard]
@@ -36,9 +37,8 @@ def _write_tables(data: Path) -> tuple[Path, dict[str, list[Table]]]:
     for node, kind in FIRMS.items():
         own = [row for row in rows if row["product_type"] == kind]
         tables[node] = [_write_table(data / node, MACHINES, own)]
-    first, second, *_ = FIRMS
-    tables[first].append(_write_table(data / first, SENSORS, rows))
-    tables[second].append(_write_table(data / second, FAILURES, rows))
+    for node, card in JOINED.items():
+        tables[node].append(_write_table(data / node, card, rows))
     everything = data / "all.csv"
     write_rows(everything, rows, [column.name for column in MACHINES.columns])
     return everything, tables
@@ -61,6 +61,9 @@ def _register(node: Path, tables: list[Table], signatures: list[Signed]) -> None
         registry = Registry(vault)
         for file, card in tables:
             register(registry, card.name, file, card)
+            if card in JOINED.values():
+                allowed = replace(registry.policy(card.name), join_modes=("blind",))
+                registry.set_policy(card.name, allowed)
         for signature in signatures:
             registry.store_collection(signature)
     finally:

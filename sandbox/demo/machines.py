@@ -117,6 +117,9 @@ FAILURES = replace(
     description={"en": "Which machines failed, and how", "zh": "各设备的故障类型"},
 )
 
+JOINED = {"a": SENSORS, "b": FAILURES}
+"""Node and its half of every record."""
+
 
 def records() -> list[dict[str, str]]:
     """Return all records, columns named as on the cards."""

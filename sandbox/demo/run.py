@@ -1,4 +1,7 @@
-"""`sandbox demo`: real processes, real data, four queries, each beside its exact answer.
+"""`sandbox demo`: real processes, real data, five queries, each beside its exact answer.
+
+Four ask a collection of three firms; the last joins what one firm's sensors saw with what another
+knows of failures, and neither learns which machines the other has.
 
 The demo owns all the data, so it may compute what no party of a deployment could.
 """
@@ -19,7 +22,7 @@ from sandbox.audit.receipt import Receipt, Verdict, verify_receipt
 from sandbox.cli.terminal import remark, say, show_json, show_table
 from sandbox.client import Session
 from sandbox.demo import deployment
-from sandbox.demo.machines import MACHINES
+from sandbox.demo.machines import JOINED, MACHINES
 from sandbox.errors import TrustError
 from sandbox.messages import text
 from sandbox.processes import Processes, Program
@@ -42,6 +45,10 @@ SELECT SUM(CASE WHEN heat_dissipation_failure THEN 1 ELSE 0 END) AS heat,
        SUM(CASE WHEN power_failure THEN 1 ELSE 0 END) AS power,
        SUM(CASE WHEN overstrain_failure THEN 1 ELSE 0 END) AS overstrain
 FROM strained""",
+    """SELECT f.machine_failure, COUNT(*) AS machines, AVG(s.torque_nm) AS torque,
+       AVG(s.tool_wear_min) AS wear
+FROM a.sensors AS s JOIN b.failures AS f ON s.udi = f.udi
+GROUP BY f.machine_failure ORDER BY f.machine_failure""",
 )
 
 Number = float | int | None
@@ -122,6 +129,12 @@ def exact_answers(sql: str, everything: Path) -> list[dict[str, Any]]:
 
     with duckdb.connect(":memory:") as connection:
         connection.read_csv(str(everything)).create(MACHINES.name)
+        for node, card in JOINED.items():
+            columns = ", ".join(column.name for column in card.columns)
+            connection.execute(f"CREATE SCHEMA {node}")
+            connection.execute(
+                f"CREATE VIEW {node}.{card.name} AS SELECT {columns} FROM {MACHINES.name}"
+            )
         cursor = connection.execute(sql)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -42,7 +42,7 @@ def test_json_names_processes_and_queries(kept: tuple[Path, dict[str, Any]]) -> 
     assert shown["schema_version"] == 1
     roles = [process["role"] for process in shown["processes"]]
     assert roles == ["coordinator", "node", "node", "node"]
-    assert len(shown["queries"]) == 4
+    assert len(shown["queries"]) == 5
     for query in shown["queries"]:
         assert query["epsilon"] == 1
         assert query["delta"] == 1e-6
@@ -82,7 +82,7 @@ def test_without_keep_nothing_is_left_behind(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert list(tmp_path.iterdir()) == []
     assert "Who learns what" in ran.stdout
-    assert ran.stdout.count("The receipt was checked") == 4
+    assert ran.stdout.count("The receipt was checked") == 5
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
