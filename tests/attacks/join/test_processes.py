@@ -1,0 +1,200 @@
+"""Attacks j05, j08, j13: by the coordinator of two real nodes.
+
+It asks the nodes itself, with its own certificate, and carries their frames as it likes. Nodes draw no
+noise, so that what it sees of two statements can be compared exactly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from sandbox.client import Session
+from sandbox.config import load_node
+from sandbox.coordinator.nodelink import NodeLink
+from sandbox.coordinator.relay import Relay
+from sandbox.crypto.identity import Signed, load_public
+from sandbox.crypto.join.dealer import deal
+from sandbox.crypto.join.shape import TAG_BYTES
+from sandbox.errors import SandboxError
+from sandbox.jobs import JOB_KIND
+from sandbox.rpc import node_pb2
+from sandbox.rpc.documents import from_message
+from sandbox.submission import Terms, draft_job
+from tests.endtoend import deployment, shops
+from tests.nodes.trio import roster_body
+
+DEADLINE_S = 60.0
+ALL = "SELECT COUNT(*) AS n FROM a.people p JOIN b.purchases q ON p.id = q.buyer"
+ONE = ALL + " WHERE p.age = 33 AND q.amount > 299"
+
+
+@dataclass
+class Frame:
+    """A frame that was carried."""
+
+    source: str
+    to: str
+    payload: bytes
+
+
+@dataclass
+class Carried:
+    """What a relay has seen, and what it does with the frame number `altered` between the nodes."""
+
+    frames: list[Frame] = field(default_factory=list)
+    altered: int | None = None
+    how: str = ""
+
+    def between(self) -> list[Frame]:
+        return [frame for frame in self.frames if frame.to != "coordinator"]
+
+    def tags(self, source: str) -> set[bytes]:
+        """The pseudonyms that a node sent, without the seed before them."""
+        heard = [f.payload for f in self.frames if (f.source, f.to) == (source, "coordinator")]
+        raw = b"".join(heard[2:])
+        return {raw[at : at + TAG_BYTES] for at in range(0, len(raw), TAG_BYTES)}
+
+
+class Hostile(Relay):
+    """A relay that keeps what it carries, and alters, drops or repeats one frame."""
+
+    def __init__(self, own: str, links: dict[str, NodeLink], carried: Carried) -> None:
+        super().__init__(own, links)
+        self._names = {own: "coordinator"} | {f: link.identity.name for f, link in links.items()}
+        self._carried = carried
+
+    async def _carry(self, source: str, frame: node_pb2.JoinFrame) -> None:
+        seen = Frame(self._names[source], self._names[frame.party], frame.payload)
+        if seen.to != "coordinator" and len(self._carried.between()) == self._carried.altered:
+            match self._carried.how:
+                case "altered":
+                    frame.payload = bytes([frame.payload[0] ^ 1]) + frame.payload[1:]
+                case "cut":
+                    frame.payload = frame.payload[:-1]
+                case "repeated":
+                    await super()._carry(source, frame)
+        self._carried.frames.append(seen)
+        await super()._carry(source, frame)
+
+
+class Coordinator:
+    """Asks nodes as their coordinator, whatever the real one does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.own = load_public(folder / "coordinator").fingerprint
+
+    def links(self) -> dict[str, NodeLink]:
+        made = [
+            NodeLink(self.folder / "coordinator", load_public(node), load_node(node).listen)
+            for node in (self.folder / "nodes" / "a", self.folder / "nodes" / "b")
+        ]
+        return {link.identity.fingerprint: link for link in made}
+
+    async def rostered(self, links: dict[str, NodeLink], job: Signed) -> list[Signed]:
+        """Return the signatures under a job's roster."""
+        replies = [await link.offer(job, 1, DEADLINE_S) for link in links.values()]
+        assert all(reply.HasField("offer") for reply in replies), replies
+        offers = [from_message(reply.offer) for reply in replies]
+        body = roster_body(job, offers)
+        signed = [await link.sign_roster(job, body, offers) for link in links.values()]
+        return sorted(signed, key=lambda one: one.signer)
+
+    def join(self, job: Signed, *carried: Carried) -> list[bytes | str]:
+        """Run a job's join once for each of `carried`; return all shares, or the error's code."""
+
+        async def run() -> list[bytes | str]:
+            links = self.links()
+            roster = await self.rostered(links, job)
+            outcomes: list[bytes | str] = []
+            for each in carried:
+                dealer = deal([*links], os.urandom)
+                try:
+                    await Hostile(self.own, links, each).run(job.digest, roster, dealer, DEADLINE_S)
+                    shares = [
+                        await link.compute(job.digest, roster, DEADLINE_S)
+                        for link in links.values()
+                    ]
+                    outcomes.append(b"".join(share.payload for share in shares))
+                except SandboxError as error:
+                    outcomes.append(error.code)
+            for link in links.values():
+                await link.close()
+            return outcomes
+
+        return asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
+    folder = tmp_path_factory.mktemp("hostile") / "deployment"
+    shops.make(folder)
+    with deployment.running(folder, plain=True):
+        yield Coordinator(folder)
+
+
+@pytest.fixture(scope="module")
+def session(coordinator: Coordinator) -> Iterator[Session]:
+    with Session.open(coordinator.folder / "researcher") as opened:
+        yield opened
+
+
+def drafted(session: Session, statement: str) -> Signed:
+    """Return a job that its researcher has signed, not submitted."""
+    draft = draft_job(
+        session.sql(statement).plan,
+        Terms(Decimal("0.05"), Decimal("1e-7")),
+        session.catalogue(),
+        session.identities(),
+        session._identity.public.fingerprint,
+        session._coordinator.fingerprint,
+        session.result_key,
+        int(time.time()),
+    )
+    return session._identity.sign(JOB_KIND, draft.spec.body())
+
+
+def test_attack_j05_narrow_filter_is_not_read_off_what_is_carried_or_matched(
+    coordinator: Coordinator, session: Session
+) -> None:
+    seen = []
+    for statement in (ALL, ONE):
+        carried = Carried()
+        (outcome,) = coordinator.join(drafted(session, statement), carried)
+        assert isinstance(outcome, bytes)
+        lengths = sorted((f.source, f.to, len(f.payload)) for f in carried.frames[2:])
+        seen.append((lengths, len(carried.tags("a") & carried.tags("b"))))
+    (lengths, matched), (filtered_lengths, filtered_matched) = seen
+    assert lengths == filtered_lengths
+    assert matched == filtered_matched
+
+
+def test_attack_j08_join_that_is_asked_for_again_is_the_stored_share(
+    coordinator: Coordinator, session: Session
+) -> None:
+    """A second run would draw other noise, and masks under keys that were used."""
+    first, again = Carried(), Carried()
+    outcomes = coordinator.join(drafted(session, ALL), first, again)
+    assert isinstance(outcomes[0], bytes)
+    assert outcomes[0] == outcomes[1]
+    assert first.between()
+    assert not again.frames
+
+
+def test_attack_j13_whatever_is_altered_the_nodes_say_one_thing_and_never_join_again(
+    coordinator: Coordinator, session: Session
+) -> None:
+    outcomes: set[bytes | str] = set()
+    for altered, how in [(0, "altered"), (0, "cut"), (0, "repeated"), (1, "altered"), (2, "cut")]:
+        tried, again = Carried(altered=altered, how=how), Carried()
+        outcomes.update(coordinator.join(drafted(session, ALL), tried, again))
+        assert not again.frames
+    assert outcomes == {"SB-5203"}
