@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from sandbox.disposable import Header, message
+from sandbox.disposable import Header, preamble
 from sandbox.rpc import node_pb2
 from sandbox.warm_server import answered
 
@@ -65,7 +65,8 @@ async def carry(
 async def _feed(frames: Frames, writer: asyncio.StreamWriter) -> None:
     while True:
         frame = await frames.incoming.get()
-        writer.write(message({"party": frame.party}, frame.payload))
+        writer.write(preamble({"party": frame.party}, len(frame.payload)))
+        writer.write(frame.payload)
         await writer.drain()
 
 

@@ -30,6 +30,7 @@ from nodes.sources import (
     quoted,
     write_ahead_log,
 )
+from nodes.views import misfit
 from sandbox.catalog import Column, ColumnType, DatasetCard
 from sandbox.errors import InputError
 
@@ -273,8 +274,21 @@ def _opened(
             "enable_progress_bar": "true",
             "enable_progress_bar_print": "false",
         }
-        open_locked(connection, source, columns, settings)
+        with _bound(source, name):
+            open_locked(connection, source, columns, settings)
         yield connection
+
+
+@contextmanager
+def _bound(source: Source, name: str) -> Iterator[None]:
+    import duckdb
+
+    try:
+        yield
+    except duckdb.BinderException as error:
+        if not isinstance(source, ViewSource):
+            raise
+        raise misfit(error, source, name) from None
 
 
 @contextmanager

@@ -28,12 +28,14 @@ from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Machine, Send, send
 from sandbox.crypto.join.shape import Shape, read_shapes, write_shapes
-from sandbox.disposable import Header, message, receive
+from sandbox.disposable import Header, preamble, receive
 from sandbox.sql.keys import register
 
 SECRET_BYTES = 32
 UNREAD_BYTES = 1 << 28
 """More than any protocol leaves unread: a peer that sends more has departed from it."""
+FRAME_COST = 256
+"""What an unread frame takes beside its bytes: empty ones take memory too."""
 
 T = TypeVar("T")
 
@@ -56,7 +58,8 @@ class Wire:
                 step = next(machine) if received is None else machine.send(received)
                 received = None
                 if isinstance(step, Send):
-                    self._peer.sendall(message({"party": step.party}, bytes(step.payload)))
+                    self._peer.sendall(preamble({"party": step.party}, len(step.payload)))
+                    self._peer.sendall(step.payload)
                 else:
                     received = self._next(step.party)
         except StopIteration as end:
@@ -67,23 +70,20 @@ class Wire:
         with self._arrived:
             self._arrived.wait_for(lambda: self._frames[party])
             frame = self._frames[party].popleft()
-            self._unread -= len(frame)
+            self._unread -= len(frame) + FRAME_COST
         return frame
 
     def _listen(self) -> None:
         try:
-            while True:
+            while self._unread <= UNREAD_BYTES:
                 header, payload = receive(self._peer)
                 with self._arrived:
                     self._frames[header["party"]].append(payload)
-                    self._unread += len(payload)
+                    self._unread += len(payload) + FRAME_COST
                     self._arrived.notify()
-                if self._unread > UNREAD_BYTES:
-                    break
-        except (EOFError, OSError):
-            pass
-        # The node hung up, or a peer sends what no protocol would: nothing is left to do here.
-        os._exit(1)
+        finally:
+            # The node hung up, or a peer sends what no protocol would: nothing is left to do here.
+            os._exit(1)
 
 
 def run(

@@ -8,10 +8,11 @@ dies at its limits) but it reads nothing that was not registered.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nodes.sources import Source, ViewSource
+from nodes.sources import CsvSource, Source, ViewSource
 from sandbox.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,6 +58,42 @@ def read_view(sql: str, datasets: Mapping[str, Source], name: str) -> ViewSource
 def rebuilt(view: ViewSource, datasets: Mapping[str, Source]) -> ViewSource:
     """Return the view over what its inputs are called now."""
     return ViewSource(view.sql, tuple((name, datasets[name]) for name, _ in view.inputs))
+
+
+def misfit(error: duckdb.BinderException, view: ViewSource, name: str) -> InputError:
+    """Return what an owner can do about a view that DuckDB cannot bind: SB-3293 where it takes a CSV
+    file's column for a number or a date, else SB-1419.
+
+    Binding reads the owner's SQL and the names and types of columns, so that its words hold no value
+    of a row.
+    """
+    said = str(error)
+    reason = said.split("\n", maxsplit=1)[0].removeprefix("Binder Error: ").rstrip(".! ")
+    written, _, marks = said.rpartition("LINE ")[2].partition("\n")
+    begin, end = marks.find("^"), len(marks.rstrip())
+    near = ("LINE " + written)[begin:end].strip()
+    texts = _csv_columns(view)
+    # An operator is marked without its operands: the nearest column is meant.
+    found = [
+        (max(begin - place.end(), place.start() - end, 0), texts[place[0].lower()])
+        for place in re.finditer(r"\w+", "LINE " + written)
+        if place[0].lower() in texts
+    ]
+    if "VARCHAR" not in reason or begin < 0 or not found:
+        return InputError("SB-1419", path=name, kind="view", reason=reason)
+    return InputError("SB-3293", dataset=name, near=near, reason=reason, column=min(found)[1])
+
+
+def _csv_columns(source: Source) -> dict[str, str]:
+    """Return the columns of every CSV file below a view, by their names in small letters."""
+    match source:
+        case CsvSource():
+            return {column.lower(): column for column in source.columns}
+        case ViewSource():
+            below = [_csv_columns(each) for _, each in source.inputs]
+            return {key: name for columns in below for key, name in columns.items()}
+        case _:
+            return {}
 
 
 def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from sandbox.catalog import Column, ColumnType, DatasetCard, Grade, KeyPath, card_fault
 from sandbox.config import line_of
 from sandbox.errors import InputError
+from sandbox.rules import rule_of
 
 OWNER = "OWNER"
 """The mark in a drafted card where the owner has to decide; no card that holds one is accepted."""
@@ -184,7 +185,7 @@ def _first_problem(file: str, written: str, error: ValidationError) -> InputErro
         return InputError("SB-1202", file=file, line=line, key=key, nearest=near)
     if problem["type"] == "missing":
         return InputError("SB-1203", file=file, line=line, key=key)
-    return InputError("SB-1204", file=file, line=line, key=key, rule=problem["msg"])
+    return InputError("SB-1204", file=file, line=line, key=key, rule=rule_of(problem))
 
 
 def _column_toml(column: Column) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from sandbox.jobs import (
 from sandbox.jobview import JobView, Progress, view_of
 from sandbox.messages import text
 from sandbox.privacy.policy import Policy
-from sandbox.query import Query
+from sandbox.query import Query, exact
 from sandbox.result import Result
 from sandbox.rpc import common_pb2, coordinator_pb2, coordinator_pb2_grpc
 from sandbox.rpc.channels import chunks, open_blocking_channel
@@ -123,6 +124,20 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        own, asked = self._identity.public, self._config.coordinator
+        return f"Session({own.role.value} {own.name!r} at {asked})"
+
+    def _repr_html_(self) -> str:
+        own = self._identity.public
+        shown = text(
+            "query.session",
+            role=text(f"role.{own.role.value}"),
+            name=own.name,
+            coordinator=self._config.coordinator,
+        )
+        return f"<p>{escape(shown)}</p>"
+
     # What there is to ask
 
     def datasets(self) -> list[Table]:
@@ -186,8 +201,8 @@ class Session:
         asked = Asked(
             self._identity.public.fingerprint,
             self._config.purpose if purpose is None else purpose,
-            self._config.epsilon if epsilon is None else Decimal(str(epsilon)),
-            self._config.delta if delta is None else Decimal(str(delta)),
+            exact("epsilon", epsilon, self._config.epsilon),
+            exact("delta", delta, self._config.delta),
         )
         tables = self.tables()
         names = {who: identity.name for who, identity in self.identities().items()}

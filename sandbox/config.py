@@ -16,6 +16,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from sandbox.errors import InputError
+from sandbox.rules import rule_of
 
 CONFIG_FILE = "config.toml"
 
@@ -141,7 +142,7 @@ def _first_problem(
         return InputError("SB-1302", file=str(file), line=line, key=key, nearest=near[0])
     if problem["type"] == "missing":
         return InputError("SB-1303", file=str(file), line=line, key=key)
-    return InputError("SB-1304", file=str(file), line=line, key=key, expected=problem["msg"])
+    return InputError("SB-1304", file=str(file), line=line, key=key, expected=rule_of(problem))
 
 
 def line_of(written: str, path: tuple[str | int, ...]) -> int:

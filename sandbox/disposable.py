@@ -38,8 +38,13 @@ Talker = Callable[[Header, bytes, socket.socket], tuple[Header, bytes]]
 
 def message(header: Mapping[str, Any], part: bytes = b"") -> bytes:
     """Return one message: length of header and part (4 bytes each, big-endian), then both."""
+    return preamble(header, len(part)) + part
+
+
+def preamble(header: Mapping[str, Any], part_bytes: int) -> bytes:
+    """Return what goes before a part of so many bytes, so that a long one need not be copied."""
     head = json.dumps(header, separators=(",", ":")).encode()
-    return _LENGTHS.pack(len(head), len(part)) + head + part
+    return _LENGTHS.pack(len(head), part_bytes) + head
 
 
 def lengths(prefix: bytes) -> tuple[int, int]:
@@ -68,13 +73,14 @@ def receive(peer: socket.socket) -> tuple[Header, bytes]:
 
 
 def _exactly(peer: socket.socket, count: int) -> bytes:
-    received = bytearray()
+    received = b""
     while len(received) < count:
-        piece = peer.recv(min(count - len(received), 1 << 20))
+        # All at once as a rule; a signal may cut it short.
+        piece = peer.recv(count - len(received), socket.MSG_WAITALL)
         if not piece:
             raise EOFError
-        received += piece
-    return bytes(received)
+        received = received + piece if received else piece
+    return received
 
 
 def in_a_child(ask: Callable[[], Header]) -> Header:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cached_property
 from html import escape
+from textwrap import shorten
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from sandbox.errors import InputError
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 Number = Decimal | float | str
 
+SHOWN = 80
+"""Characters of a statement that name its query."""
 PILOT_SHARE = 20
 """A pilot costs this part of the largest epsilon that the providers allow a job."""
 
@@ -148,7 +151,7 @@ class Query:
         return self._session.result(job)
 
     def terms(self, wishes: Wishes, pilot: Pilot | None = None) -> Terms:
-        """Return complete terms. Raises InputError SB-3130, SB-3132, SB-3135; Refusal SB-2213."""
+        """Return complete terms. Raises InputError SB-1351, SB-3130, SB-3132, SB-3135; Refusal SB-2213."""
         defaults = self._session.defaults
         collusion = max(wishes.collusion, self._session.limits(self.plan.members).collusion)
         wishes = replace(wishes, collusion=collusion)
@@ -159,8 +162,8 @@ class Query:
                 raise InputError("SB-3132", output=name, nearest=nearest(name, known))
         if pilot is not None:
             magnitudes = {**pilot.magnitudes, **magnitudes}
-        delta = _decimal(wishes.delta, defaults.delta)
-        epsilon = _decimal(wishes.epsilon, None if wishes.error else defaults.epsilon)
+        delta = exact("delta", wishes.delta, defaults.delta)
+        epsilon = exact("epsilon", wishes.epsilon, None if wishes.error else defaults.epsilon)
         if wishes.error and epsilon is not None:
             raise InputError("SB-3135")
         if delta is None or (epsilon is None and not wishes.error):
@@ -201,6 +204,9 @@ class Query:
             delta=str(limits.delta_max),
         )
 
+    def __repr__(self) -> str:
+        return f"Query({shorten(self.statement, SHOWN, placeholder='…')!r})"
+
     def _repr_html_(self) -> str:
         return f"<pre>{escape(self.statement)}</pre>"
 
@@ -223,5 +229,14 @@ def _missing(written: str) -> Missing:
         raise InputError("SB-3137", written=written[:40], known=known) from None
 
 
-def _decimal(given: Number | None, default: Decimal | None) -> Decimal | None:
-    return default if given is None else Decimal(str(given))
+def exact(name: str, given: Number | None, default: Decimal | None) -> Decimal | None:
+    """Return a number as it is written, `default` if none is given; raises InputError SB-1351."""
+    if given is None:
+        return default
+    try:
+        number = Decimal(str(given))
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise InputError("SB-1351", option=name, written=str(given)[:40])
+    return number

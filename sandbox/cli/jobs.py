@@ -65,7 +65,7 @@ def job(
 def cancel(id: Job, profile: ProfileOption = None) -> None:
     """Cancel a job."""
     state = _session(profile).cancel(id)
-    say("jobs.cancelled", job=id, phase=state.phase)
+    say("jobs.cancelled", job=id, phase=text(f"stage.{state.phase}"))
 
 
 @app.command("budget", help=text("help.budget"), epilog=examples("sandbox budget"))

@@ -34,6 +34,10 @@ FILE_WIDTH = 240
 """Columns of a table that no terminal bounds, so that fingerprints stay whole."""
 
 
+_WORDS = {"role": "role", "phase": "stage"}
+"""Columns whose cells are words of the protocol, and the messages that name them."""
+
+
 class Format(StrEnum):
     """How a command prints."""
 
@@ -162,7 +166,7 @@ def show_facts(format: Format, facts: dict[str, Any]) -> None:
     width = max(map(cell_len, headings.values()))
     for key, value in facts.items():
         gap = " " * (width - cell_len(headings[key]))
-        typer.echo(printable(f"{headings[key]}{gap}  {_cell(value)}".rstrip()))
+        typer.echo(printable(f"{headings[key]}{gap}  {_cell(_worded(key, value))}".rstrip()))
 
 
 def show_error(error: SandboxError, as_json: bool) -> None:
@@ -221,7 +225,14 @@ def shown_progress(label: str) -> Iterator[Callable[[float], None] | None]:
 
 
 def _cells(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[list[str]]:
-    return [[_cell(row.get(column)) for column in columns] for row in rows]
+    return [[_cell(_worded(column, row.get(column))) for column in columns] for row in rows]
+
+
+def _worded(name: str, value: object) -> object:
+    """Return a role or a phase in the reader's language; JSON keeps the word of the protocol."""
+    if not value or name not in _WORDS:
+        return value
+    return text(f"{_WORDS[name]}.{value}")
 
 
 def _cell(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from sandbox.audit.export import read_log, verify_log
 from sandbox.audit.journal import Journal
 from sandbox.audit.receipt import Receipt, verify_receipt
-from sandbox.cli.profile import accepted_by, party_folder
+from sandbox.cli.profile import accepted_by, coordinator_folder, researcher_folder
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, load_public
 from sandbox.errors import InputError, StateError, TrustError
 from sandbox.messages import text
@@ -53,7 +53,7 @@ def verify_file(file: Path, keys: Sequence[Path], profile: Path | None) -> Repor
 def verify_own_log(profile: Path | None) -> Report:
     """Verify the whole log of a node or coordinator as its own file holds it: what was logged, the
     budgets written beside it, and every head it ever signed."""
-    with _own_log(party_folder(profile)) as log:
+    with _own_log(coordinator_folder(profile)) as log:
         try:
             log.check()
             found = None
@@ -70,7 +70,7 @@ def verify_own_log(profile: Path | None) -> Report:
 
 def export_own_log(profile: Path | None, file: Path) -> None:
     """Write the log of a node or coordinator to `file`, for anyone to verify."""
-    with _own_log(party_folder(profile)) as log:
+    with _own_log(coordinator_folder(profile)) as log:
         log.export_log(file)
 
 
@@ -125,7 +125,7 @@ def _pinned(keys: Sequence[Path], profile: Path | None) -> set[str] | None:
         return {_key(file) for file in keys}
     if profile is None:
         return None
-    folder = party_folder(profile)
+    folder = researcher_folder(profile)
     return {*accepted_by(folder), load_public(folder).fingerprint}
 
 

@@ -326,4 +326,4 @@ def _classes(operation: str) -> tuple[OperationClass, ...]:
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:
-    return "[" + ", ".join(names) + "]"
+    return "[" + ", ".join(name or '""' for name in names) + "]"

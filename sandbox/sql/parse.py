@@ -73,7 +73,9 @@ def parse(statement: str) -> exp.Select:
         raise InputError("SB-1002", line=1, column=1, found=f"{len(trees)} statements")
     tree = trees[0]
     if not isinstance(tree, exp.Select):
-        raise refusal("SB-1002", tree, found=construct(tree))
+        first = sqlglot.tokenize(statement, dialect="duckdb")[0]
+        begin = first.col - (first.end - first.start)
+        raise InputError("SB-1002", line=first.line, column=begin, found=construct(tree))
     if _depth(tree) > DEEPEST_NESTING:
         raise InputError("SB-1001", longest=LONGEST_STATEMENT)
     return tree

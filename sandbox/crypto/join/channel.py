@@ -75,10 +75,13 @@ class Stream:
             if not TAG_BYTES < len(sealed) <= FRAME_BYTES + TAG_BYTES:
                 raise ProtocolError("SB-4010", party=self.peer)
             try:
-                joined += self._receiving.decrypt(_nonce(self._received), sealed, None)
+                frame = self._receiving.decrypt(_nonce(self._received), sealed, None)
             except InvalidTag as error:
                 raise TrustError("SB-3045", party=self.peer) from error
             self._received += 1
+            if len(frame) == length and not joined:
+                return frame
+            joined += frame
         if len(joined) != length:
             raise ProtocolError("SB-4010", party=self.peer)
         return bytes(joined)

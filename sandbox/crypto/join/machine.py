@@ -54,6 +54,8 @@ def receive(party: str, length: int) -> Machine[bytes]:
     joined = bytearray()
     while len(joined) < length:
         frame = yield Receive(party)
+        if len(frame) == length and not joined:
+            return frame
         if not frame or len(joined) + len(frame) > length:
             raise ProtocolError("SB-4010", party=party)
         joined += frame
