@@ -24,6 +24,9 @@ from sandbox.processes import Processes
 
 OWNERS = ("left", "right")
 EPSILON = Decimal(1)
+COUNT_MATCHED = (
+    "SELECT COUNT(*) AS matched FROM left.serials WHERE id IN (SELECT id FROM right.serials)"
+)
 COUNT_AND_SUM = (
     "SELECT COUNT(*) AS matched, SUM(r.value) AS total "
     "FROM left.serials l JOIN right.serials r ON l.id = r.id"
@@ -36,7 +39,7 @@ class Fedsandbox:
 
     name: str = "fedsandbox"
     system: str = "fedsandbox"
-    kinds: tuple[Kind, ...] = (Kind("blind", "parquet"),)
+    kinds: tuple[Kind, ...] = (Kind("blind", "parquet"), Kind("psi", "parquet"))
     against: tuple[str, ...] = ()
 
     @contextmanager
@@ -49,7 +52,7 @@ class Fedsandbox:
             with Session.open(plant / "researcher") as session:
 
                 def run(kind: Kind, scratch: Path) -> Outcome:
-                    return blind(session, scratch)
+                    return ask(session, STATEMENTS[kind.mode], scratch)
 
                 yield run
 
@@ -86,11 +89,14 @@ def card(rows: int) -> DatasetCard:
     )
 
 
-def blind(session: Session, scratch: Path) -> Outcome:
-    """Count and sum over the join, the answer written as Parquet."""
+STATEMENTS = {"blind": COUNT_AND_SUM, "psi": COUNT_MATCHED}
+
+
+def ask(session: Session, statement: str, scratch: Path) -> Outcome:
+    """Ask a statement with the column `matched`, and write the answer as Parquet."""
     import pyarrow.parquet as pq
 
-    query = session.sql(COUNT_AND_SUM)
+    query = session.sql(statement)
     started = time.perf_counter()
     result = query.run(epsilon=EPSILON, delta=Decimal(DELTA))
     answer = result.to_arrow()

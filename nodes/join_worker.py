@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from nodes import sources
-from nodes.slots import tags_wait_s
+from nodes.slots import join_wait_s
 from sandbox.crypto.join.blind import KEY_BYTES, Rows, Words, member, zero_share
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
@@ -137,7 +137,7 @@ def _opened(connection: duckdb.DuckDBPyConnection, request: Header) -> Iterator[
 def _hold(request: Header) -> None:
     """Wait for a slot: how long reading took depends on rows, what follows does not."""
     elapsed = time.monotonic() - request["received"]
-    time.sleep(tags_wait_s(elapsed, request["row_bound"]))
+    time.sleep(join_wait_s(elapsed, request["row_bound"]))
 
 
 def _products(

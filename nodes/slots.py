@@ -34,16 +34,16 @@ def wait_s(elapsed_s: float, first: int) -> float | None:
 
 
 JOIN_STEPS = 4
-"""A join's rows leave as tags at received + 100 ms * 2^(k/4): more slots, each nearer to the work."""
+"""A join goes on at received + 100 ms * 2^(k/4): more slots, each nearer to the work."""
 JOIN_FIXED_S = 0.02
 JOIN_PER_ROW_S = 1e-7
 
 
-def tags_wait_s(elapsed_s: float, row_bound: int) -> float:
-    """Return how long to hold tags that took `elapsed_s` to make.
+def join_wait_s(elapsed_s: float, row_bound: int) -> float:
+    """Return how long to hold what took `elapsed_s` and depends on rows: the keys of a join and, of a
+    semi-join, the share that counts what matched.
 
-    After them a join's messages and times follow from declared sizes, so that its share needs no slot
-    of its own.
+    Between and after them a join's messages and times follow from declared sizes.
     """
     expected_s = JOIN_FIXED_S + JOIN_PER_ROW_S * row_bound
     slot = 0

@@ -22,7 +22,7 @@ from nodes.frames import Frames
 from nodes.joining import Joining
 from nodes.registry import Registry
 from nodes.sharing import Accepted, Shared, Sharing
-from nodes.slots import first_slot, wait_s
+from nodes.slots import first_slot, join_wait_s, wait_s
 from nodes.taskrows import Task, TaskState
 from nodes.vault import Vault
 from nodes.workers import Workers
@@ -283,7 +283,8 @@ class Tasks:
                 )
                 if assessment.plan.mode is JoinMode.PSI:
                     # Counting what matched took time that depends on it.
-                    await _hold(received, slot)
+                    bound = assessment.plan.table.card.row_bound
+                    await asyncio.sleep(join_wait_s(time.monotonic() - received, bound))
             self._vault.commit_share(digest, lease, shared.payload, shared.release)
         except Exception as error:
             # One code and one moment for whatever a row made fail; the owner's log has the cause.

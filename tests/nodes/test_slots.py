@@ -1,0 +1,22 @@
+"""When a share or a join's keys may leave: at slots that the card fixes, whatever the rows took."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodes.slots import JOIN_FIXED_S, JOIN_STEPS, SLOT_S, join_wait_s
+
+
+@given(st.floats(0, 100), st.integers(1, 10**8))
+def test_a_join_goes_on_at_a_slot_and_never_before_its_card_expects(
+    elapsed_s: float, row_bound: int
+) -> None:
+    left = elapsed_s + join_wait_s(elapsed_s, row_bound)
+    assert left >= max(elapsed_s, JOIN_FIXED_S)
+    slots = [SLOT_S * 2 ** (k / JOIN_STEPS) for k in range(60)]
+    assert min(abs(left - slot) for slot in slots) < 1e-9
+
+
+def test_runs_that_are_as_fast_as_expected_leave_together() -> None:
+    assert 0.001 + join_wait_s(0.001, 1000) == 0.09 + join_wait_s(0.09, 1000) == SLOT_S
