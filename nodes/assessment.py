@@ -22,10 +22,10 @@ from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.budget import strictest
 from sandbox.privacy.policy import Decision, check
 from sandbox.sql.algebra import Plan
-from sandbox.sql.joins import require_protocol
 from sandbox.sql.noise import capacity, job_noise
 from sandbox.sql.plan import plan
 from sandbox.sql.request import request
+from sandbox.sql.runnable import require_protocol
 from sandbox.tables import Entry
 
 

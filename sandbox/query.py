@@ -16,9 +16,9 @@ from sandbox.jobs import Missing
 from sandbox.privacy.allocate import solve_epsilon
 from sandbox.progress import notebook_progress
 from sandbox.sql.algebra import Plan
-from sandbox.sql.joins import require_protocol
 from sandbox.sql.parse import nearest
 from sandbox.sql.plan import plan
+from sandbox.sql.runnable import require_protocol
 from sandbox.submission import Terms, noise_of
 from sandbox.targets import Pilot, release_of, typical_sizes, wanted_errors
 
@@ -151,7 +151,10 @@ class Query:
         return self._session.result(job)
 
     def terms(self, wishes: Wishes, pilot: Pilot | None = None) -> Terms:
-        """Return complete terms. Raises InputError SB-1351, SB-3130, SB-3132, SB-3135; Refusal SB-2213."""
+        """Return complete terms.
+
+        Raises InputError SB-1351, SB-3130, SB-3132, SB-3135; Refusal SB-2213.
+        """
         defaults = self._session.defaults
         collusion = max(wishes.collusion, self._session.limits(self.plan.members).collusion)
         wishes = replace(wishes, collusion=collusion)

@@ -14,7 +14,6 @@ from sqlglot import exp
 
 from sandbox.catalog import Column, Table
 from sandbox.errors import Refusal
-from sandbox.sql.algebra import Plan
 from sandbox.sql.bind import Relation, Sources, column_name
 from sandbox.sql.keys import KEY_TYPES
 from sandbox.sql.parse import check_clauses, construct, nearest, only, refusal
@@ -269,15 +268,3 @@ def _scope(table: JoinedTable, sources: Sources) -> Scope:
         return scope
     columns = {name: replace(value, nullable=True) for name, value in scope.columns.items()}
     return replace(scope, columns=columns)
-
-
-def require_protocol(plan: Plan) -> None:
-    """Raise Refusal SB-1088 for a join of more than two tables, SB-1089 for one in which a node has
-    two datasets: there is no protocol for them yet."""
-    if plan.mode is None:
-        return
-    if len(plan.sides) > 2:
-        raise Refusal("SB-1088", tables=len(plan.sides))
-    nodes = [member.node for member in plan.members]
-    if len(set(nodes)) < len(nodes):
-        raise Refusal("SB-1089", table=plan.name)

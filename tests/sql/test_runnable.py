@@ -1,0 +1,61 @@
+"""Joins without a protocol are refused at explain, by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from sandbox.catalog import Column, ColumnType, DatasetCard, Member, Table
+from sandbox.errors import Refusal
+from sandbox.sql.plan import plan
+from sandbox.sql.runnable import require_protocol
+
+CARD = DatasetCard(
+    name="t",
+    columns=(
+        Column("k", ColumnType.INTEGER, lower=Decimal(0), upper=Decimal(99), join_key=True),
+        Column("x", ColumnType.INTEGER, lower=Decimal(0), upper=Decimal(9)),
+        Column("g", ColumnType.INTEGER, domain=tuple(range(100))),
+    ),
+    privacy_unit="k",
+    row_bound=100,
+)
+
+
+def table(name: str, node: str, rows: int = 100) -> Table:
+    return Table(name, replace(CARD, row_bound=rows), (Member(node, name),))
+
+
+TABLES = {name: table(name, name) for name in ("a", "b", "c")}
+
+
+def test_two_tables_at_two_nodes_run() -> None:
+    require_protocol(plan("SELECT COUNT(*) FROM a JOIN b USING (k)", TABLES))
+    require_protocol(plan("SELECT COUNT(*) FROM a WHERE k IN (SELECT k FROM b)", TABLES))
+    require_protocol(plan("SELECT SUM(x) FROM a", TABLES))
+
+
+@pytest.mark.parametrize(
+    ("statement", "tables", "code"),
+    [
+        ("SELECT COUNT(*) FROM a JOIN b USING (k) JOIN c USING (k)", TABLES, "SB-1088"),
+        (
+            "SELECT COUNT(*) FROM a JOIN b USING (k)",
+            {"a": table("a", "one"), "b": table("b", "one")},
+            "SB-1089",
+        ),
+        ("SELECT a.g, COUNT(*) FROM a JOIN b USING (k) GROUP BY a.g", TABLES, "SB-1087"),
+        (
+            "SELECT COUNT(*) FROM a WHERE k IN (SELECT k FROM b)",
+            {"a": table("a", "a"), "b": table("b", "b", 2**30)},
+            "SB-1087",
+        ),
+    ],
+)
+def test_what_has_no_protocol_is_refused(
+    statement: str, tables: dict[str, Table], code: str
+) -> None:
+    with pytest.raises(Refusal, match=code):
+        require_protocol(plan(statement, tables))
