@@ -34,10 +34,6 @@ FILE_WIDTH = 240
 """Columns of a table that no terminal bounds, so that fingerprints stay whole."""
 
 
-_WORDS = {"role": "role", "phase": "stage"}
-"""Columns whose cells are words of the protocol, and the messages that name them."""
-
-
 class Format(StrEnum):
     """How a command prints."""
 
@@ -230,9 +226,11 @@ def _cells(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[list[
 
 def _worded(name: str, value: object) -> object:
     """Return a role or a phase in the reader's language; JSON keeps the word of the protocol."""
-    if not value or name not in _WORDS:
-        return value
-    return text(f"{_WORDS[name]}.{value}")
+    if value and name == "role":
+        return text(f"role.{value}")
+    if value and name == "phase":
+        return text(f"stage.{value}")
+    return value
 
 
 def _cell(value: object) -> str:

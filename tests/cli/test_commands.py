@@ -404,13 +404,27 @@ def test_researcher_is_refused_by_the_node_that_revoked_him_alone(plant: Path) -
     refused(3, "SB-1332", "researcher", "revoke", who, "--profile", plant / "researcher")
 
 
+def test_words_of_the_protocol_in_tables_are_in_the_readers_language(
+    plant: Path, answered: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SANDBOX_LANG", "zh")
+    node = plant / "nodes" / "a"
+    trusted = ok("node", "trusted", "--profile", node).stdout
+    assert "协调方" in trusted
+    assert "节点" in trusted
+    assert "已完成" in ok("job", str(answered["job"]), "--profile", plant).stdout
+    assert "已完成" in ok("jobs", "--profile", plant).stdout
+    document = ok("node", "trusted", "--profile", node, "--format", "json").json
+    assert {one["role"] for one in document["trusted"]} >= {"coordinator", "node"}
+
+
 # Evidence and keys
 
 
 def test_logs_are_verified_and_the_first_altered_entry_is_named(
     plant: Path, tmp_path: Path
 ) -> None:
-    for party in ("nodes/a", "coordinator"):
+    for party in ("nodes/a", "coordinator", "."):
         assert ok("audit", "verify", "--profile", plant / party, "--format", "json").json["ok"]
     file = tmp_path / "a.log"
     ok("audit", "export", file, "--profile", plant / "nodes" / "a")

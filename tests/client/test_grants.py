@@ -44,6 +44,13 @@ def test_each_provider_is_told_its_own_change() -> None:
     ]
 
 
+def test_purpose_that_is_empty_is_seen_in_the_list() -> None:
+    policy = replace(OPEN, purposes=("maintenance",))
+    nothing = Asked(WHO, "", None, None)
+    (found,) = grants(COUNT, TABLES, {MEMBERS[0]: policy}, NAMES, nothing)
+    assert (found.before, found.after) == ("[maintenance]", '[maintenance, ""]')
+
+
 def test_following_the_policy_grants_makes_it_pass() -> None:
     policy = Policy(operations=("sum",), allowed_columns=("torque_nm",))
     found = needed("SELECT AVG(torque_nm) FROM machines", policy)

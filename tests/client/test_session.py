@@ -10,6 +10,7 @@ import pytest
 from sandbox.client import Session
 from sandbox.crypto.identity import Role
 from sandbox.errors import InputError, SandboxError, Unavailable
+from sandbox.query import exact
 from sandbox.rpc import coordinator_pb2
 from sandbox.rpc.documents import to_message
 from sandbox.rpc.problems import problem_of
@@ -38,6 +39,31 @@ def test_where_no_table_is_offered_this_is_what_is_said() -> None:
         session.sql("SELECT COUNT(*) FROM machines").plan  # noqa: B018 - planned when first read
     assert error.value.code == "SB-1390"
     assert session.datasets() == []
+
+
+def test_session_and_query_name_themselves_in_a_line_and_in_a_notebook() -> None:
+    session = Lonely()
+    session._config = SimpleNamespace(coordinator="hub:7000")  # type: ignore[assignment]
+    name = RESEARCHER.public.name
+    assert repr(session) == f"Session(researcher '{name}' at hub:7000)"
+    assert "hub:7000" in session._repr_html_()
+    query = session.sql("SELECT COUNT(*)\n  FROM machines WHERE torque < 5" + " AND failed" * 30)
+    assert repr(query).startswith("Query('SELECT COUNT(*) FROM machines WHERE torque < 5 AND")
+    assert len(repr(query)) < 100
+    assert "torque &lt; 5" in query._repr_html_()
+
+
+@pytest.mark.parametrize("written", ["abc", "nan", float("inf"), ""])
+def test_what_is_no_number_is_refused_by_name(written: str | float) -> None:
+    session = Lonely()
+    session._config = SimpleNamespace(purpose="", epsilon=None, delta=None)  # type: ignore[assignment]
+    for given in ({"epsilon": written}, {"delta": written}):
+        with pytest.raises(InputError) as refused:
+            session.grants("SELECT COUNT(*) FROM machines", **given)  # type: ignore[arg-type]
+        assert refused.value.code == "SB-1351"
+        assert refused.value.facts["option"] in given
+    with pytest.raises(InputError, match="SB-1351"):
+        exact("epsilon", written, None)
 
 
 def test_node_that_tells_no_budget_is_named_beside_those_that_do() -> None:

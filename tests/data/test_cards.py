@@ -190,6 +190,32 @@ def test_wrong_card_is_named_with_line_and_key(code: str, line: int, old: str, n
     assert refused.value.cure
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("row_bound = 100", 'row_bound = "many"'),
+        ("upper = 500", 'upper = "high"'),
+        ("scale = 2", "scale = [2]"),
+        ("scale = 2", "description = 3"),
+        ("scale = 2", "multiplicity = 0"),
+        ("scale = 2", 'nullable = "perhaps"'),
+        ("scale = 2", 'domain = "a"'),
+        ('"kwh"', '""'),
+        ('"integer"', '"int"'),
+    ],
+)
+def test_what_a_value_has_to_be_is_said_in_the_readers_language(
+    monkeypatch: pytest.MonkeyPatch, old: str, new: str
+) -> None:
+    monkeypatch.setenv("SANDBOX_LANG", "zh")
+    with pytest.raises(InputError) as refused:
+        parse_card(GOOD.replace(old, new, 1), "card.toml")
+    rule = str(refused.value.facts["rule"])
+    assert refused.value.code == "SB-1204"
+    assert not re.search("[A-Za-z]{3,} [A-Za-z]{2,}", rule.replace("true", "").replace("false", ""))
+    assert "另一种" not in rule or "upper" in old, "the rule is not told"
+
+
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=9
 )

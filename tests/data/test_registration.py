@@ -351,6 +351,47 @@ def test_view_that_is_more_than_a_view_is_refused(
     assert [dataset.name for dataset in registry.datasets()] == ["one"]
 
 
+@pytest.mark.parametrize(
+    ("sql", "near"),
+    [
+        ("SELECT * FROM one WHERE x > 40", "x > 40"),
+        ("SELECT id, x + 1 AS x, s\nFROM one", "+"),
+        ("SELECT id, s,\n  sum(x) AS x FROM one GROUP BY ALL", "sum(x)"),
+        ("WITH t AS (FROM one) SELECT * FROM t WHERE x BETWEEN 1 AND 2", "BETWEEN 1 AND 2"),
+    ],
+)
+def test_view_that_takes_a_csv_column_for_a_number_is_told_which_and_the_cure(
+    registry: Registry, tmp_path: Path, sql: str, near: str
+) -> None:
+    register(registry, "one", write(tmp_path / "1.csv", 3), CARD)
+    with pytest.raises(InputError) as refused:
+        register(registry, "cast", view(tmp_path, sql), CARD)
+    facts = refused.value.facts
+    assert refused.value.code == "SB-3293", refused.value
+    assert (facts["dataset"], facts["column"]) == ("cast", "x")
+    assert near in str(facts["near"])
+    assert "VARCHAR" in str(facts["reason"])
+    assert "TRY_CAST(x AS DOUBLE)" in refused.value.cure
+
+
+def test_view_that_names_no_column_is_told_what_duckdb_says_of_it(
+    registry: Registry, tmp_path: Path
+) -> None:
+    register(registry, "one", write(tmp_path / "1.csv", 3), CARD)
+    with pytest.raises(InputError) as refused:
+        register(registry, "wrong", view(tmp_path, "SELECT nothing FROM one"), CARD)
+    assert refused.value.code == "SB-1419"
+    assert '"nothing" not found' in str(refused.value.facts["reason"])
+
+
+def test_error_over_a_views_rows_quotes_no_value(registry: Registry, tmp_path: Path) -> None:
+    register(registry, "one", write(tmp_path / "1.csv", 3), CARD)
+    sql = "SELECT id, x, ('marker' || 73 || s)::DATE AS s FROM one"
+    with pytest.raises(InputError) as refused:
+        register(registry, "wrong", view(tmp_path, sql), CARD)
+    assert "marker73" not in f"{refused.value} {refused.value.facts}"
+
+
 def test_view_may_use_common_table_expressions_named_like_anything(
     registry: Registry, tmp_path: Path
 ) -> None:

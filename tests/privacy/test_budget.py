@@ -178,6 +178,19 @@ def test_a_clock_that_jumps_ahead_and_back_renews_once_at_most() -> None:
         admit(ahead, LIMITS, gaussian("3"), START + DAY, "x")
 
 
+def test_cure_of_an_exhausted_budget_proposes_nothing_that_cannot_be_asked() -> None:
+    limits = replace(LIMITS, lifetime_epsilon=LIMITS.epsilon)
+    spent = None
+    for part in ("2", "1", "0.5", "0.1", "0.01"):
+        while (after := ask(spent, gaussian(part))) is not spent:
+            spent = after
+    for within_limits in (LIMITS, limits):
+        with pytest.raises(Refusal) as refused:
+            admit(spent, within_limits, gaussian("3"), START, "x")
+        assert "or less" not in refused.value.cure
+        assert "renew" in refused.value.cure
+
+
 def test_the_lifetime_never_renews() -> None:
     spent, admitted = None, 0
     for period in range(40):

@@ -129,7 +129,7 @@ def one(where: str) -> str:
         (f"SELECT COUNT(*) FROM ({BOTH.replace(' ALL', '')})", "SB-1003", 1, "UNION ALL"),
         ("SELECT COUNT(*) FROM read_csv('x')", "SB-1003", 22, "FROM table"),
         ("SELECT 1; SELECT 2", "SB-1002", 1, "SELECT"),
-        ("DROP TABLE machines", "SB-1002", 12, "SELECT"),
+        ("DROP TABLE machines", "SB-1002", 1, "SELECT"),
         ("SELECT COUNT(* FROM machines", "SB-1000", 1, "SELECT"),
     ],
 )
@@ -144,6 +144,13 @@ def test_refusal_names_code_place_and_cure(
     assert cure in str(error)
     assert error.facts["line"] == 1
     assert "{" not in str(error)
+
+
+@pytest.mark.parametrize("verb", ["DROP TABLE machines", "DELETE FROM machines", "SHOW machines"])
+def test_what_is_no_select_is_placed_where_it_begins(verb: str) -> None:
+    error = refusal(f"-- all of it\n  {verb}")
+    assert error.code == "SB-1002"
+    assert (error.facts["line"], error.facts["column"]) == (2, 3)
 
 
 def test_position_counts_lines() -> None:
