@@ -58,7 +58,7 @@ class Workload:
     """What is to be released, before any epsilon: measures, outputs and expected sizes.
 
     `members`: of a join, the nodes of each side. `matched_keys`: keys of which one unit may change
-    whether they match, 0 where nobody sees how many match.
+    whether they match, over all joins of members; 0 where nobody sees how many match.
     """
 
     measures: tuple[Sensitivity, ...]
@@ -78,7 +78,8 @@ class SideNoise:
 
 @dataclass(frozen=True)
 class MatchingNoise:
-    """How the coordinator's view of a join, how many keys match, is (epsilon, delta)-private.
+    """How the coordinator's view of a join, how many keys match, is private: epsilon over all joins of
+    members together, delta for each.
 
     The providers add D keys that match: D = t + X, X discrete Laplace with P(x) ~ exp(-epsilon |x| /
     keys) on [-t, t], t = `most_dummies` / 2. `keys`: how many one unit may change.
@@ -196,10 +197,12 @@ def _joined_plan(
     """
     if delta == 0:
         raise InputError("SB-2240")
+    hidden = delta * MATCHING_DELTA
+    # Each join of members has dummies of its own, and a tail of its own.
     matching = MatchingNoise(
-        epsilon * MATCHING_EPSILON, delta * MATCHING_DELTA, workload.matched_keys
+        epsilon * MATCHING_EPSILON, hidden / math.prod(workload.members), workload.matched_keys
     )
-    rho = rho_of(epsilon - matching.epsilon, delta - matching.delta)
+    rho = rho_of(epsilon - matching.epsilon, delta - hidden)
     rho = significant(rho, DIGITS, ROUND_FLOOR)
     if rho <= 0:
         raise InputError("SB-2230", epsilon=str(epsilon), integers=0)
@@ -220,7 +223,7 @@ def _joined_plan(
         delta,
         rho=rho,
         pure=(Fraction(matching.epsilon),),
-        extra_delta=Fraction(matching.delta),
+        extra_delta=Fraction(hidden),
     )
     return NoisePlan(Mechanism.GAUSSIAN, scales, charge, sides, matching)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -65,8 +66,14 @@ def workload(plan: Plan, magnitudes: Mapping[str, Fraction]) -> Workload:
         tuple(targets),
         cell_reference(plan),
         tuple(len(side.table.members) for side in plan.sides) if joined else (),
-        max(side.keys_per_unit for side in plan.sides) if joined else 0,
+        _matched_keys(plan) if joined else 0,
     )
+
+
+def _matched_keys(plan: Plan) -> int:
+    """Return of how many keys one unit may change whether they match, over all joins of members."""
+    joins = math.prod(len(side.table.members) for side in plan.sides)
+    return max(side.keys_per_unit * joins // len(side.table.members) for side in plan.sides)
 
 
 def capacity(plan: Plan, noise: NoisePlan) -> int:
