@@ -112,7 +112,7 @@ def run(
         if request["mode"] == "psi":
             from nodes import psi_worker
 
-            columns = fetched(connection, request["keys_sql"])
+            columns = _keys(connection, request)
             _hold(request)
             answer["rows"] = psi_worker.run(connection, request, wire, pairs, columns)
         else:
@@ -169,15 +169,33 @@ def _rows(connection: duckdb.DuckDBPyConnection, request: Header) -> Rows:
 
     Local sums bound units over all rows, so that beside them rows are always grouped.
     """
-    if not request["local_sql"]:
-        columns = fetched(connection, request["row_sql"])
-        keys = columns[: request["keys"]]
-        units = [] if request["unit_is_key"] else [columns.pop(request["keys"])]
-        # Rows without a unit are one unit's.
-        nameless = sum(unit.null_count for unit in units) > 1
-        if not nameless and not any(_repeat(each) for each in (keys, units) if each):
-            return _split(columns, request["keys"])
-    return _split(fetched(connection, request["per_key_sql"]), request["keys"])
+    columns = None if request["local_sql"] else _once(connection, request)
+    if columns is None:
+        columns = fetched(connection, request["per_key_sql"])
+    return _split(columns, request["keys"])
+
+
+def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Array]:
+    """Return the columns of this side's distinct keys, bounded as its rows are."""
+    columns = _once(connection, request)
+    if columns is None:
+        return fetched(connection, request["keys_sql"])
+    complete = KeyHashes(columns, os.urandom(KEY_BYTES)).present
+    if complete.all():
+        return columns
+    return [column.filter(pa.array(complete)) for column in columns]
+
+
+def _once(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Array] | None:
+    """Return all rows' keys and values if no key and no unit occurs twice: then none is left out."""
+    columns = fetched(connection, request["row_sql"])
+    keys = columns[: request["keys"]]
+    units = [] if request["unit_is_key"] else [columns.pop(request["keys"])]
+    # Rows without a unit are one unit's.
+    nameless = sum(unit.null_count for unit in units) > 1
+    if nameless or any(_repeat(each) for each in (keys, units) if each):
+        return None
+    return columns
 
 
 def _repeat(columns: list[pa.Array]) -> bool:

@@ -134,7 +134,10 @@ class Joining:
         ours = [pair for pair in pairs if own in pair]
         peers = sorted({party for pair in ours for party in pair} - {own})
         document = {
+            "row_sql": row_sql(plan, side, sources.RELATION),
             "keys_sql": keys_sql(side, sources.RELATION),
+            "unit_is_key": unit_is_key(side),
+            "keys": len(side.keys),
             "sql": fragment_sql(plan, sources.RELATION),
             "sessions": [[sizes, *pair] for pair in ours],
             "shapes": [],

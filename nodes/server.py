@@ -217,7 +217,7 @@ async def _serve(profile: Path, sampler: Sampler) -> int:
         node_pb2_grpc.add_NodeServicer_to_server(
             NodeService(config.name, tasks, witnessing, Budgets(identity, vault)), server
         )
-        port = server.add_secure_port(config.listen, server_credentials(profile))
+        port = bind(server, config.listen, server_credentials(profile))
         await server.start()
         print(
             json.dumps({"ready": True, "role": "node", "name": config.name, "port": port}),

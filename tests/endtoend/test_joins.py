@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.client import Session
+from sandbox.errors import SandboxError
 from tests.endtoend import deployment, shops
 
 
@@ -35,9 +36,31 @@ STATEMENTS = (
     "WHERE p.age > 20 AND q.amount < 250 GROUP BY p.region, q.kind ORDER BY 1, 2",
     "SELECT COUNT(*) AS n FROM a.people p LEFT JOIN b.purchases q ON p.id = q.buyer "
     "WHERE p.age < 50",
+    "SELECT region, COUNT(*) AS n, SUM(age) AS years FROM a.people "
+    "WHERE id IN (SELECT buyer FROM b.purchases WHERE amount > 100) AND age > 30 "
+    "GROUP BY region ORDER BY 1",
+    "SELECT COUNT(*) AS n FROM b.purchases q "
+    "WHERE EXISTS (SELECT 1 FROM a.people p WHERE p.id = q.buyer AND p.region = 'north')",
     "SELECT AVG(q.amount) AS mean, STDDEV(q.amount) AS spread, CORR(p.age, q.amount) AS r "
     "FROM a.people p JOIN b.purchases q ON p.id = q.buyer",
 )
+
+
+REFUSED = (
+    ("SELECT COUNT(*) FROM a.people p JOIN b.purchases q ON p.age = q.number", "SB-10"),
+    (
+        "SELECT q.buyer, COUNT(*) FROM a.people p JOIN b.purchases q ON p.id = q.buyer GROUP BY 1",
+        "SB-10",
+    ),
+)
+
+
+@pytest.mark.parametrize(("statement", "code"), REFUSED)
+def test_a_join_by_no_key_or_grouped_by_one_is_refused_at_explain(
+    session: Session, statement: str, code: str
+) -> None:
+    with pytest.raises(SandboxError, match=code):
+        session.sql(statement).explain(epsilon=Decimal(1), delta=Decimal("1e-6"))
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
