@@ -21,7 +21,7 @@ from sandbox.crypto.identity import Identity, Role, canonical
 from sandbox.errors import InputError, SandboxError, TrustError
 from sandbox.privacy.noise import OpenDPSampler, Sampler
 from sandbox.rpc import common_pb2, node_pb2, node_pb2_grpc
-from sandbox.rpc.channels import chunks, gather_parts, new_server, server_credentials
+from sandbox.rpc.channels import bind, chunks, gather_parts, new_server, server_credentials
 from sandbox.rpc.documents import from_message, to_message
 from sandbox.rpc.guard import Context, Guard
 from sandbox.rpc.problems import problem_of

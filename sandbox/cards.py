@@ -7,7 +7,6 @@ dates. A wrong card is named with file, line, key and the nearest key that exist
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -19,7 +18,7 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from sandbox.catalog import Column, ColumnType, DatasetCard, Grade, KeyPath, card_fault
-from sandbox.config import line_of
+from sandbox.config import line_of, syntax_fault
 from sandbox.errors import InputError
 from sandbox.rules import rule_of
 
@@ -85,9 +84,7 @@ def parse_card(written: str, file: str) -> DatasetCard:
             raise InputError("SB-1460", file=file, line=line, key=str(path[-1]))
         found = _CardFile.model_validate(content)
     except tomllib.TOMLDecodeError as error:
-        place = re.search(r"at line (\d+)", str(error))
-        line = int(place[1]) if place else 0
-        detail = str(error).split(" (at")[0]
+        line, detail = syntax_fault(written, error)
         raise InputError("SB-1201", file=file, line=line, detail=detail) from None
     except ValidationError as error:
         raise _first_problem(file, written, error) from None

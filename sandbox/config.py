@@ -13,15 +13,38 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 from sandbox.errors import InputError
 from sandbox.rules import rule_of
 
 CONFIG_FILE = "config.toml"
+MOST_PORT = 65_535
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
-Address = Annotated[str, StringConstraints(pattern=r"^[^\s:/]+:\d{1,5}$")]
+
+def _name(written: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", written):
+        raise PydanticCustomError("name", "name")
+    return written
+
+
+def _address(written: str) -> str:
+    place = re.fullmatch(r"[^\s:/]+:(\d{1,5})", written)
+    if place is None or not 0 < int(place[1]) <= MOST_PORT:
+        raise PydanticCustomError("address", "address")
+    return written
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Address = Annotated[str, AfterValidator(_address)]
 Fingerprint = Annotated[str, StringConstraints(min_length=8, max_length=80)]
 
 
@@ -107,24 +130,23 @@ def _load(file: Path, model: type[Config]) -> Config:
     try:
         return model.model_validate(tomllib.loads(written, parse_float=Decimal))
     except tomllib.TOMLDecodeError as error:
-        raise _syntax_error(file, error) from None
+        raise _syntax_error(file, written, error) from None
     except ValidationError as error:
         raise _first_problem(file, written, model, error) from None
 
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError("SB-1300", file=str(file), reason=error.strerror or "") from None
     except UnicodeDecodeError:
         raise InputError("SB-1300", file=str(file), reason="not UTF-8") from None
 
 
-def _syntax_error(file: Path, error: tomllib.TOMLDecodeError) -> InputError:
-    place = re.search(r"at line (\d+)", str(error))
-    line = int(place[1]) if place else 0
-    return InputError("SB-1301", file=str(file), line=line, detail=str(error).split(" (at")[0])
+def _syntax_error(file: Path, written: str, error: tomllib.TOMLDecodeError) -> InputError:
+    line, detail = syntax_fault(written, error)
+    return InputError("SB-1301", file=str(file), line=line, detail=detail)
 
 
 def _first_problem(
@@ -145,12 +167,21 @@ def _first_problem(
     return InputError("SB-1304", file=str(file), line=line, key=key, expected=rule_of(problem))
 
 
+def syntax_fault(written: str, error: tomllib.TOMLDecodeError) -> tuple[int, str]:
+    """Return the line of what is no TOML, and what is wrong there."""
+    place = re.search(r"at line (\d+)", str(error))
+    line = int(place[1]) if place else len(written.splitlines()) or 1
+    return line, str(error).split(" (at")[0]
+
+
 def line_of(written: str, path: tuple[str | int, ...]) -> int:
     """Return the 1-based line where `path` stands, or where its table begins, or 1."""
     table, wanted = _table_of(path), str(path[-1])
     here, count, found = "", -1, 1
     for number, line in enumerate(written.splitlines(), start=1):
         if header := re.match(r"\s*\[+\s*([\w.-]+)\s*\]+", line):
+            if path == (header[1],):
+                return number
             count = count + 1 if header[1] == here else 0
             here = header[1]
             if (here, count) == table:

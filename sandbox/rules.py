@@ -22,6 +22,8 @@ _KINDS = {
     "tuple": "list",
     "dict": "table",
     "model": "table",
+    "name": "name",
+    "address": "address",
 }
 _LIMITS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
@@ -37,8 +39,6 @@ def rule_of(problem: ErrorDetails) -> str:
         return text("rule.at_most", length=facts["max_length"])
     if "min_length" in facts:
         return text("rule.at_least", length=facts["min_length"])
-    if "pattern" in facts:
-        return text("rule.pattern", pattern=facts["pattern"])
     if kind == "enum":
         return str(facts["expected"]).replace("'", "").replace(" or ", ", ")
     return text(f"value_kind.{_KINDS.get(kind, 'other')}")

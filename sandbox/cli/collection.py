@@ -88,14 +88,15 @@ def show(
     """Show a proposal, or a collection as a node keeps it."""
     from sandbox.cli.joint import kept, read
     from sandbox.cli.profile import accepted_by
+    from sandbox.crypto.identity import load_public
 
     names = {}
-    if Path(which).is_file():
-        proposal = read(Path(which))
-    else:
-        folder = party_folder(profile)
-        proposal = kept(folder, which)
-        names = {who: identity.name for who, identity in accepted_by(folder).items()}
+    if profile is not None:
+        own = load_public(party_folder(profile))
+        known = {own.fingerprint: own, **accepted_by(party_folder(profile))}
+        names = {who: identity.name for who, identity in known.items()}
+    file = Path(which)
+    proposal = read(file) if file.is_file() else kept(party_folder(profile), which)
     rows = [
         {
             "node": member.node,

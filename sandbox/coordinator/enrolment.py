@@ -34,6 +34,7 @@ from sandbox.crypto.identity import PublicIdentity, Role, canonical, load_public
 from sandbox.crypto.trust import Trust
 from sandbox.errors import InputError, SandboxError, TrustError, Unavailable
 from sandbox.rpc import coordinator_pb2, coordinator_pb2_grpc
+from sandbox.rpc.channels import bind
 from sandbox.rpc.documents import from_message
 from sandbox.rpc.problems import abort
 
@@ -207,7 +208,7 @@ def enrolment_server(profile: Path, listen: str) -> grpc.aio.Server:
     credentials = grpc.ssl_server_credentials(
         [((profile / "tls.key").read_bytes(), (profile / "tls.crt").read_bytes())]
     )
-    server.add_secure_port(listen, credentials)
+    bind(server, listen, credentials)
     return server
 
 

@@ -33,7 +33,7 @@ from sandbox.jobs import (
     read_job,
 )
 from sandbox.rpc import common_pb2, coordinator_pb2, coordinator_pb2_grpc
-from sandbox.rpc.channels import chunks, gather_parts, new_server, server_credentials
+from sandbox.rpc.channels import bind, chunks, gather_parts, new_server, server_credentials
 from sandbox.rpc.documents import from_message, to_message
 from sandbox.rpc.guard import Context, Guard, peer_of
 from sandbox.rpc.problems import problem_of
@@ -330,7 +330,7 @@ async def _serve(profile: Path) -> int:
     guard = Guard("coordinator", ALLOWED, DEADLINES_S, service.recognise)
     server = new_server((guard,))
     coordinator_pb2_grpc.add_CoordinatorServicer_to_server(service, server)
-    port = server.add_secure_port(config.listen, server_credentials(profile))
+    port = bind(server, config.listen, server_credentials(profile))
     enrolment = enrolment_server(profile, config.enrol_listen)
     await service.start()
     await server.start()

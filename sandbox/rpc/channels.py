@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 
 from sandbox.crypto.certificates import check_certificate
-from sandbox.errors import InputError
+from sandbox.errors import InputError, Unavailable
 
 MESSAGE_LIMIT_BYTES = 4 << 20
 CHUNK_BYTES = 1 << 20
@@ -48,6 +48,14 @@ def server_credentials(profile: Path) -> grpc.ServerCredentials:
 def new_server(interceptors: Sequence[grpc.aio.ServerInterceptor[Any, Any]]) -> grpc.aio.Server:
     """Return a server with our limits: 4 MB messages, 256 streams a connection, 1,024 calls."""
     return grpc.aio.server(interceptors=interceptors, options=_SERVER, maximum_concurrent_rpcs=1024)
+
+
+def bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials) -> int:
+    """Let a server listen at HOST:PORT; returns the port. Raises Unavailable SB-5053."""
+    try:
+        return server.add_secure_port(listen, credentials)
+    except RuntimeError:
+        raise Unavailable("SB-5053", listen=listen) from None
 
 
 def open_channel(profile: Path, address: str, peer: str) -> grpc.aio.Channel:

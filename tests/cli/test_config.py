@@ -95,6 +95,27 @@ def test_wrong_value_is_named(tmp_path: Path, old: str, new: str, key: str, line
     assert (error.code, error.facts["key"], error.facts["line"]) == ("SB-1304", key, line)
 
 
+def test_port_that_no_machine_has_is_refused(tmp_path: Path) -> None:
+    for port in ("0", "65536", "99999"):
+        error = problem(written(tmp_path / "nodes" / "a", NODE.replace("7001", port)))
+        assert (error.code, error.facts["line"]) == ("SB-1304", 2)
+        assert "65535" in str(error)
+
+
+def test_table_that_is_no_key_is_named_with_its_own_line(tmp_path: Path) -> None:
+    error = problem(written(tmp_path / "nodes" / "a", NODE + "[workers]\nactive = 2\n"))
+    assert (error.code, error.facts["line"], error.facts["key"]) == ("SB-1302", 5, "workers")
+
+
+def test_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    assert check(written(tmp_path / "nodes" / "a", "\ufeff" + NODE)) == "node"
+
+
+def test_key_given_twice_at_the_end_is_named_with_its_line(tmp_path: Path) -> None:
+    error = problem(written(tmp_path / "nodes" / "a", NODE + 'name = "b"'))
+    assert (error.code, error.facts["line"]) == ("SB-1301", 5)
+
+
 def test_broken_toml_is_named_with_its_line(tmp_path: Path) -> None:
     error = problem(written(tmp_path / "nodes" / "a", NODE + "oops\n"))
     assert (error.code, error.facts["line"]) == ("SB-1301", 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,14 @@ def token_for(hub: Path, role: str, name: str) -> str:
 
 def fingerprint(folder: Path) -> str:
     return str(ok("identity", "show", "--profile", folder, "--format", "json").json["fingerprint"])
+
+
+def test_second_server_at_a_taken_port_says_so_in_one_line(hub: Path) -> None:
+    command = serve_command("coordinator", hub / "coordinator")
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 7
+    assert "SB-5053" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_strangers_become_a_federation_that_answers(hub: Path, tmp_path: Path) -> None:
