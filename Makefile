@@ -16,7 +16,7 @@ setup: $(READY)
 
 # Installed again whenever the project's requirements or the Rust kernels change. Without cargo the build backend
 # fetches a Rust toolchain for itself.
-KERNELS := native/Cargo.toml native/Cargo.lock $(wildcard native/src/*.rs native/src/*/*.rs)
+KERNELS := $(wildcard native/Cargo.toml native/Cargo.lock native/src/*.rs native/src/*/*.rs)
 
 $(READY): pyproject.toml $(KERNELS)
 	@found=; for python in "$(PYTHON)" python3.13 python3.12 python3.11 python3.14 python3 python; do \

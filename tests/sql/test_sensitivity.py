@@ -12,6 +12,7 @@ import pytest
 from sandbox.catalog import Table
 from sandbox.sql.algebra import MeasureKind, Plan
 from sandbox.sql.plan import plan
+from tests.sql.expressions import Expressions
 from tests.sql.generator import Generator
 from tests.sql.inprocess import sums
 from tests.sql.plants import CAP, DATASETS, Raw, catalogue, raw_rows, store, world
@@ -75,11 +76,11 @@ def test_one_unit_at_every_node_is_counted_at_each(seed: int) -> None:
     before = world(seed, 8)
     arms = (f"SELECT * FROM {name}" for name in ("a.machines", "a.pumps", "b.machines"))
     union = f"({' UNION ALL '.join(arms)})"
-    generator = Generator(chance)
+    written = Expressions(chance)
     for n in range(12):
-        where = generator._condition(1).text
+        where = written.condition(1).text
         text = (
-            f"SELECT kind, COUNT(*), SUM({generator._leaf().text}), STDDEV(torque), MEDIAN(speed) "
+            f"SELECT kind, COUNT(*), SUM({written.modest().text}), STDDEV(torque), MEDIAN(speed) "
             f"FROM {'machines' if n % 2 else union} WHERE {where} GROUP BY kind"
         )
         planned = plan(text, tables)
