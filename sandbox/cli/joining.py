@@ -70,7 +70,7 @@ def _own_identity(profile: Path, invited: Token) -> Identity:
         return identity
     identity = Identity.load(profile)
     if (identity.public.role, identity.public.name) != (invited.role, invited.name):
-        raise InputError("SB-1347", role=invited.role.value, name=invited.name)
+        raise InputError("SB-1347", role=text(f"role.{invited.role.value}"), name=invited.name)
     return identity
 
 

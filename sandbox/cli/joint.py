@@ -11,8 +11,16 @@ from nodes.owners import Act
 from sandbox.catalog import Collection, Member, schema_of
 from sandbox.cli.owner import opened, registry
 from sandbox.cli.owners import authorise
-from sandbox.crypto.identity import Identity, Signed, canonical, document_digest, load_public
+from sandbox.crypto.identity import (
+    Identity,
+    Role,
+    Signed,
+    canonical,
+    document_digest,
+    load_public,
+)
 from sandbox.errors import InputError
+from sandbox.messages import text
 from sandbox.tables import COLLECTION_KIND
 
 
@@ -107,6 +115,9 @@ def kept(folder: Path, name: str) -> Proposal:
 
 def _signed(proposal: Proposal, folder: Path, owner: Path | None) -> Proposal:
     identity = Identity.load(folder)
+    if identity.public.role is not Role.NODE:
+        role = text(f"role.{identity.public.role.value}")
+        raise InputError("SB-1333", folder=str(folder), role=role)
     own = identity.public.fingerprint
     members = proposal.collection.members
     datasets = [member.dataset for member in members if member.node == own]

@@ -27,7 +27,8 @@ def opened(folder: Path) -> Iterator[Vault]:
     """Open the vault of the node in `folder`; raises InputError SB-1333 for another role."""
     identity = Identity.load(folder)
     if identity.public.role is not Role.NODE:
-        raise InputError("SB-1333", folder=str(folder), role=identity.public.role.value)
+        role = text(f"role.{identity.public.role.value}")
+        raise InputError("SB-1333", folder=str(folder), role=role)
     vault = Vault.open(folder, identity)
     try:
         yield vault

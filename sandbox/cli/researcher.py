@@ -99,5 +99,5 @@ def revoke(
             raise InputError("SB-1331", fingerprint=fingerprint)
         trust.revoke(fingerprint)
     else:
-        raise InputError("SB-1332", role=role.value)
+        raise InputError("SB-1332", role=text(f"role.{role.value}"))
     say("researcher.revoked", fingerprint=fingerprint, folder=folder)

@@ -380,6 +380,7 @@ def test_collection_goes_from_owner_to_owner_until_all_have_signed(
     named = ok("collection", "show", file, "--profile", b, "--format", "json").json["members"]
     assert sorted(member["name"] for member in named) == ["a", "b"]
     refused(3, "SB-1300", "collection", "add", tmp_path / "none.json", "--profile", b)
+    refused(3, "SB-1333", "collection", "add", file, "--profile", plant / "researcher")
     refused(3, "SB-1372", "collection", "add", file, "--profile", plant / "nodes" / "c")
     ok("collection", "add", file, "--profile", b)
     at_b = ok("collection", "show", "pair", "--profile", b, "--format", "json").json["members"]
