@@ -152,12 +152,13 @@ class Offering:
             return
         (alone,) = offering
         began = time.monotonic()
-        # Who was silent to the offer has had its time.
+        # Who was silent to the offer has had its time, and so has the researcher who waited.
         hoped = others if self._spec.missing is Missing.WAIT else others - set(absent)
+        patience_s = self._patience.probe_s if absent else self._patience.silent_s
         while not await self._any_there(hoped):
             name = self._waits.name(alone)
             self._waits.expire(name, "witness")
-            late = time.monotonic() - began + self._patience.poll_s > self._patience.silent_s
+            late = time.monotonic() - began + self._patience.poll_s > patience_s
             if self._spec.missing is not Missing.WAIT and (late or not hoped):
                 others_named = self._waits.names([*others])
                 raise Unavailable("SB-5052", party=name, parties=others_named)
