@@ -57,8 +57,10 @@ def run(
 
 
 def _tags(keys: list[pa.Array], pair: Pair, most: int) -> memoryview:
-    """Return the pseudonyms of at most `most` keys: a key beyond the declared bound takes no part."""
-    return memoryview(KeyHashes(keys, pair.key("psi keys")).tags)[: TAG_BYTES * most]
+    """Return `most` pseudonyms, random ones where there are fewer keys: how long the protocol takes
+    must not tell how many there are. A key beyond the declared bound takes no part."""
+    tags = memoryview(KeyHashes(keys, pair.key("psi keys")).tags)[: TAG_BYTES * most]
+    return memoryview(b"".join((tags, os.urandom(TAG_BYTES * most - len(tags)))))
 
 
 def _whole(value: Any) -> int:
