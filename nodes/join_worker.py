@@ -23,11 +23,12 @@ import pyarrow as pa
 
 from nodes import sources
 from nodes.slots import join_wait_s
-from sandbox.crypto.join.blind import KEY_BYTES, Rows, Words, member, zero_share
+from sandbox.crypto.join.blind import KEY_BYTES, Rows, member, zero_share
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Machine, Send, send
 from sandbox.crypto.join.shape import Shape, read_shapes, write_shapes
+from sandbox.crypto.join.shares import Words
 from sandbox.disposable import Header, preamble, receive
 from sandbox.sql.keys import register
 

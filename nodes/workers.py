@@ -12,7 +12,7 @@ import asyncio
 import logging
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -81,7 +81,7 @@ class JoinRequest:
     dataset: str
     source: Source
     document: Header
-    secrets: bytes
+    secrets: bytes = field(repr=False)
 
 
 class Workers:

@@ -26,6 +26,9 @@ MOST_CONTRIBUTED = 10**6
 MOST_EXPONENT = 30
 """Sizes that a card may declare lie between 1e-30 and 1e30: doubles hold what is made of them."""
 
+NORMALISERS = ("", "lower", "email", "phone", "serial")
+"""How a join key's text may be brought to one form; sandbox/sql/keys.py says how each does."""
+
 Document = dict[str, Any]
 """A JSON object."""
 
@@ -255,6 +258,10 @@ def _column_faults(column: Column) -> Iterator[tuple[str, str]]:
             yield key, f"1e-{MOST_EXPONENT} <= |{key}| <= 1e{MOST_EXPONENT}"
     if column.spread is not None and column.spread <= 0:
         yield "spread", "spread > 0"
+    if column.normaliser not in NORMALISERS:
+        yield "normaliser", ", ".join(filter(None, NORMALISERS))
+    if not 1 <= column.multiplicity <= MOST_CONTRIBUTED:
+        yield "multiplicity", f"1 <= multiplicity <= {MOST_CONTRIBUTED}"
 
 
 def _bounds_faults(column: Column) -> Iterator[tuple[str, str]]:

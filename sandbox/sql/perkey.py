@@ -154,10 +154,9 @@ def kept_sql(side: Side, base_relation: str) -> str:
     """Return the WITH clause whose last relation, `kept`, has the rows that count."""
     base = "" if base_relation == "base" else f"base AS (SELECT * FROM {base_relation}), "
     fragment, keys = side.fragment, [key.sql for key in side.keys]
-    one_key = len(keys) == 1 and side.keys[0].name == side.table.card.privacy_unit
     rows = f"WITH {base}rows AS MATERIALIZED ({fragment.rows_sql})"
     columns = ["unit", *keys, *(c.name for c in fragment.columns)]
-    if one_key:
+    if unit_is_key(side):
         # Rows of a key are those of a unit.
         cap = min(fragment.contribution_cap, side.multiplicity)
         return (

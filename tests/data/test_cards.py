@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -17,15 +18,18 @@ from nodes.drafting import draft_card, parse_bounds
 from nodes.inspection import check_rows, open_source
 from sandbox.cards import OWNER, card_toml, parse_card, read_card
 from sandbox.catalog import (
+    NORMALISERS,
     Column,
     ColumnType,
     DatasetCard,
     Grade,
+    card_fault,
     card_from_document,
     card_to_document,
 )
 from sandbox.crypto.identity import canonical, parse
 from sandbox.errors import InputError
+from sandbox.sql import keys
 
 CSV = "id,kwh,phases,since,read_at,solar,kind\n7,1.5,2,2020-01-02,2020-01-02 03:04:05,true,shop\n"
 
@@ -301,3 +305,18 @@ def test_a_draft_speaks_its_readers_language(meters: Path, monkeypatch: pytest.M
     comments = [line for line in drafted.splitlines() if line.startswith("#")]
     assert len(comments) > 10
     assert all(re.search(r"[\u4e00-\u9fff]", line) for line in comments)
+
+
+def test_a_join_keys_normaliser_and_multiplicity_are_what_providers_can_run() -> None:
+    key = Column("k", ColumnType.TEXT, join_key=True)
+
+    def fault(**changes: Any) -> tuple[object, ...] | None:
+        card = DatasetCard("t", (replace(key, **changes),), privacy_unit="k", row_bound=10)
+        found = card_fault(card)
+        return None if found is None else found[0]
+
+    assert [fault(normaliser=name) for name in NORMALISERS] == [None] * len(NORMALISERS)
+    assert set(NORMALISERS) == set(keys.NORMALISERS)
+    assert fault(normaliser="soundex") == ("columns", 0, "normaliser")
+    assert fault(multiplicity=0) == ("columns", 0, "multiplicity")
+    assert fault(multiplicity=3) is None

@@ -8,23 +8,19 @@ what the dealer matches does not depend on filters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from sandbox import _native
 from sandbox.crypto.join.channel import Pair, Stream
 from sandbox.crypto.join.keys import KeyHashes
-from sandbox.crypto.join.machine import FRAME_BYTES, Machine, receive, send
+from sandbox.crypto.join.machine import FRAME_BYTES, Entropy, Machine, receive, send
 from sandbox.crypto.join.shape import SEED_BYTES, TAG_BYTES, Shape
+from sandbox.crypto.join.shares import Words
 from sandbox.errors import TrustError
-
-Entropy = Callable[[int], bytes]
-"""Returns so many bytes that nobody can foresee."""
-Words = NDArray[np.uint64]
 
 SLOT_BYTES = 4
 WORD_BYTES = 8

@@ -7,15 +7,12 @@ deals can shift a result, never choose a mask.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sandbox import _native
-from sandbox.crypto.join.machine import Machine, Receive, receive, send
+from sandbox.crypto.join.machine import Entropy, Machine, Receive, receive, send
 from sandbox.crypto.join.shape import SEED_BYTES, TAG_BYTES, Shape, read_shapes
 from sandbox.errors import ProtocolError, TrustError
-
-Entropy = Callable[[int], bytes]
-"""Returns so many bytes that nobody can foresee."""
 
 
 def deal(members: Sequence[str], entropy: Entropy) -> Machine[None]:

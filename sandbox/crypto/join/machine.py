@@ -6,7 +6,7 @@ next frame of the stream that it asks for; the value it returns is the party's r
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -30,6 +30,9 @@ class Receive:
 
     party: str
 
+
+Entropy = Callable[[int], bytes]
+"""Returns so many bytes that nobody can foresee."""
 
 T = TypeVar("T")
 Machine = Generator[Send | Receive, bytes, T]

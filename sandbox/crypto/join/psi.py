@@ -7,7 +7,6 @@ sizes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +14,9 @@ from numpy.typing import NDArray
 
 from sandbox import _native
 from sandbox.crypto.join.channel import Pair, Stream
-from sandbox.crypto.join.machine import Machine
+from sandbox.crypto.join.machine import Entropy, Machine
 from sandbox.errors import TrustError
 
-Entropy = Callable[[int], bytes]
 SECRET_BYTES = 32
 
 
