@@ -18,7 +18,7 @@ from sandbox.privacy.allocate import Release
 from sandbox.privacy.derivatives import Reference
 from sandbox.sql.algebra import MeasureKind, Plan
 from sandbox.sql.answer import cells_of, row_counts
-from sandbox.sql.noise import mechanism_for, workload
+from sandbox.sql.noise import mechanism_for, noisy_members, workload
 from sandbox.sql.parse import nearest
 
 
@@ -48,8 +48,7 @@ def release_of(
         workload(plan, magnitudes),
         delta,
         mechanism_for(delta),
-        len(plan.members),
-        collusion,
+        *noisy_members(plan, collusion),
         None if pilot is None else typical_cell(plan, pilot.noised),
     )
 

@@ -17,7 +17,7 @@ from sandbox.sql.algebra import Plan, Quantisation
 from sandbox.sql.cost import cost
 from sandbox.sql.joinexplained import JoinExplanation, explain_join
 from sandbox.sql.magnitude import reference_rows, typical_rows_of
-from sandbox.sql.noise import cell_reference
+from sandbox.sql.noise import cell_reference, noisy_members
 
 PARTIES = ("researcher", "provider", "coordinator", "outsider")
 
@@ -194,7 +194,7 @@ def explain(plan: Plan, noise: NoisePlan, collusion: int = 1, missing: str = "fa
     collusion: h of the job. missing: its rule for providers that are not there.
     """
     members = len(plan.members)
-    sigmas = noise.total_sigmas(members, collusion)
+    sigmas = noise.total_sigmas(*noisy_members(plan, collusion))
     takes = cost(plan, noise)
     return Explanation(
         statement=plan.statement,

@@ -36,6 +36,15 @@ def member_laws(plan: Plan, noise: NoisePlan, node: str) -> list[Law]:
     return [noise.node_law(measure, 1, 0) for measure in measures] if receives else []
 
 
+def noisy_members(plan: Plan, h: int) -> tuple[int, int]:
+    """Return how many members add noise, and how many of them are not counted on: what predictions
+    take. Each receiver of a PSI draws as if it were alone, so that none is."""
+    if plan.mode is JoinMode.PSI:
+        receivers = len(plan.table.members)
+        return receivers, receivers
+    return len(plan.members), h
+
+
 def mechanism_for(delta: Decimal) -> Mechanism:
     """Return the family of noise that a job of this delta draws."""
     return Mechanism.LAPLACE if delta == 0 else Mechanism.GAUSSIAN
