@@ -305,6 +305,7 @@ def node_calls(stub: object) -> dict[str, tuple[object, object]]:
         "Offer": node_pb2.OfferRequest(),
         "SignRoster": node_pb2.SignRosterRequest(),
         "Compute": node_pb2.ComputeRequest(),
+        "Join": iter([node_pb2.JoinPart()]),
         "Evidence": node_pb2.EvidenceRequest(),
         "Witness": node_pb2.WitnessRequest(),
         "LastHead": node_pb2.LastHeadRequest(),

@@ -29,7 +29,7 @@ def test_attack_31_no_release_gives_its_input_away_by_the_values_it_can_take(
     law = job_noise(plan, Decimal(8), delta, {}).node_law(0, 1, 0)
     released = []
     for seed, count in ((1, 57), (2, 58)):
-        drawn = sharing._draw(SeededSampler(seed), [law], plan_of_draws := _many(plan, 20_000))
+        drawn = sharing.draw(SeededSampler(seed), [law], plan_of_draws := _many(plan, 20_000))
         assert plan_of_draws.cells == 20_000
         values = [count + noise for noise in drawn]
         assert all(type(value) is int for value in values)
@@ -65,7 +65,7 @@ def test_attack_36_more_rows_than_declared_saturate_and_never_wrap(rows: int, si
     bound from which the ring was chosen."""
     plan = planned(STATEMENTS["moments"])
     sums = [sign * rows * max(abs(m.lower), abs(m.upper)) for m in plan.measures for _ in range(3)]
-    saturated = sharing._saturate(sums, plan)
+    saturated = sharing.saturate(sums, plan)
     noise = job_noise(plan, Decimal(1), Decimal("0.000001"), {})
     places = [m for m in plan.measures for _ in range(plan.cells * m.width)]
     for value, measure in zip(saturated, places, strict=True):

@@ -17,4 +17,4 @@ def apply() -> None:
             for draw in sampler.draw(law, plan.cells * measure.width)
         ]
 
-    sharing._draw = drawn  # type: ignore[assignment]
+    sharing.draw = drawn  # type: ignore[assignment]
