@@ -201,13 +201,19 @@ class FactorKind(Enum):
 class Factor:
     """An integer of each row, in [lower, upper], and how a side adds it up per key.
 
-    `sql`: a column of the fragment, or 1.
+    `sql`: a column of the fragment, or 1. `cells`: the own cells outside of which it is zero, None
+    where it may be in any.
     """
 
     sql: str
     lower: int
     upper: int
     kind: FactorKind = FactorKind.SUM
+    cells: frozenset[int] | None = None
+
+    def may_be_in(self, cell: int) -> bool:
+        """Tell whether the factor may be other than zero in an own cell."""
+        return self.cells is None or cell in self.cells
 
 
 @dataclass(frozen=True)

@@ -364,7 +364,7 @@ class Joined:
                 raise refusal("SB-1064", node, kind=Refusal, table=table.name)
             value = replace(value, nullable=True)
         sql, values = positions(node, value)
-        name = self._columns[place].group(sql, len(values))
+        name = self._columns[place].group(sql, value, len(values))
         return Group(node.sql("duckdb"), (place, type(value), value.sql), name, values, place)
 
     def identity(self, node: exp.Expr) -> object:
@@ -384,12 +384,9 @@ class Joined:
         """Return every table as a side; the measures learn what a unit of each may change."""
         found = []
         for place, table in enumerate(self._tables.tables):
-            own = tuple(n for n, group in enumerate(groups) if group.place == place)
-            cells = 1
-            for n in own:
-                cells *= len(groups[n].values)
+            own = {n: group for n, group in enumerate(groups) if group.place == place}
             keys = tuple(key[place] for key in self._tables.keys)
-            side = self._columns[place].side(table, keys, own, cells)
+            side = self._columns[place].side(table, keys, own)
             found.append(replace(side, keys_per_unit=self._reaches[place].keys))
         self._change(groups)
         return tuple(found)

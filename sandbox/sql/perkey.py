@@ -19,14 +19,16 @@ from sandbox.sql.algebra import FactorKind, Plan, Side
 def key_columns(plan: Plan, side: Side) -> list[tuple[int, int]]:
     """Return the (factor, own cell) of every column of `per_key_sql`, in order.
 
-    A factor of kind FOUND has one column, for the side's absent cell.
+    A factor of kind FOUND has one column, for the side's absent cell; others have none for cells that
+    they cannot be in.
     """
     columns = []
     for index, factor in enumerate(side.factors):
         if factor.kind is FactorKind.FOUND:
             columns.append((index, side.absent_cell or 0))
         else:
-            columns += [(index, cell) for cell in range(plan.own_cells(side))]
+            cells = range(plan.own_cells(side))
+            columns += [(index, cell) for cell in cells if factor.may_be_in(cell)]
     return columns
 
 
@@ -109,10 +111,15 @@ def named(factors: Sequence[int | None]) -> tuple[int, ...]:
 
 
 def takes(plan: Plan, factors: Sequence[int | None], cell: int) -> bool:
-    """Tell whether a term counts in `cell`: absent rows do in their absent cell alone."""
-    for side, factor in zip(plan.sides, factors, strict=True):
-        absent = factor is None or side.factors[factor].kind is FactorKind.FOUND
-        if absent and plan.own_cell(side, cell) != (side.absent_cell or 0):
+    """Tell whether a term counts in `cell`: absent rows do in their absent cell alone, and others
+    where every factor may be other than zero."""
+    for side, index in zip(plan.sides, factors, strict=True):
+        factor, own = None if index is None else side.factors[index], plan.own_cell(side, cell)
+        if factor is None or factor.kind is FactorKind.FOUND:
+            counts = own == (side.absent_cell or 0)
+        else:
+            counts = factor.may_be_in(own)
+        if not counts:
             return False
     return True
 

@@ -87,6 +87,13 @@ def test_joined_plans_answer_as_plain_sql_does(town: Town, batch: int) -> None:
         ("SELECT o.kind, COUNT(*) FROM a.people p LEFT JOIN b.orders o ON p.person = o.person "
          "AND o.amount > 20 AND p.age > 30 GROUP BY 1", 1),
         ("SELECT COUNT(*) FROM b.orders o JOIN visits v USING (person) WHERE o.day <= v.day", 0),
+        ("SELECT p.level, o.kind, COUNT(*), SUM(o.amount) FROM a.people p JOIN b.orders o "
+         "USING (person) WHERE p.level = o.level AND o.kind = 'x' GROUP BY 1, 2", 2),
+        ("SELECT p.region, p.level, COUNT(*), SUM(p.income) FROM a.people p LEFT JOIN b.orders o "
+         "USING (person) WHERE p.region = 'north' AND o.level = 2 OR p.region = 'south' "
+         "AND o.level = 1 OR p.level = 3 GROUP BY 1, 2", 2),
+        ("SELECT p.level, COUNT(*) FROM b.orders o LEFT JOIN a.people p ON p.person = o.person "
+         "AND p.level = 2 WHERE o.level = 2 OR p.level IS NULL GROUP BY 1", 1),
         ("SELECT p.level, COUNT(*) AS n FROM a.people p JOIN b.orders o USING (person) GROUP BY 1 "
          "HAVING COUNT(*) > 3 ORDER BY n DESC LIMIT 2", 1),
     ],

@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.catalog import Column, ColumnType, DatasetCard, Member, Table
 from sandbox.errors import Refusal
+from sandbox.sql.perkey import key_columns
 from sandbox.sql.plan import plan
 from sandbox.sql.runnable import require_protocol
 
@@ -35,6 +36,24 @@ def test_two_tables_at_two_nodes_run() -> None:
     require_protocol(plan("SELECT COUNT(*) FROM a JOIN b USING (k)", TABLES))
     require_protocol(plan("SELECT COUNT(*) FROM a WHERE k IN (SELECT k FROM b)", TABLES))
     require_protocol(plan("SELECT SUM(x) FROM a", TABLES))
+
+
+def test_an_equality_with_what_is_grouped_by_takes_one_column_for_each_value() -> None:
+    card = replace(CARD, columns=(*CARD.columns, Column("h", ColumnType.INTEGER, domain=(0, 1, 2))))
+    tables = {n: Table(n, replace(card, name=n), (Member(n, n),)) for n in ("a", "b")}
+    equal = plan(
+        "SELECT a.h, COUNT(*) FROM a JOIN b USING (k) WHERE a.h = b.h GROUP BY a.h", tables
+    )
+    assert [len(key_columns(equal, side)) for side in equal.sides] == [3, 3]
+    two = plan(
+        "SELECT a.h, COUNT(*) FROM a JOIN b USING (k) "
+        "WHERE a.h = 1 AND b.x = 1 OR a.h = 2 AND b.x = 3 GROUP BY a.h",
+        tables,
+    )
+    assert {cell for _, cell in key_columns(two, two.sides[0])} >= {1, 2}
+    never = plan("SELECT a.h, COUNT(*) FROM a JOIN b USING (k) WHERE a.h = 1 AND a.h = 2 GROUP BY 1",
+                 tables)  # fmt: skip
+    assert len(key_columns(never, never.sides[0])) == 1
 
 
 @pytest.mark.parametrize(
