@@ -28,7 +28,7 @@ from sandbox.sql.magnitude import typical_rows
 from sandbox.sql.measures import Group
 from sandbox.sql.onetable import roundings
 from sandbox.sql.parse import refusal
-from sandbox.sql.reach import joined_rows, reaches
+from sandbox.sql.reach import holders, joined_rows, reaches
 from sandbox.sql.scalar import TooWide, integer
 from sandbox.sql.sides import Columns, Presence
 
@@ -227,6 +227,8 @@ class Joined:
             or not self._is_key(named)
         ):
             raise refusal("SB-1065", node, kind=Refusal, key=key)
+        if any(holders(self._tables, place) > 1 for place in range(self._count)):
+            raise refusal("SB-1055", node, kind=Refusal, unit=key)
         masks = self._masks(kept)
         weights = list(self._weights.values())
         if len(weights) > 1:

@@ -162,11 +162,15 @@ def _multiplicity(tables: Tables, place: int) -> int:
     return min(key[place].multiplicity for key in tables.keys)
 
 
+def holders(tables: Tables, place: int) -> int:
+    """Return how many members of a side may have rows of one key."""
+    table = tables.tables[place].table
+    return table.occurrences if _unit_is_key(tables, place) else len(table.members)
+
+
 def _per_key(tables: Tables, place: int) -> int:
     """Return the most rows of one key over all members of a side."""
-    table = tables.tables[place].table
-    members = table.occurrences if _unit_is_key(tables, place) else len(table.members)
-    return _multiplicity(tables, place) * members
+    return _multiplicity(tables, place) * holders(tables, place)
 
 
 def _unit_is_key(tables: Tables, *places: int) -> bool:

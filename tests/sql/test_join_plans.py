@@ -49,6 +49,8 @@ def asked(select: str, rest: str = "", join: str = f"JOIN {ORDERS} {ON}") -> str
          "SB-1064", "v.person"),
         (asked("COUNT(DISTINCT o.number)"), "SB-1065", "o.number)"),
         (asked("COUNT(DISTINCT p.person)", "WHERE p.age > 3 OR o.paid"), "SB-1065", "p.person)"),
+        ("SELECT COUNT(DISTINCT v.person) FROM visits v JOIN a.people p USING (person)", "SB-1055",
+         "v.person"),
         (asked("COUNT(person)"), "SB-1067", "person)"),
         (asked("COUNT(*)", join=f"FULL JOIN {ORDERS} {ON}"), "SB-1069", "b.orders"),
         (asked("MEDIAN(p.age)"), "SB-1073", "p.age"),
@@ -72,6 +74,14 @@ def test_what_cannot_be_joined_is_refused_with_code_and_place(
     pointed = text[int(str(caught.value.facts["column"])) - 1 :]
     assert pointed.startswith(place), (pointed, place)
     assert caught.value.cure
+
+
+def test_people_of_disjoint_members_are_counted_distinctly() -> None:
+    tables = catalogue()
+    people = tables["a.people"]
+    tables["everyone"] = replace(people, members=(*people.members, Member("z", "people")))
+    text = "SELECT COUNT(DISTINCT p.person) FROM everyone p JOIN b.orders o USING (person)"
+    assert len(plan(text, tables).members) == 3
 
 
 def test_keys_of_different_kinds_are_refused() -> None:
