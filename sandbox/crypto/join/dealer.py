@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from sandbox import _native
 from sandbox.crypto.join.machine import Entropy, Machine, Receive, receive, send
+from sandbox.crypto.join.manydealer import deal_products
 from sandbox.crypto.join.shape import SEED_BYTES, TAG_BYTES, Shape, read_shapes
 from sandbox.errors import ProtocolError, TrustError
 
@@ -53,6 +54,9 @@ def _deal_one(shape: Shape, entropy: Entropy) -> Machine[None]:
     del tags
     for member, own in zip(shape.members, slots, strict=True):
         yield from send(member, memoryview(own))
+    if len(shape.members) > 2:
+        yield from deal_products(shape, seeds)
+        return
     left, right = shape.columns
     correction = _native.deal_inner(seeds[0], seeds[1], shape.slots, left, right)
     yield from send(shape.members[1], memoryview(correction))

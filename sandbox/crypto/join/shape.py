@@ -14,6 +14,9 @@ MOST_ROWS = 1 << 27
 MOST_COLUMNS = 64
 """Of one member: what the kernels take."""
 MOST_JOINS = 1000
+MOST_MEMBERS = 5
+MOST_PRODUCTS = 4096
+"""Of one join of more than two."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,15 @@ class Shape:
 
     rows: each one's declared bound on join keys. columns: how many per-key columns each brings.
     dummies: rows that each adds, of which a number that the coordinator does not know match.
+    products: of more than two members, what is multiplied and summed over common keys: a column of
+    each, None for who takes no part; of two, all columns with all, and nothing is said here.
     """
 
     members: tuple[str, ...]
     rows: tuple[int, ...]
     columns: tuple[int, ...]
     dummies: int
+    products: tuple[tuple[int | None, ...], ...] = ()
 
     @property
     def padded(self) -> tuple[int, ...]:
@@ -38,6 +44,16 @@ class Shape:
     def slots(self) -> int:
         """How many slots there are: enough for all rows if none matched."""
         return sum(self.padded)
+
+    @property
+    def patterns(self) -> tuple[int, ...]:
+        """The sets of two and more members that may share a tag, as bits by place."""
+        return patterns(len(self.members))
+
+
+def patterns(members: int) -> tuple[int, ...]:
+    """Return all sets of two and more of so many members, as bits by place."""
+    return tuple(bits for bits in range(1 << members) if bits.bit_count() > 1)
 
 
 def write_shapes(shapes: list[Shape]) -> bytes:
@@ -62,10 +78,24 @@ def _shape(document: dict[str, Any]) -> Shape:
     rows = _numbers(document["rows"], len(members), 0, MOST_ROWS)
     columns = _numbers(document["columns"], len(members), 1, MOST_COLUMNS)
     (dummies,) = _numbers([document["dummies"]], 1, 0, MOST_ROWS)
-    # More than two would share products slot by slot first, which no member does yet.
-    if len(set(members)) != len(members) or len(members) != 2:
+    if len(set(members)) != len(members) or not 2 <= len(members) <= MOST_MEMBERS:
         raise ValueError("members")
-    return Shape(members, rows, columns, dummies)
+    products = tuple(_product(product, columns) for product in document["products"])
+    if (len(members) > 2) != bool(products) or len(set(products)) != len(products):
+        raise ValueError("products")
+    if len(products) > MOST_PRODUCTS:
+        raise ValueError("products")
+    return Shape(members, rows, columns, dummies, products)
+
+
+def _product(values: Any, columns: tuple[int, ...]) -> tuple[int | None, ...]:
+    product = tuple(values)
+    if len(product) != len(columns) or len(product) - product.count(None) < 2:
+        raise ValueError("products")
+    for column, most in zip(product, columns, strict=True):
+        if column is not None and not (type(column) is int and 0 <= column < most):
+            raise ValueError("products")
+    return product
 
 
 def _numbers(values: Any, count: int, least: int, most: int) -> tuple[int, ...]:
