@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
 
 from sandbox.sql.columns import DAYS
-from sandbox.sql.scalar import EPOCH, Clock, Moment, Number, derived, missing, reads
+from sandbox.sql.scalar import EPOCH, Clock, Moment, Number, derived, missing, moment_literal, reads
 
 MOST_POINTS = 65_536
 DAY_PARTS = {
@@ -160,6 +161,25 @@ def shifted(moment: Moment, days: Number) -> Moment | None:
         points=points,
         unbounded=moment.unbounded,
     )
+
+
+def later(seconds: int, count: int, unit: str) -> Moment | None:
+    """Return a time some units of an INTERVAL later, a month's last day for one that it has not; None
+    for a unit that is not known or a time outside of the calendar."""
+    name = unit.lower().removesuffix("s")
+    at = datetime(1970, 1, 1) + timedelta(seconds=seconds)
+    try:
+        if name in MONTHS:
+            months = 12 * at.year + at.month - 1 + count * MONTHS[name]
+            year, month = months // 12, months % 12 + 1
+            at = at.replace(year=year, month=month, day=min(at.day, monthrange(year, month)[1]))
+        elif name in FIXED:
+            at += timedelta(seconds=count * FIXED[name])
+        else:
+            return None
+    except (ValueError, OverflowError):
+        return None
+    return moment_literal(at.isoformat(" "))
 
 
 def label(moment: Moment, at: int) -> str:

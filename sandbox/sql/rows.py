@@ -17,6 +17,7 @@ from sandbox.sql.scalar import Mismatch, Moment, Null, Number, Scalar, Text, Too
 LONGEST_SQL = 50_000
 LONGEST_PATTERN = 200
 MOST_SCALE = 18
+MOST_INTERVAL = 1_000_000
 
 COMPARISONS: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
@@ -151,8 +152,23 @@ def _number(node: exp.Expr, scope: Scope) -> Number:
     return number(bind(node, scope))
 
 
+def _later(at: exp.Expr, interval: exp.Interval, sign: int) -> Scalar:
+    """Return a literal date or time moved by an INTERVAL; nothing else has one length in days."""
+    only(interval, "this", "unit")
+    written = None if at.find(exp.Column) else bind(at, Scope("", frozenset(), {}))
+    moment = scalar.as_seconds(written) if isinstance(written, Moment) else None
+    count = whole(exp.Literal.number(interval.name), MOST_INTERVAL)
+    unit = "" if interval.args.get("unit") is None else interval.args["unit"].name
+    if moment is None or moment.lower != moment.upper or count is None:
+        raise refusal("SB-1003", interval, construct="INTERVAL", instead="date + 30")
+    return _found(dates.later(moment.lower, sign * count, unit))
+
+
 def _add(node: exp.Expr, scope: Scope) -> Scalar:
     only(node, "this", "expression")
+    for at, other in ((node.this, node.expression), (node.expression, node.this)):
+        if isinstance(other, exp.Interval):
+            return _later(at, other, 1)
     a, b = bind(node.this, scope), bind(node.expression, scope)
     if isinstance(a, Moment):
         return _found(dates.shifted(a, number(b)))
@@ -163,6 +179,8 @@ def _add(node: exp.Expr, scope: Scope) -> Scalar:
 
 def _subtract(node: exp.Expr, scope: Scope) -> Scalar:
     only(node, "this", "expression")
+    if isinstance(node.expression, exp.Interval):
+        return _later(node.this, node.expression, -1)
     a, b = bind(node.this, scope), bind(node.expression, scope)
     if isinstance(a, Moment) and isinstance(b, Number):
         return _found(dates.shifted(a, arithmetic.negate(b)))

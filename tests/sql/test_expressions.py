@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import random
+from datetime import date
 
 import duckdb
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlglot import parse_one
 
+from sandbox.sql import rows
 from sandbox.sql.plan import plan
+from sandbox.sql.rows import Scope
+from sandbox.sql.scalar import Moment
 from tests.sql.generator import Generator
 from tests.sql.inprocess import exact_answer
 from tests.sql.plants import catalogue, raw_rows, store
@@ -43,3 +50,19 @@ def test_a_time_with_an_offset_is_an_instant(offset: str) -> None:
     ahead = {"+02": 120, "+05:30": 330, "-11:00": -660}.get(offset, 0)
     assert total.estimates[0] is not None
     assert total.estimates[0].value == (720 - ahead) % 1440
+
+
+@given(
+    day=st.dates(date(1900, 1, 1), date(2200, 12, 31)),
+    count=st.integers(0, 500),
+    unit=st.sampled_from(("day", "week", "month", "quarter", "year", "hour", "SECONDS")),
+    form=st.sampled_from(("{} + {}", "{} - {}", "{1} + {0}")),
+)
+def test_a_literal_date_and_an_interval_are_duckdbs_time(
+    day: date, count: int, unit: str, form: str
+) -> None:
+    written = form.format(f"DATE '{day}'", f"INTERVAL '{count}' {unit}")
+    found = rows.bind(parse_one(written, dialect="duckdb"), Scope("", frozenset(), {}))
+    ((wanted,),) = duckdb.sql(f"SELECT epoch({written})::BIGINT").fetchall()
+    assert isinstance(found, Moment)
+    assert (found.lower, found.upper, found.sql) == (wanted, wanted, f"{wanted}::BIGINT")
