@@ -232,11 +232,27 @@ class _Reader:
 
 
 def conjuncts(node: exp.Expr) -> list[exp.Expr]:
-    """Return what AND joins."""
+    """Return what AND joins; what every branch of an OR asks for is asked for beside it."""
     if isinstance(node, exp.Paren):
         return conjuncts(node.this)
     if isinstance(node, exp.And):
         return conjuncts(node.this) + conjuncts(node.expression)
+    if not isinstance(node, exp.Or):
+        return [node]
+    branches = [conjuncts(branch) for branch in _disjuncts(node)]
+    shared = [part for part in branches[0] if all(part in branch for branch in branches[1:])]
+    if not shared:
+        return [node]
+    rest = [[part for part in branch if part not in shared] for branch in branches]
+    # A branch that asks for nothing else lets all others in.
+    return [*shared, exp.or_(*(exp.and_(*parts) for parts in rest))] if all(rest) else shared
+
+
+def _disjuncts(node: exp.Expr) -> list[exp.Expr]:
+    if isinstance(node, exp.Paren):
+        return _disjuncts(node.this)
+    if isinstance(node, exp.Or):
+        return _disjuncts(node.this) + _disjuncts(node.expression)
     return [node]
 
 

@@ -94,6 +94,11 @@ def test_joined_plans_answer_as_plain_sql_does(town: Town, batch: int) -> None:
          "AND o.level = 1 OR p.level = 3 GROUP BY 1, 2", 2),
         ("SELECT p.level, COUNT(*) FROM b.orders o LEFT JOIN a.people p ON p.person = o.person "
          "AND p.level = 2 WHERE o.level = 2 OR p.level IS NULL GROUP BY 1", 1),
+        ("SELECT COUNT(*), SUM(o.amount) FROM a.people p, b.orders o WHERE (p.person = o.person AND "
+         "p.age > 30 AND o.kind = 'x') OR (o.paid AND (p.person = o.person AND p.level = 2) OR "
+         "p.person = o.person AND o.day < DATE '2024-01-05' + INTERVAL 3 DAY)", 0),
+        ("SELECT COUNT(*) FROM a.people p, b.orders o WHERE p.person = o.person AND o.paid OR "
+         "p.person = o.person", 0),
         ("SELECT p.level, COUNT(*) AS n FROM a.people p JOIN b.orders o USING (person) GROUP BY 1 "
          "HAVING COUNT(*) > 3 ORDER BY n DESC LIMIT 2", 1),
     ],
