@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from nodes import sources
 from nodes.slots import join_wait_s
+from sandbox.crypto.join import many
 from sandbox.crypto.join.blind import KEY_BYTES, Rows, member, zero_share
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
@@ -151,10 +152,12 @@ def _products(
     """Run the blind joins; return this member's share of each one's products."""
     own, words = request["own"], []
     for shape, matching in zip(shapes, request["matching"], strict=True):
-        (peer,) = set(shape.members) - {own}
-        machine = member(
-            shape, own, pairs[peer], request["coordinator"], rows, matching, os.urandom
-        )
+        to = request["coordinator"]
+        if len(shape.members) > 2:
+            machine = many.member(shape, own, pairs, to, rows, matching, os.urandom)
+        else:
+            (peer,) = set(shape.members) - {own}
+            machine = member(shape, own, pairs[peer], to, rows, matching[0], os.urandom)
         words.append(wire.drive(machine))
     return words
 

@@ -30,22 +30,21 @@ from sandbox.disposable import Header
 from sandbox.jobs import Roster
 from sandbox.privacy.allocate import MatchingNoise
 from sandbox.privacy.noise import Law, Mechanism, Sampler
-from sandbox.sql.algebra import FactorKind, JoinMode, Plan, Side
+from sandbox.sql.algebra import JoinMode, Plan, Side
 from sandbox.sql.compile import fragment_sql, vector_from_rows
 from sandbox.sql.noise import member_laws
 from sandbox.sql.perkey import (
-    key_columns,
     keys_sql,
     local_sql,
     local_vector,
     named,
     per_key_sql,
     row_sql,
-    takes,
     unit_is_key,
 )
 
 MODULUS = 1 << 64
+from sandbox.sql.shapes import entries, shapes_of
 
 
 class Joining:
@@ -107,7 +106,7 @@ class Joining:
         assert noise.matching is not None, "a join hides how many keys match"
         place = plan.side_of(own)
         side = plan.sides[place]
-        shapes = [s for s in shapes_of(plan, noise.matching.most_dummies) if own in s.members]
+        shapes = [s for s in shapes_of(plan, noise.matching.member_dummies) if own in s.members]
         peers = sorted({member for shape in shapes for member in shape.members} - {own})
         alone = any(named(t.factors) == (place,) for m in plan.measures for t in m.terms)
         document = {
@@ -117,7 +116,10 @@ class Joining:
             "local_sql": local_sql(plan, side, sources.RELATION) if alone else "",
             "keys": len(side.keys),
             "shapes": [asdict(shape) for shape in shapes],
-            "matching": [draw_matching(noise.matching, self._sampler) for _ in shapes],
+            "matching": [
+                [draw_matching(noise.matching, self._sampler) for _ in shape.patterns]
+                for shape in shapes
+            ],
         }
         answer, words = await self._asked(agreed, frames, side, peers, document)
         values = share_of(plan, shapes, np.frombuffer(words, np.uint64))
@@ -215,49 +217,23 @@ def draw_matching(noise: MatchingNoise, sampler: Sampler) -> int:
     return half + drawn
 
 
-def shapes_of(plan: Plan, dummies: int) -> list[Shape]:
-    """Return the joins that a plan consists of: each combination of one member per side."""
-    rows = tuple(side.table.card.row_bound for side in plan.sides)
-    columns = tuple(len(key_columns(plan, side)) for side in plan.sides)
-    combinations = itertools.product(
-        *([member.node for member in side.table.members] for side in plan.sides)
-    )
-    return [Shape(members, rows, columns, dummies) for members in sorted(combinations)]
-
-
 def share_of(plan: Plan, shapes: Sequence[Shape], words: Words) -> Words:
-    """Return a share of what terms of two sides say, cell by cell, from a worker's words.
+    """Return a share of what terms of two and more sides say, cell by cell, from a worker's words.
 
     words: the shares of each shape's products of columns, then words that re-randomise the outputs.
     """
     (columns,) = {shape.columns for shape in shapes}
-    size = len(shapes) * math.prod(columns)
-    products = words[:size].reshape(len(shapes), *columns).sum(axis=0, dtype=np.uint64)
-    zeros = words[size:].reshape(-1, len(plan.measures), plan.cells)
+    (wanted,) = {shape.products for shape in shapes}
+    size = len(wanted) or math.prod(columns)
+    sums = words[: len(shapes) * size].reshape(len(shapes), size).sum(axis=0, dtype=np.uint64)
+    zeros = words[len(shapes) * size :].reshape(-1, len(plan.measures), plan.cells)
     total: Words = zeros.sum(axis=0, dtype=np.uint64)
-    places = [{pair: n for n, pair in enumerate(key_columns(plan, s))} for s in plan.sides]
-    for j, measure in enumerate(plan.measures):
-        for term in measure.terms:
-            if len(named(term.factors)) < len(plan.sides):
-                continue
-            coefficient = np.uint64(term.coefficient % MODULUS)
-            for cell in range(plan.cells):
-                if takes(plan, term.factors, cell):
-                    at = tuple(
-                        place[factor, _own_cell(plan, side, factor, cell)]
-                        for side, factor, place in zip(
-                            plan.sides, term.factors, places, strict=True
-                        )
-                        if factor is not None
-                    )
-                    total[j, cell] += coefficient * products[at]
+    every = wanted or itertools.product(*(range(width) for width in columns))
+    products: dict[tuple[int | None, ...], np.uint64] = dict(zip(every, sums, strict=True))
+    for entry in entries(plan):
+        coefficient = np.uint64(entry.coefficient % MODULUS)
+        total[entry.measure, entry.cell] += coefficient * products[entry.columns]
     return total.reshape(-1)
-
-
-def _own_cell(plan: Plan, side: Side, factor: int, cell: int) -> int:
-    if side.factors[factor].kind is FactorKind.FOUND:
-        return side.absent_cell or 0
-    return plan.own_cell(side, cell)
 
 
 def _words(values: Sequence[int]) -> Words:

@@ -57,8 +57,8 @@ class Target:
 class Workload:
     """What is to be released, before any epsilon: measures, outputs and expected sizes.
 
-    `members`: of a join, the nodes of each side. `matched_keys`: keys of which one unit may change
-    whether they match, over all joins of members; 0 where nobody sees how many match.
+    `members`: of a join, the nodes of each side. `matched_keys`: how far one unit may move the numbers
+    of keys that sides have in common, over all joins of members; 0 where nobody sees how many match.
     """
 
     measures: tuple[Sensitivity, ...]
@@ -78,23 +78,30 @@ class SideNoise:
 
 @dataclass(frozen=True)
 class MatchingNoise:
-    """How the coordinator's view of a join, how many keys match, is private: epsilon over all joins of
-    members together, delta for each.
+    """How the coordinator's view of a join, how many keys every set of two or more sides has in common,
+    is private: epsilon over all sets and joins of members together, delta for each.
 
-    The providers add D keys that match: D = t + X, X discrete Laplace with P(x) ~ exp(-epsilon |x| /
-    keys) on [-t, t], t = `most_dummies` / 2. `keys`: how many one unit may change.
+    For each set the providers add D keys that match: D = t + X, X discrete Laplace with P(x) ~
+    exp(-epsilon |x| / keys) on [-t, t], t = `most_dummies` / 2. `keys`: how far one unit may move all
+    counts together (docs/decisions/015).
     """
 
     epsilon: Decimal
     delta: Decimal
     keys: int
+    sides: int = 2
 
     @property
     def most_dummies(self) -> int:
-        """The most keys that are added, 2t. One shifted by `keys` leaves [-t, t] with probability at
-        most exp(-epsilon (t - keys + 1) / keys), which is under delta."""
+        """The most keys that are added for one set, 2t. One shifted by `keys` leaves [-t, t] with
+        probability at most exp(-epsilon (t - keys + 1) / keys), which is under delta."""
         log = (1 / self.delta).ln()
         return 2 * (self.keys + math.ceil(self.keys * log / self.epsilon))
+
+    @property
+    def member_dummies(self) -> int:
+        """The most keys that one member adds: those of all sets that it is in."""
+        return self.most_dummies * (2 ** (self.sides - 1) - 1)
 
 
 @dataclass(frozen=True)
@@ -198,9 +205,11 @@ def _joined_plan(
     if delta == 0:
         raise InputError("SB-2240")
     hidden = delta * MATCHING_DELTA
-    # Each join of members has dummies of its own, and a tail of its own.
+    # Each set of sides in each join of members has dummies of its own, and a tail of its own.
+    tables = len(workload.members)
+    counts = math.prod(workload.members) * (2**tables - tables - 1)
     matching = MatchingNoise(
-        epsilon * MATCHING_EPSILON, hidden / math.prod(workload.members), workload.matched_keys
+        epsilon * MATCHING_EPSILON, hidden / counts, workload.matched_keys, tables
     )
     rho = rho_of(epsilon - matching.epsilon, delta - hidden)
     rho = significant(rho, DIGITS, ROUND_FLOOR)

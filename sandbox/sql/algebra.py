@@ -233,7 +233,7 @@ class Side:
     multiplicity: int = 1
     factors: tuple[Factor, ...] = ()
     keys_per_unit: int = 1
-    """Keys of which one unit may change whether they match."""
+    """Keys of which one unit may change which sides have them."""
     absent_cell: int | None = None
 
 

@@ -7,14 +7,16 @@ Sizes are padded to what cards declare, so that all of it is known before anythi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from itertools import product
 
+from sandbox.crypto.join.schedule import words
 from sandbox.crypto.rings import choose_ring
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.sql.algebra import JoinMode, Plan, Side
 from sandbox.sql.noise import capacity
 from sandbox.sql.perkey import key_columns
+from sandbox.sql.shapes import shapes_of
 
 RING_OF_JOINS = "z64"
 CIPHERTEXT_BYTES = {"bfv-4096-40": 88_600, "bfv-8192-58": 432_500, "bfv-8192-58x2": 865_000}
@@ -62,7 +64,7 @@ def cost(plan: Plan, noise: NoisePlan) -> Cost:
 
 
 def _blind(plan: Plan, noise: NoisePlan) -> Cost:
-    dummies = noise.matching.most_dummies if noise.matching else 0
+    dummies = noise.matching.member_dummies if noise.matching else 0
     moved = float(SEALED_BYTES * plan.length * len(plan.members))
     seconds = JOIN_ROUNDS_S
     for side in plan.sides:
@@ -72,21 +74,19 @@ def _blind(plan: Plan, noise: NoisePlan) -> Cost:
         moved += tags * (TAG_BYTES + SLOT_BYTES)
         seconds += rows * (JOIN_ROW_S + JOIN_COLUMN_S * columns) + tags * (TAG_S + SLOT_S)
     # Every combination of the sides' members is a join of its own.
-    for members in product(*(side.table.members for side in plan.sides)):
-        values = _shared_values(plan, dummies, len({m.node for m in members}))
-        moved += values * SHARE_BYTES
-        seconds += values * SHARE_S
+    joins = math.prod(len(side.table.members) for side in plan.sides)
+    values = joins * _shared_values(plan, dummies)
+    moved += values * SHARE_BYTES
+    seconds += values * SHARE_S
     return Cost(RING_OF_JOINS, round(moved), seconds)
 
 
-def _shared_values(plan: Plan, dummies: int, nodes: int) -> int:
-    """Return how many values members send each other for one combination, in all slots."""
-    if nodes == 1:
-        return 0
+def _shared_values(plan: Plan, dummies: int) -> int:
+    """Return how many values members, and the dealer, send for one combination, in all slots."""
+    if len(plan.sides) > 2:
+        return words(shapes_of(plan, dummies)[0])
     slots = sum(side.table.card.row_bound + dummies for side in plan.sides)
-    columns = sum(len(key_columns(plan, side)) for side in plan.sides)
-    products = max(0, len(plan.sides) - 2) * 2 * sum(len(m.terms) for m in plan.measures)
-    return slots * (columns + products)
+    return slots * sum(len(key_columns(plan, side)) for side in plan.sides)
 
 
 def _psi_bytes(plan: Plan, semi: Side) -> int:

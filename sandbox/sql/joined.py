@@ -28,7 +28,7 @@ from sandbox.sql.magnitude import typical_rows
 from sandbox.sql.measures import Group
 from sandbox.sql.onetable import roundings
 from sandbox.sql.parse import refusal
-from sandbox.sql.reach import holders, joined_rows, reaches
+from sandbox.sql.reach import holders, joined_rows, keys_per_unit, reaches
 from sandbox.sql.scalar import TooWide, integer
 from sandbox.sql.sides import Columns, Presence
 
@@ -389,7 +389,8 @@ class Joined:
             own = {n: group for n, group in enumerate(groups) if group.place == place}
             keys = tuple(key[place] for key in self._tables.keys)
             side = self._columns[place].side(table, keys, own)
-            found.append(replace(side, keys_per_unit=self._reaches[place].keys))
+            keys_moved = keys_per_unit(self._tables, self._reaches, place)
+            found.append(replace(side, keys_per_unit=keys_moved))
         self._change(groups)
         return tuple(found)
 

@@ -29,8 +29,8 @@ class SideExplanation:
 
 @dataclass(frozen=True)
 class JoinExplanation:
-    """What there is to say of a join. `most_dummies`: keys added at most, so that the coordinator
-    does not learn how many match."""
+    """What there is to say of a join. `most_dummies`: keys that a provider adds at most, so that the
+    coordinator does not learn how many match."""
 
     mode: str
     sides: tuple[SideExplanation, ...]
@@ -53,7 +53,8 @@ class JoinExplanation:
 
     def learns(self, party: str) -> str:
         """Return what a kind of party learns."""
-        return text(f"explain_join.learns.{self.mode}.{party}", dummies=self.most_dummies)
+        of_many = "_of_many" if party == "coordinator" and len(self.sides) > 2 else ""
+        return text(f"explain_join.learns.{self.mode}.{party}{of_many}", dummies=self.most_dummies)
 
     def trust(self) -> list[str]:
         """Return what the join's privacy rests on."""
@@ -98,5 +99,5 @@ def explain_join(plan: Plan, noise: NoisePlan) -> JoinExplanation | None:
             for place, side in enumerate(sides)
         ),
         tuple(measure.label for measure in plan.measures),
-        noise.matching.most_dummies if noise.matching else 0,
+        noise.matching.member_dummies if noise.matching else 0,
     )

@@ -80,9 +80,14 @@ def workload(plan: Plan, magnitudes: Mapping[str, Fraction]) -> Workload:
 
 
 def _matched_keys(plan: Plan) -> int:
-    """Return of how many keys one unit may change whether they match, over all joins of members."""
-    joins = math.prod(len(side.table.members) for side in plan.sides)
-    return max(side.keys_per_unit * joins // len(side.table.members) for side in plan.sides)
+    """Return how far one unit may move the numbers of keys that sides have in common, over all joins of
+    members."""
+    members = [len(side.table.members) for side in plan.sides]
+    joins = math.prod(members)
+    if len(plan.sides) == 2:
+        return max(s.keys_per_unit * joins // n for s, n in zip(plan.sides, members, strict=True))
+    # A key that a side gains or loses leaves one set's number and enters another's.
+    return 2 * max(side.keys_per_unit for side in plan.sides) * (joins // min(members))
 
 
 def capacity(plan: Plan, noise: NoisePlan) -> int:

@@ -35,11 +35,6 @@ class Reach:
             rows *= multiplicity if place != self.place else 1
         return rows
 
-    @property
-    def keys(self) -> int:
-        """Keys of which a unit may change whether they match, at all sides that hold it."""
-        return self.own_rows + sum(reach.own_rows for reach in self.shared)
-
     def change(self, measure: Measure, cells: Sequence[int]) -> Change:
         """Return what one unit changes, here alone or at every side that holds it.
 
@@ -143,6 +138,28 @@ def _sharing(tables: Tables, own: Reach, alone: list[Reach]) -> list[Reach]:
         elif card.unit_domain and card.unit_domain == theirs.unit_domain:
             found.append(other)
     return found
+
+
+def keys_per_unit(tables: Tables, reaches: Sequence[Reach], place: int) -> int:
+    """Return at how many keys one unit, at all sides that hold it, may change which sides have them.
+
+    Of two sides that is whether they match; a third one can tell a key of one side from nobody's.
+    """
+    own = reaches[place]
+    if len(reaches) == 2:
+        return own.own_rows + sum(reach.own_rows for reach in own.shared)
+    holding = [n for n in range(len(reaches)) if n == place or _same_unit(tables, place, n)]
+    if len(tables.keys) == 1 and all(_unit_is_key(tables, n) for n in holding):
+        held = [tables.tables[n].table for n in holding]
+        # All rows of the unit have one key, which every join of members has once.
+        return 1 if all(len(t.members) == 1 for t in held) else sum(t.occurrences for t in held)
+    return sum(reaches[n].own_rows for n in holding)
+
+
+def _same_unit(tables: Tables, place: int, other: int) -> bool:
+    """Tell whether the unit of one side may be one of the other's too."""
+    domains = [tables.tables[n].table.card.unit_domain for n in (place, other)]
+    return _unit_is_key(tables, place, other) or (bool(domains[0]) and domains[0] == domains[1])
 
 
 def joined_rows(tables: Tables) -> int:

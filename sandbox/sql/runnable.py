@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from sandbox.crypto.join.shape import MOST_COLUMNS, MOST_ROWS
+from sandbox.crypto.join.schedule import shared_columns
+from sandbox.crypto.join.shape import MOST_COLUMNS, MOST_PRODUCTS, MOST_ROWS
 from sandbox.errors import Refusal
 from sandbox.sql.algebra import JoinMode, Plan
 from sandbox.sql.perkey import key_columns
+from sandbox.sql.shapes import products, shapes_of
+
+MOST_SHARED = 1 << 26
+"""Words that a member keeps of partial products: 512 MiB, and as much again while they are made."""
 
 
 def require_protocol(plan: Plan) -> None:
     """Raise Refusal for a join that no protocol runs yet, before anything is signed or spent.
 
-    SB-1088: more than two tables. SB-1089: two datasets of one node. SB-1087: a table of more rows, or
-    more columns of a side (sums in each of its groups), than one join takes.
+    SB-1089: two datasets of one node. SB-1087: a table of more rows, or more columns of a side (sums in
+    each of its groups), than one join takes. SB-1102: conditions under which nothing is left to sum.
+    Of more than two tables, SB-1100 and SB-1101: more products, or more partial products over all rows,
+    than one join takes.
     """
     if plan.mode is None:
         return
-    if len(plan.sides) > 2:
-        raise Refusal("SB-1088", tables=len(plan.sides))
     nodes = [member.node for member in plan.members]
     if len(set(nodes)) < len(nodes):
         raise Refusal("SB-1089", table=plan.name)
     for side in (*plan.sides, *((plan.semi,) if plan.semi else ())):
-        columns = len(key_columns(plan, side)) if plan.mode is JoinMode.BLIND else 0
+        columns = len(key_columns(plan, side)) if plan.mode is JoinMode.BLIND else 1
+        if not columns:
+            raise Refusal("SB-1102", table=side.table.name)
         if columns > MOST_COLUMNS or side.table.card.row_bound > MOST_ROWS // 2:
             raise Refusal(
                 "SB-1087",
@@ -32,3 +39,15 @@ def require_protocol(plan: Plan) -> None:
                 rows=side.table.card.row_bound,
                 most_rows=MOST_ROWS // 2,
             )
+    if len(plan.sides) > 2:
+        _require_products(plan)
+
+
+def _require_products(plan: Plan) -> None:
+    wanted = len(products(plan))
+    if wanted > MOST_PRODUCTS:
+        raise Refusal("SB-1100", products=wanted, most=MOST_PRODUCTS)
+    shape = shapes_of(plan, 0)[0]
+    shared = shared_columns(shape)
+    if shared * shape.slots > MOST_SHARED:
+        raise Refusal("SB-1101", columns=shared, rows=shape.slots, most=MOST_SHARED // shape.slots)

@@ -38,6 +38,15 @@ def test_two_tables_at_two_nodes_run() -> None:
     require_protocol(plan("SELECT SUM(x) FROM a", TABLES))
 
 
+def test_three_to_five_tables_run() -> None:
+    tables = {name: table(name, name) for name in "abcde"}
+    for names in ("abc", "abcd", "abcde"):
+        first, *others = names
+        text = f"SELECT a.x, COUNT(*) FROM {first}"
+        text += "".join(f" JOIN {other} USING (k)" for other in others)
+        require_protocol(plan(f"{text} GROUP BY 1", tables))
+
+
 def test_an_equality_with_what_is_grouped_by_takes_one_column_for_each_value() -> None:
     card = replace(CARD, columns=(*CARD.columns, Column("h", ColumnType.INTEGER, domain=(0, 1, 2))))
     tables = {n: Table(n, replace(card, name=n), (Member(n, n),)) for n in ("a", "b")}
@@ -59,7 +68,23 @@ def test_an_equality_with_what_is_grouped_by_takes_one_column_for_each_value() -
 @pytest.mark.parametrize(
     ("statement", "tables", "code"),
     [
-        ("SELECT COUNT(*) FROM a JOIN b USING (k) JOIN c USING (k)", TABLES, "SB-1088"),
+        (
+            "SELECT COUNT(*) FROM a JOIN b USING (k) WHERE (a.x > 3 OR b.x > 3) AND NOT "
+            "(a.x > 3 OR b.x > 3)",
+            TABLES,
+            "SB-1102",
+        ),
+        (
+            "SELECT a.x, b.x, c.x, COUNT(*), SUM(a.x * b.x), SUM(b.x * c.x), SUM(a.x * c.x), "
+            "SUM(a.x * b.x * c.x) FROM a JOIN b USING (k) JOIN c USING (k) GROUP BY 1, 2, 3",
+            TABLES,
+            "SB-1100",
+        ),
+        (
+            "SELECT a.x, b.x, COUNT(*) FROM a JOIN b USING (k) JOIN c USING (k) GROUP BY 1, 2",
+            {name: table(name, name, 2**24) for name in "abc"},
+            "SB-1101",
+        ),
         (
             "SELECT COUNT(*) FROM a JOIN b USING (k)",
             {"a": table("a", "one"), "b": table("b", "one")},
