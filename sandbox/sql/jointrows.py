@@ -152,7 +152,7 @@ class JointRows:
         true, false = [], []
         for value in known[0] or ():
             here = self._asked(f"({x.sql} = {value})", left)
-            there = f"({value} {operator} {y.sql})"
+            there = f"({y.sql} {MIRRORED[operator]} {value})"
             if operator != "=" or others is None or value in others:
                 true.append(joint.times(here, self._asked(there, right)))
             false.append(joint.times(here, self._asked(there, right, Verdict.FALSE)))

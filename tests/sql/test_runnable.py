@@ -50,10 +50,11 @@ def test_three_to_five_tables_run() -> None:
 def test_an_equality_with_what_is_grouped_by_takes_one_column_for_each_value() -> None:
     card = replace(CARD, columns=(*CARD.columns, Column("h", ColumnType.INTEGER, domain=(0, 1, 2))))
     tables = {n: Table(n, replace(card, name=n), (Member(n, n),)) for n in ("a", "b")}
-    equal = plan(
-        "SELECT a.h, COUNT(*) FROM a JOIN b USING (k) WHERE a.h = b.h GROUP BY a.h", tables
-    )
-    assert [len(key_columns(equal, side)) for side in equal.sides] == [3, 3]
+    for grouped in ("a.h", "b.h", "a.h, b.h"):
+        equal = plan(
+            f"SELECT COUNT(*) FROM a JOIN b USING (k) WHERE a.h = b.h GROUP BY {grouped}", tables
+        )
+        assert [len(key_columns(equal, side)) for side in equal.sides] == [3, 3]
     two = plan(
         "SELECT a.h, COUNT(*) FROM a JOIN b USING (k) "
         "WHERE a.h = 1 AND b.x = 1 OR a.h = 2 AND b.x = 3 GROUP BY a.h",
