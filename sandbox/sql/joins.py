@@ -210,6 +210,9 @@ class _Reader:
         for node in condition.find_all(exp.In, exp.Exists):
             if isinstance(node, exp.Exists) or node.args.get("query"):
                 raise refusal("SB-1076", node, construct=construct(node))
+        if (query := condition.find(exp.Subquery)) is not None:
+            raise refusal("SB-1003", query, construct="sub-query in an expression",
+                          instead="WITH ... FROM")  # fmt: skip
 
     def _keys(self, joins: list[exp.Join]) -> tuple[tuple[Column, ...], ...]:
         count = len(self._tables)
