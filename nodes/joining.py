@@ -229,10 +229,11 @@ def share_of(plan: Plan, shapes: Sequence[Shape], words: Words) -> Words:
     zeros = words[len(shapes) * size :].reshape(-1, len(plan.measures), plan.cells)
     total: Words = zeros.sum(axis=0, dtype=np.uint64)
     every = wanted or itertools.product(*(range(width) for width in columns))
-    products: dict[tuple[int | None, ...], np.uint64] = dict(zip(every, sums, strict=True))
-    for entry in entries(plan):
-        coefficient = np.uint64(entry.coefficient % MODULUS)
-        total[entry.measure, entry.cell] += coefficient * products[entry.columns]
+    number = {product: n for n, product in enumerate(every)}
+    found = list(entries(plan))
+    cells = np.array([(e.measure, e.cell) for e in found], np.intp).reshape(-1, 2)
+    products = sums[np.array([number[e.columns] for e in found], np.intp)]
+    np.add.at(total, tuple(cells.T), _words([e.coefficient for e in found]) * products)
     return total.reshape(-1)
 
 

@@ -101,7 +101,7 @@ class MatchingNoise:
     @property
     def member_dummies(self) -> int:
         """The most keys that one member adds: those of all sets that it is in."""
-        return self.most_dummies * (2 ** (self.sides - 1) - 1)
+        return self.most_dummies * ((1 << (self.sides - 1)) - 1)
 
 
 @dataclass(frozen=True)

@@ -60,15 +60,18 @@ class Statement:
 
 
 class JoinGenerator:
-    """Statements from a seed."""
+    """Statements from a seed. `tables`: how many a statement may join, drawn uniformly."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(
+        self, chance: random.Random, tables: Sequence[int] = (2, 2, 2, 2, 3, 3, 4, 5)
+    ) -> None:
         self._chance = chance
+        self._tables = tables
 
     def statement(self) -> Statement:
         """Return the next statement."""
         chance = self._chance
-        sources = chance.sample(SOURCES, chance.choice((2, 2, 2, 2, 3, 3, 4, 5)))
+        sources = chance.sample(SOURCES, chance.choice(self._tables))
         text, inner = self._from(sources)
         keys = self._groups(sources, inner)
         items = [self._item(sources) for _ in range(chance.choice((1, 2, 2, 3)))]
@@ -89,7 +92,7 @@ class JoinGenerator:
         text, inner = f"FROM {first.text}", {first.alias}
         for source in sources[1:]:
             left = not source.collection and chance.random() < 0.35
-            on = f"{source.alias}.person = {first.alias}.person"
+            on = f"{source.alias}.person = {chance.choice(sorted(inner))}.person"
             if not left:
                 inner.add(source.alias)
             if chance.random() < 0.3:

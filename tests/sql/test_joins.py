@@ -27,9 +27,14 @@ def town() -> Town:
 
 def assert_answers(town: Town, text: str, groups: int, plain: str = "") -> Answer:
     """Hold a plan's exact answer against DuckDB's own of `text`, or of `plain` where keys are read
-    otherwise; groups without rows count nothing."""
-    planned = plan(text, catalogue())
-    found = exact_answer(town.connection, planned, town.names)
+    otherwise."""
+    found = exact_answer(town.connection, plan(text, catalogue()), town.names)
+    assert_duckdbs(town, found, text, groups, plain)
+    return found
+
+
+def assert_duckdbs(town: Town, found: Answer, text: str, groups: int, plain: str = "") -> None:
+    """Hold an answer against DuckDB's of `text`, or of `plain`; groups without rows count nothing."""
     wanted = {
         tuple(map(_label, row[:groups])): row[groups:]
         for row in town.connection.execute(plain or text).fetchall()
@@ -43,7 +48,6 @@ def assert_answers(town: Town, text: str, groups: int, plain: str = "") -> Answe
         for value, exact in zip(values, expected, strict=True):
             assert _same(value, exact), f"{text}\n{cell}: {value}, not {exact}"
     assert not wanted, f"{text}\nmissing {wanted}"
-    return found
 
 
 def _label(value: object) -> CellValue:
