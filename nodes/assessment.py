@@ -16,14 +16,14 @@ from nodes.registry import Registry
 from sandbox.catalog import Member, Table
 from sandbox.crypto.identity import PublicIdentity
 from sandbox.crypto.rings import ring_named
-from sandbox.errors import Refusal, TrustError
+from sandbox.errors import InputError, Refusal, TrustError
 from sandbox.jobs import JobSpec
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.budget import strictest
 from sandbox.privacy.policy import Decision, check
-from sandbox.sql.algebra import Plan
+from sandbox.sql.algebra import JoinMode, Plan
+from sandbox.sql.matched import plan_of
 from sandbox.sql.noise import capacity, job_noise
-from sandbox.sql.plan import plan
 from sandbox.sql.request import request
 from sandbox.sql.runnable import require_protocol
 from sandbox.tables import Entry
@@ -53,9 +53,15 @@ def tables(spec: JobSpec, catalogue: Mapping[str, Entry]) -> dict[str, Table]:
 
 
 def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) -> Assessment:
-    """Plan a job again; raises InputError for SQL, TrustError SB-3118 for another catalogue."""
-    own_plan = plan(spec.statement, tables(spec, catalogue))
+    """Plan a job again; raises InputError for SQL, TrustError SB-3118 for another catalogue, Refusal
+    SB-2252 for a receiver that the statement does not make one, InputError SB-1092."""
+    disclosed = spec.disclosure is not None
+    own_plan = plan_of(spec.statement, tables(spec, catalogue), disclosed=disclosed)
     require_protocol(own_plan)
+    if spec.malicious and own_plan.mode is not JoinMode.PSI:
+        raise InputError("SB-1092", table=own_plan.name)
+    if spec.disclosure and spec.disclosure.receiver != own_plan.table.members[0].node:
+        raise Refusal("SB-2252", receiver=spec.disclosure.receiver)
     members = own_plan.members
     own = tuple(member for member in members if member.node == node.fingerprint)
     if set(spec.members) != {member.node for member in members} or not own:
@@ -74,9 +80,10 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
 def decide(spec: JobSpec, assessment: Assessment, registry: Registry, node: str) -> Decision:
     """Hold a job against the policy of each dataset it reads; the strictest decision counts.
 
-    Raises Refusal SB-2010..SB-2021 naming the rule, whose it is and what would pass.
+    Raises Refusal SB-2010..SB-2021, SB-2250, SB-2251 naming the rule, whose it is and what would pass.
     """
     decisions = set()
+    receiver = spec.disclosure.receiver if spec.disclosure else None
     for member in assessment.own:
         name = member.dataset
         asked = request(
@@ -88,6 +95,8 @@ def decide(spec: JobSpec, assessment: Assessment, registry: Registry, node: str)
             spec.epsilon_value,
             spec.delta_value,
             datetime.now(UTC),
+            malicious=spec.malicious,
+            receiver=() if receiver is None else registry.known_as(receiver),
         )
         decisions.add(check(registry.policy(name), asked, f"{node}.{name}"))
     return Decision.NEEDS_APPROVAL if Decision.NEEDS_APPROVAL in decisions else Decision.ALLOW

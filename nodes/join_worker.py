@@ -21,7 +21,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from nodes import sources
+from nodes import psi_worker, sources
 from nodes.slots import join_wait_s
 from sandbox.crypto.join import many
 from sandbox.crypto.join.blind import KEY_BYTES, Rows, member, zero_share
@@ -111,9 +111,10 @@ def run(
     answer: Header = {}
     words = [zero_share(pair, own, request["outputs"]) for pair in pairs.values()]
     with _opened(connection, request):
-        if request["mode"] == "psi":
-            from nodes import psi_worker
-
+        if "format" in request:
+            columns = fetched(connection, request["row_sql"])
+            psi_worker.disclose(request, wire, pairs, columns, lambda: _hold(request))
+        elif request["mode"] == "psi":
             columns = _keys(connection, request)
             _hold(request)
             answer["rows"] = psi_worker.run(connection, request, wire, pairs, columns)

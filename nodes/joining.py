@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from nodes import sources
 from nodes.frames import Frames
+from nodes.joined_files import JoinedFiles
 from nodes.registry import Registry
 from nodes.sharing import Accepted, Shared, draw, release, saturate
 from nodes.workers import JoinRequest, Workers
@@ -32,6 +33,7 @@ from sandbox.privacy.allocate import MatchingNoise
 from sandbox.privacy.noise import Law, Mechanism, Sampler
 from sandbox.sql.algebra import JoinMode, Plan, Side
 from sandbox.sql.compile import fragment_sql, vector_from_rows
+from sandbox.sql.matched import matched_sql
 from sandbox.sql.noise import member_laws
 from sandbox.sql.perkey import (
     keys_sql,
@@ -42,9 +44,9 @@ from sandbox.sql.perkey import (
     row_sql,
     unit_is_key,
 )
+from sandbox.sql.shapes import entries, shapes_of
 
 MODULUS = 1 << 64
-from sandbox.sql.shapes import entries, shapes_of
 
 
 class Joining:
@@ -63,6 +65,7 @@ class Joining:
         self._registry = registry
         self._workers = workers
         self._sampler = sampler
+        self._files = JoinedFiles(registry.folder)
 
     async def make(
         self,
@@ -96,7 +99,9 @@ class Joining:
         return draw(self._sampler, laws, plan) if laws else [0] * plan.length
 
     async def _sums(self, agreed: _Agreed, frames: Frames) -> Words:
-        if agreed.job.assessment.plan.mode is JoinMode.PSI:
+        if agreed.plan.matched:
+            return await self._disclosed(agreed, frames)
+        if agreed.plan.mode is JoinMode.PSI:
             return await self._counted(agreed, frames)
         return await self._multiplied(agreed, frames)
 
@@ -127,30 +132,53 @@ class Joining:
 
     async def _counted(self, agreed: _Agreed, frames: Frames) -> Words:
         """Return this node's share of a semi-join's measures: all of them are the receiver's."""
-        plan, own = agreed.plan, agreed.own
-        assert plan.semi is not None, "a PSI has two sides"
-        outer = plan.sides[0]
-        side = outer if own in _nodes(outer) else plan.semi
-        sizes = [outer.table.card.row_bound, plan.semi.table.card.row_bound, False]
-        pairs = itertools.product(_nodes(outer), _nodes(plan.semi))
-        ours = [pair for pair in pairs if own in pair]
-        peers = sorted({party for pair in ours for party in pair} - {own})
+        plan, side = agreed.plan, agreed.psi_side
         document = {
             "row_sql": row_sql(plan, side, sources.RELATION),
             "keys_sql": keys_sql(side, sources.RELATION),
             "unit_is_key": unit_is_key(side),
-            "keys": len(side.keys),
             "sql": fragment_sql(plan, sources.RELATION),
-            "sessions": [[sizes, *pair] for pair in ours],
-            "shapes": [],
         }
-        answer, words = await self._asked(agreed, frames, side, peers, document)
+        answer, words = await self._intersected(agreed, frames, document)
         zeros = np.frombuffer(words, np.uint64).reshape(-1, plan.length)
         total: Words = zeros.sum(axis=0, dtype=np.uint64)
-        if side is outer:
+        if side is plan.sides[0]:
             counted = saturate(vector_from_rows(plan, answer["rows"]), plan)
             total += _words(counted)
         return total
+
+    async def _disclosed(self, agreed: _Agreed, frames: Frames) -> Words:
+        """Let the receiver's worker write the ids that match; nothing is summed at either node."""
+        disclosure, side = agreed.job.spec.disclosure, agreed.psi_side
+        assert disclosure is not None, "a plan that keeps ids is a disclosure's"
+        document = {"row_sql": matched_sql(side, sources.RELATION), "format": disclosure.file}
+        if disclosure.receiver != agreed.own:
+            await self._intersected(agreed, frames, document)
+        else:
+            with self._files.writing(agreed.job.spec.job, disclosure.file) as file:
+                names = list(agreed.plan.matched)
+                await self._intersected(
+                    agreed, frames, {**document, "file": str(file), "names": names}
+                )
+        return np.zeros(0, np.uint64)
+
+    async def _intersected(
+        self, agreed: _Agreed, frames: Frames, document: Mapping[str, object]
+    ) -> tuple[Header, bytes]:
+        """Let a worker run this node's intersections."""
+        plan, own, side = agreed.plan, agreed.own, agreed.psi_side
+        assert plan.semi is not None, "a PSI has two sides"
+        outer, inner = plan.sides[0], plan.semi
+        bounds = [outer.table.card.row_bound, inner.table.card.row_bound]
+        sizes = [*bounds, agreed.job.spec.malicious]
+        ours = [pair for pair in itertools.product(_nodes(outer), _nodes(inner)) if own in pair]
+        peers = sorted({party for pair in ours for party in pair} - {own})
+        common = {
+            "keys": len(side.keys),
+            "sessions": [[sizes, *pair] for pair in ours],
+            "shapes": [],
+        }
+        return await self._asked(agreed, frames, side, peers, {**document, **common})
 
     async def _asked(
         self,
@@ -197,6 +225,13 @@ class _Agreed:
     @property
     def plan(self) -> Plan:
         return self.job.assessment.plan
+
+    @property
+    def psi_side(self) -> Side:
+        """This node's side of a PSI: the rows that it counts or keeps, or the keys that it sends."""
+        outer, inner = self.plan.sides[0], self.plan.semi
+        assert inner is not None, "a PSI has two sides"
+        return outer if self.own in _nodes(outer) else inner
 
     def with_peer(self, peer: str) -> bytes:
         """Return the agreement with another member's one-time key."""

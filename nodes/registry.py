@@ -21,7 +21,7 @@ from nodes.sources import Source, ViewSource
 from nodes.vault import Vault
 from sandbox.audit.logrows import EntryKind
 from sandbox.catalog import DatasetCard, card_from_document, card_to_document
-from sandbox.crypto.identity import Signed, canonical, parse
+from sandbox.crypto.identity import Role, Signed, canonical, parse
 from sandbox.errors import InputError
 from sandbox.privacy.policy import Policy, default_policy
 from sandbox.privacy.policy_file import parse_policy, policy_toml
@@ -55,6 +55,15 @@ class Registry:
         self._vault = vault
         self.folder = vault.database.file.parent
         """The node's folder."""
+
+    def known_as(self, node: str) -> tuple[str, ...]:
+        """Return how a policy may call a node: its fingerprint, and the name under which the owner
+        pinned it if he pinned no other node of that name."""
+        pinned = self._vault.pins.identities()
+        names = [one.name for one in pinned.values() if one.role is Role.NODE]
+        known = pinned.get(node)
+        alone = known is not None and names.count(known.name) == 1
+        return (node, known.name) if known is not None and alone else (node,)
 
     # Datasets
 

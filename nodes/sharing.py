@@ -142,6 +142,8 @@ def release(
         loss=exact_loss(job.assessment.noise.charge),
         minimum_group_size=minimum_group_size(job.assessment, registry),
         protected=sampler.protected,
+        malicious=job.spec.malicious,
+        disclosed_to=job.spec.disclosure.receiver if job.spec.disclosure else "",
     )
 
 

@@ -299,10 +299,12 @@ class Tasks:
         """Charge the job; raises Refusal, which ends the task and is logged, or Unavailable SB-5202
         while the workers' line is full, which costs nothing."""
         self._workers.require_room()
-        wanted = demands(accepted.spec, accepted.assessment, self._registry)
+        spec = accepted.spec
+        wanted = demands(spec, accepted.assessment, self._registry)
+        told = spec.disclosure.receiver if spec.disclosure else ""
         try:
             return self._vault.reserve(
-                task.digest, roster, accepted.assessment.noise.charge, wanted
+                task.digest, roster, accepted.assessment.noise.charge, wanted, told
             )
         except Refusal as error:
             self._vault.refuse_job(task.job, task.document, error)

@@ -192,10 +192,18 @@ class Vault:
             for demand in demands:
                 ledger.admitted(connection, charge, demand, self.now_s())
 
-    def reserve(self, digest: str, roster: str, charge: Charge, demands: Sequence[Demand]) -> int:
+    def reserve(
+        self,
+        digest: str,
+        roster: str,
+        charge: Charge,
+        demands: Sequence[Demand],
+        disclosed_to: str = "",
+    ) -> int:
         """Reserve a job's charge in every budget, or in none; returns a lease for commit_share.
 
-        From here on the task answers to `roster` alone.
+        From here on the task answers to `roster` alone. disclosed_to: the node that will learn which of
+        its ids match, which the log names.
 
         On disk when it returns. A task that was reserved before a crash is not charged again; its
         new lease makes every older one void. Raises Refusal SB-2100..SB-2102 if it does not fit,
@@ -212,6 +220,8 @@ class Vault:
                     "loss": exact_loss(charge),
                     "groups": sorted({demand.group for demand in demands}),
                 }
+                if disclosed_to:
+                    body["disclosed_to"] = disclosed_to
                 self.log.write(connection, EntryKind.RESERVATION, body, task.job)
             elif task.state is not TaskState.RESERVED:
                 raise ProtocolError("SB-6011", job=task.job, state=task.state.value)

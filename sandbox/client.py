@@ -26,6 +26,7 @@ from sandbox.crypto.he import ResultKey
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, verify
 from sandbox.crypto.rings import ring_named
 from sandbox.crypto.trust import Trust
+from sandbox.disclosure import IdJoin, Joined
 from sandbox.errors import InputError, SandboxError, TrustError, Unavailable
 from sandbox.grants import Asked, Grant, grants
 from sandbox.jobfolder import JobFolder
@@ -34,6 +35,7 @@ from sandbox.jobs import (
     CANCEL_KIND,
     BudgetRequest,
     Cancellation,
+    FileFormat,
     JobSpec,
     read_document,
     sign_job,
@@ -186,6 +188,23 @@ class Session:
         """Return a query: lazy and free until it is run."""
         return Query(self, statement)
 
+    def join(
+        self,
+        receiver: str,
+        sender: str,
+        on: str | Mapping[str, str],
+        *,
+        malicious: bool = False,
+        file: FileFormat = "csv",
+    ) -> IdJoin:
+        """Return a join after which the receiver's node, and nobody else, has the ids of its rows in
+        `receiver` that `sender` has too.
+
+        on: the key's columns, "id" or "id,day", or "id=number" where names differ; a mapping says the
+        same. file: "csv" or "parquet", what the node writes.
+        """
+        return IdJoin(self, receiver, sender, on, malicious=malicious, file=file)
+
     def study(self, written: str) -> Study:
         """Return a study: the statements of a text, to be planned together."""
         return Study(self, read_study(written))
@@ -239,8 +258,22 @@ class Session:
     def result(self, job: str) -> Result:
         """Open a finished job, again if need be; costs nothing.
 
-        Raises what the job failed with, InputError SB-3123 if it still runs.
+        Raises what the job failed with, InputError SB-3123 if it still runs, SB-1094 for a disclosure.
         """
+        ended = self.ended(job)
+        if isinstance(ended, Joined):
+            raise InputError("SB-1094", job=job)
+        return ended
+
+    def joined(self, job: str) -> Joined:
+        """Return a finished disclosure; raises as `result`, InputError SB-1095 for a query."""
+        ended = self.ended(job)
+        if not isinstance(ended, Joined):
+            raise InputError("SB-1095", job=job)
+        return ended
+
+    def ended(self, job: str) -> Result | Joined:
+        """Return what a finished job ended with; raises as `result`."""
         note = self._notes.read(job)
         view = self.job(job)
         if view.problem is not None:
@@ -261,6 +294,8 @@ class Session:
             self.identities(),
         )
         path = self._notes.keep_receipt(job, opened.receipt)
+        if spec.disclosure is not None:
+            return Joined(spec, self.identities()[spec.disclosure.receiver].name, path)
         return Result(spec, opened.answer, path, view.left_out, opened.noised)
 
     # Budgets and status

@@ -12,7 +12,7 @@ from sandbox.catalog import Table, table_from_document, table_to_document
 from sandbox.crypto.identity import Signed, read_secret, write_secret
 from sandbox.errors import InputError
 from sandbox.sql.algebra import Plan
-from sandbox.sql.plan import plan
+from sandbox.sql.matched import plan_of
 
 JOB_FILE = "job.json"
 SEED_FILE = "seed.key"
@@ -29,8 +29,10 @@ class JobNote:
 
     def plan(self) -> Plan:
         """Plan the statement again, on the tables as they were."""
-        statement = json.loads(self.signed.body)["statement"]
-        return plan(statement, {table.name: table for table in self.tables})
+        job = json.loads(self.signed.body)
+        disclosed = job.get("disclosure") is not None
+        tables = {table.name: table for table in self.tables}
+        return plan_of(job["statement"], tables, disclosed=disclosed)
 
 
 class JobFolder:

@@ -42,6 +42,7 @@ Number = Annotated[
     str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?$", max_length=40)
 ]
 Seconds = Annotated[int, Field(ge=0, lt=1 << 40)]
+FileFormat = Literal["csv", "parquet"]
 Fingerprint = Annotated[str, StringConstraints(min_length=8, max_length=80)]
 
 
@@ -65,6 +66,16 @@ class SignedBody(BaseModel):
         return self.model_dump(mode="json")
 
 
+class Disclosure(BaseModel):
+    """Which node writes down the ids of its own rows that match, in its own folder; nobody else
+    learns them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    receiver: Fingerprint
+    file: FileFormat
+
+
 class JobSpec(SignedBody):
     """A query as its researcher signed it. epsilon, delta: exact decimals. Times: unix seconds.
 
@@ -73,7 +84,9 @@ class JobSpec(SignedBody):
     only its own; `members` are the nodes that hold them; `checksum_seeds` carries, sealed to each
     member, the key of the check slots that let the researcher detect an altered sum. A joined job has
     neither context nor seeds, since its shares are sealed to the researcher. `collusion` is the h of
-    sigma^2 / max(1, c - h): a node's owner may demand more, a job can never get less.
+    sigma^2 / max(1, c - h): a node's owner may demand more, a job can never get less. `malicious`: a
+    PSI holds against members that depart from it. A `disclosure` releases no number, so that epsilon
+    and delta are 0.
     """
 
     job: Hex16
@@ -93,6 +106,8 @@ class JobSpec(SignedBody):
     ring: Annotated[str, StringConstraints(max_length=40)]
     context: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
     checksum_seeds: dict[Fingerprint, HexBytes]
+    malicious: bool = False
+    disclosure: Disclosure | None = None
     created: Seconds
     expires: Seconds
 
@@ -110,7 +125,10 @@ class JobSpec(SignedBody):
             raise ValueError("minimum_members exceeds members")
         if self.expires <= self.created:
             raise ValueError("expires before it is created")
-        if self.epsilon_value <= 0 or not 0 <= self.delta_value < 1:
+        if self.disclosure is not None:
+            if not self.joined or self.epsilon_value or self.delta_value:
+                raise ValueError("a disclosure is a join, and costs no epsilon")
+        elif self.epsilon_value <= 0 or not 0 <= self.delta_value < 1:
             raise ValueError("epsilon or delta out of range")
         return self
 

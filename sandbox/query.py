@@ -15,7 +15,7 @@ from sandbox.errors import InputError
 from sandbox.jobs import Missing
 from sandbox.privacy.allocate import solve_epsilon
 from sandbox.progress import notebook_progress
-from sandbox.sql.algebra import Plan
+from sandbox.sql.algebra import JoinMode, Plan
 from sandbox.sql.parse import nearest
 from sandbox.sql.plan import plan
 from sandbox.sql.runnable import require_protocol
@@ -43,7 +43,7 @@ class Wishes:
     epsilon, delta: exact; the profile's if None. error: the error wanted instead of an epsilon (see
     targets.py). magnitudes: typical sizes of outputs by name. on_missing: "fail", "wait" or
     "present", with minimum_members providers at least. collusion: h, how many providers may collude
-    with the researcher.
+    with the researcher. malicious: a PSI holds against providers that depart from it.
     """
 
     epsilon: Number | None = None
@@ -54,6 +54,7 @@ class Wishes:
     minimum_members: int | None = None
     collusion: int = 1
     magnitudes: Mapping[str, Number] = field(default_factory=dict)
+    malicious: bool = False
 
 
 class Stated(TypedDict, total=False):
@@ -64,6 +65,7 @@ class Stated(TypedDict, total=False):
     minimum_members: int | None
     collusion: int
     magnitudes: Mapping[str, Number]
+    malicious: bool
 
 
 class Query:
@@ -95,7 +97,13 @@ class Query:
         from sandbox.sql.explain import explain
 
         terms = self.terms(wishes, pilot)
-        return explain(self.plan, noise_of(self.plan, terms), terms.collusion, terms.missing)
+        return explain(
+            self.plan,
+            noise_of(self.plan, terms),
+            terms.collusion,
+            terms.missing,
+            malicious=terms.malicious,
+        )
 
     def run(
         self,
@@ -153,7 +161,7 @@ class Query:
     def terms(self, wishes: Wishes, pilot: Pilot | None = None) -> Terms:
         """Return complete terms.
 
-        Raises InputError SB-1351, SB-3130, SB-3132, SB-3135; Refusal SB-2213.
+        Raises InputError SB-1092, SB-1351, SB-3130, SB-3132, SB-3135; Refusal SB-2213.
         """
         defaults = self._session.defaults
         collusion = max(wishes.collusion, self._session.limits(self.plan.members).collusion)
@@ -181,7 +189,14 @@ class Query:
             missing=_missing(wishes.on_missing),
             minimum_members=wishes.minimum_members,
             collusion=wishes.collusion,
+            malicious=self._malicious(wishes),
         )
+
+    def _malicious(self, wishes: Wishes) -> bool:
+        """Return whether a PSI holds against all; raises InputError SB-1092 where there is none."""
+        if wishes.malicious and self.plan.mode is not JoinMode.PSI:
+            raise InputError("SB-1092", table=self.plan.name)
+        return wishes.malicious
 
     def _solved(
         self,

@@ -18,7 +18,17 @@ from sandbox.crypto.join.shares import open_bundle
 from sandbox.crypto.rings import SEED_BYTES, choose_ring, ring_named
 from sandbox.crypto.seal import seal
 from sandbox.errors import InputError, TrustError
-from sandbox.jobs import ROSTER_KIND, Z64, JobSpec, Missing, Roster, read_document, seed_aad
+from sandbox.jobs import (
+    ROSTER_KIND,
+    Z64,
+    Disclosure,
+    FileFormat,
+    JobSpec,
+    Missing,
+    Roster,
+    read_document,
+    seed_aad,
+)
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.noise import Law, Mechanism
 from sandbox.sql.algebra import Plan
@@ -35,7 +45,8 @@ class Terms:
     """What a researcher asks beside the statement itself.
 
     `magnitudes`: typical sizes of outputs by name. `minimum_members`: with missing = present, how
-    many must be there. `collusion`: h, how many nodes may collude with the researcher.
+    many must be there. `collusion`: h, how many nodes may collude with the researcher. `malicious`: a
+    PSI holds against members that depart from it. `file`: what a disclosure's receiver writes.
     """
 
     epsilon: Decimal
@@ -45,6 +56,8 @@ class Terms:
     missing: Missing = Missing.FAIL
     minimum_members: int | None = None
     collusion: int = 1
+    malicious: bool = False
+    file: FileFormat = "csv"
     lifetime_s: int = JOB_LIFETIME_S
 
 
@@ -119,10 +132,18 @@ def draft_job(
             member: seal(identities[member], seed_aad(job), seed).hex()
             for member in (members if ring else ())
         },
+        malicious=terms.malicious,
+        disclosure=_disclosure(plan, terms),
         created=now,
         expires=now + terms.lifetime_s,
     )
     return Draft(spec, seed)
+
+
+def _disclosure(plan: Plan, terms: Terms) -> Disclosure | None:
+    if not plan.matched:
+        return None
+    return Disclosure(receiver=plan.table.members[0].node, file=terms.file)
 
 
 def open_job(
@@ -143,7 +164,7 @@ def open_job(
     the members' policies applies.
     """
     roster = _roster(receipt, trusted)
-    releases = _releases(receipt, roster, trusted)
+    releases = _releases(receipt, roster, trusted, spec)
     job, signed = receipt.job.digest, receipt.roster[0].digest
     values: Sequence[int]
     if spec.joined:
@@ -160,7 +181,9 @@ def open_job(
             members=[*releases],
         )
     laws = _laws(plan, spec, releases, trusted)
-    result = answer(plan, values, laws, _display_rules(releases, trusted))
+    rules = _display_rules(releases, trusted)
+    # A disclosure has no answer: what matched stays with the receiver.
+    result = Answer((), (), ()) if plan.matched else answer(plan, values, laws, rules)
     opening = Opening(
         job=receipt.job.digest,
         sum=hashlib.sha256(summed).hexdigest(),
@@ -187,9 +210,10 @@ def _roster(receipt: Receipt, trusted: Mapping[str, PublicIdentity]) -> Roster:
 
 
 def _releases(
-    receipt: Receipt, roster: Roster, trusted: Mapping[str, PublicIdentity]
+    receipt: Receipt, roster: Roster, trusted: Mapping[str, PublicIdentity], spec: JobSpec
 ) -> dict[str, Release]:
     """Return each member's release of this job and roster; raises TrustError SB-3224, SB-3235."""
+    told = spec.disclosure.receiver if spec.disclosure else ""
     signed = {node.release.signer: node.release for node in receipt.nodes}
     releases: dict[str, Release] = {}
     for member in roster.members:
@@ -199,6 +223,8 @@ def _releases(
         release = Release.read(signed[member.node], node)
         if (release.job, release.roster) != (roster.job, receipt.roster[0].digest):
             raise TrustError("SB-3235", kind="release", field="job")
+        if (release.malicious, release.disclosed_to) != (spec.malicious, told):
+            raise TrustError("SB-3235", kind="release", field="disclosed_to")
         releases[member.node] = release
     return releases
 

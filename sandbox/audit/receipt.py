@@ -10,9 +10,10 @@ only its digest.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sandbox.audit.evidence import LogEvidence
 from sandbox.audit.log import Head
@@ -202,6 +203,8 @@ class _Check:
         _same("release", "roster", release.roster, self._receipt.roster[0].digest)
         _same("release", "attempt", release.attempt, self._attempt)
         _same("release", "ring", release.ring, self._job.get("ring"))
+        _same("release", "malicious", release.malicious, self._job.get("malicious", False))
+        _same("release", "disclosed_to", release.disclosed_to, disclosed_to(self._job))
         if not release.protected:
             raise TrustError("SB-3225", name=person.name)
         self._shares[member] = release.share
@@ -213,6 +216,8 @@ class _Check:
         node.log.require("job", {**job, "digest": release.job})
         node.log.require("roster", {**job, "roster": release.roster})
         spend = {"digest": release.job, "loss": release.loss}
+        if release.disclosed_to:
+            spend["disclosed_to"] = release.disclosed_to
         node.log.require("reservation", {**job, **spend})
         share = {"roster": release.roster, "share": release.share}
         node.log.require("release", {**job, **share, "release": node.release.digest})
@@ -282,6 +287,12 @@ class _Check:
     def _name(self, fingerprint: str) -> str:
         person = self._people.get(fingerprint)
         return fingerprint if person is None else person.name
+
+
+def disclosed_to(job: Mapping[str, Any]) -> str:
+    """Return the node that a job lets learn which of its ids match, "" if none."""
+    disclosure = job.get("disclosure")
+    return "" if disclosure is None else str(disclosure["receiver"])
 
 
 def _same(kind: str, field: str, found: object, expected: object) -> None:

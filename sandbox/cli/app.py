@@ -33,6 +33,7 @@ COMMANDS = {
     "mock": "datasets",
     "explain": "query",
     "query": "query",
+    "join": "join",
     "result": "query",
     "grants": "query",
     "jobs": "jobs",

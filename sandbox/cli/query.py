@@ -47,6 +47,7 @@ MinimumMembers = Annotated[
     int | None, typer.Option("--minimum-members", min=1, help=text("option.minimum_members"))
 ]
 Collusion = Annotated[int, typer.Option("--collusion", min=1, help=text("option.collusion"))]
+Malicious = Annotated[bool, typer.Option("--malicious", help=text("option.malicious"))]
 ResultFormatOption = Annotated[
     ResultFormat, typer.Option("--format", help=text("option.result_format"))
 ]
@@ -72,6 +73,7 @@ def query(
     minimum_members: MinimumMembers = None,
     collusion: Collusion = 1,
     magnitude: Magnitude = None,
+    malicious: Malicious = False,
     pilot: Annotated[bool, typer.Option("--pilot", help=text("option.pilot"))] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help=text("option.yes"))] = False,
     profile: ProfileOption = None,
@@ -82,17 +84,17 @@ def query(
     from sandbox.cli.answers import check_output, show_answer
 
     check_output(format, output)
-    session = _session(profile)
+    session = session_of(profile)
     asked = session.sql(sql)
     wishes = _wishes(
-        epsilon, delta, error, purpose, on_missing, minimum_members, collusion, magnitude
+        epsilon, delta, error, purpose, on_missing, minimum_members, collusion, magnitude, malicious
     )
     seen: Pilot | None = None
     if pilot:
         _confirm(asked.explained(asked.pilot_wishes(wishes)), yes)
-        seen = _followed(lambda tell: asked.pilot(wishes, tell))
+        seen = followed(lambda tell: asked.pilot(wishes, tell))
     _confirm(asked.explained(wishes, seen), yes)
-    show_answer(_followed(lambda tell: asked.answered(wishes, seen, tell)), format, output)
+    show_answer(followed(lambda tell: asked.answered(wishes, seen, tell)), format, output)
 
 
 @app.command(
@@ -113,14 +115,17 @@ def explain(
     minimum_members: MinimumMembers = None,
     collusion: Collusion = 1,
     magnitude: Magnitude = None,
+    malicious: Malicious = False,
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Say what a query would cost and show, and who would learn what; nothing is spent."""
     if (sql is None) == (file is None):
         raise InputError("SB-1350")
-    session = _session(profile)
-    wishes = _wishes(epsilon, delta, error, None, on_missing, minimum_members, collusion, magnitude)
+    session = session_of(profile)
+    wishes = _wishes(
+        epsilon, delta, error, None, on_missing, minimum_members, collusion, magnitude, malicious
+    )
     planned: StudyPlan | Explanation
     if file is not None:
         planned = session.study(_read(file)).explain(wishes.epsilon, wishes.delta, collusion)
@@ -141,9 +146,15 @@ def result(
 ) -> None:
     """Open a finished job again; it costs nothing."""
     from sandbox.cli.answers import check_output, show_answer
+    from sandbox.disclosure import Joined
 
     check_output(format, output)
-    show_answer(_session(profile).result(job), format, output)
+    ended = session_of(profile).ended(job)
+    if isinstance(ended, Joined):
+        # Nothing to show but where it is.
+        typer.echo(str(ended))
+        return
+    show_answer(ended, format, output)
 
 
 @app.command(
@@ -160,7 +171,7 @@ def grants(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Say what each provider would have to change."""
-    found = _session(profile).grants(
+    found = session_of(profile).grants(
         sql, _number("--epsilon", epsilon), _number("--delta", delta), purpose
     )
     if format is Format.JSON:
@@ -172,7 +183,8 @@ def grants(
         say("query.no_grants")
 
 
-def _session(profile: Path | None) -> Session:
+def session_of(profile: Path | None) -> Session:
+    """Return the researcher's session."""
     from sandbox import connect
 
     return connect(researcher_folder(profile))
@@ -198,6 +210,7 @@ def _wishes(
     minimum_members: int | None,
     collusion: int,
     magnitude: list[str] | None,
+    malicious: bool,
 ) -> Wishes:
     from sandbox.query import Wishes
 
@@ -211,6 +224,7 @@ def _wishes(
         minimum_members=minimum_members,
         collusion=collusion,
         magnitudes=sizes,
+        malicious=malicious,
     )
 
 
@@ -219,14 +233,18 @@ def _magnitude(written: str) -> tuple[str, Decimal]:
     return name, _number("--magnitude", size) or Decimal(0)
 
 
-def _confirm(explanation: Explanation, yes: bool) -> None:
-    """Show the cost; on a terminal ask."""
-    typer.echo(explanation.cost(), err=True)
-    if not yes and sys.stdin.isatty() and not agreed(text("query.confirm")):
+def confirmed(shown: str, question: str, *, yes: bool) -> None:
+    """Show what it costs; on a terminal ask, and end where the answer is no."""
+    typer.echo(shown, err=True)
+    if not yes and sys.stdin.isatty() and not agreed(question):
         raise typer.Exit(1)
 
 
-def _followed(run: Callable[[Callable[[JobView], None]], T]) -> T:
+def _confirm(explanation: Explanation, yes: bool) -> None:
+    confirmed(explanation.cost(), text("query.confirm"), yes=yes)
+
+
+def followed(run: Callable[[Callable[[JobView], None]], T]) -> T:
     """Run a job with a bar on a terminal. Whoever stops waiting is told how to come back to it."""
     told: list[JobView] = []
     try:

@@ -84,8 +84,11 @@ _DATASET_BUDGET = BudgetLimits(
 class Policy:
     """A provider's rules. `version` is raised by every change.
 
-    `researchers`: identity fingerprints, or "*"; empty: nobody. `maximum_grades`: highest column
-    grade by class of operation; `dataset_grade`: highest dataset grade. `expires`: last day (UTC).
+    `researchers`: identity fingerprints, or "*"; empty: nobody. `disclose_ids_to`: nodes, by
+    fingerprint or by the name under which the owner pinned them, that may learn which of their ids this
+    dataset has. `require_malicious`: a PSI must hold against members that depart from it.
+    `maximum_grades`: highest column grade by class of operation; `dataset_grade`: highest dataset
+    grade. `expires`: last day (UTC).
     `collusion`: h, how many others may collude with the researcher; a job may raise it.
     """
 
@@ -95,6 +98,8 @@ class Policy:
     purposes: tuple[str, ...] = (ANY,)
     operations: tuple[str, ...] = tuple(CLASS_OF)
     join_modes: tuple[str, ...] = ()
+    disclose_ids_to: tuple[str, ...] = ()
+    require_malicious: bool = False
     dataset_grade: Grade = Grade.L3
     maximum_grades: dict[OperationClass, Grade] = field(
         default_factory=lambda: dict.fromkeys(OperationClass, Grade.L3), hash=False
@@ -128,6 +133,11 @@ class Request:
     statement_digest: str
     now: datetime
     join_mode: str | None = None
+    malicious: bool = False
+    disclosure: bool = False
+    """Whether the job tells a node which of its ids match, and releases no number."""
+    told: tuple[str, ...] = ()
+    """Who then learns which of his ids this dataset has: a node's fingerprint, its name after it."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +166,7 @@ def default_policy() -> Policy:
 def check(policy: Policy, request: Request, owner: str) -> Decision:
     """Return what the policy says to a request; `owner` names whose rules they are.
 
-    Raises Refusal SB-2010..SB-2021 for the first rule broken.
+    Raises Refusal SB-2010..SB-2021, SB-2250, SB-2251 for the first rule broken.
     """
     for violation in violations(policy, request):
         change = violation.change
@@ -220,6 +230,20 @@ def _join_mode(policy: Policy, request: Request) -> Violation | None:
     return _member("SB-2017", "join_modes", policy.join_modes, (request.join_mode,), "join_mode")
 
 
+def _disclosure(policy: Policy, request: Request) -> Violation | None:
+    allowed = policy.disclose_ids_to
+    if not request.told or not set(request.told).isdisjoint(allowed):
+        return None
+    change = Change("disclose_ids_to", _listed(allowed), _listed((*allowed, request.told[0])))
+    return Violation("SB-2250", change, {"receiver": request.told[-1]})
+
+
+def _malicious(policy: Policy, request: Request) -> Violation | None:
+    if request.join_mode != "psi" or request.malicious or not policy.require_malicious:
+        return None
+    return Violation("SB-2251", Change("require_malicious", "true", "false"), {})
+
+
 def _dataset_grade(policy: Policy, request: Request) -> Violation | None:
     if request.dataset_grade.value <= policy.dataset_grade.value:
         return None
@@ -238,7 +262,8 @@ def _grade_for(kind: OperationClass) -> Callable[[Policy, Request], Violation | 
 
     def column_grade(policy: Policy, request: Request) -> Violation | None:
         limit = policy.maximum_grades[kind]
-        used = any(kind in _classes(operation) for operation in request.operations)
+        # An exact disclosure tells as much of its columns as all operations together.
+        used = bool(request.told) or any(kind in _classes(o) for o in request.operations)
         if not used or not request.columns:
             return None
         column, grade = max(request.columns, key=lambda pair: pair[1].value)
@@ -274,7 +299,11 @@ def _epsilon_most(policy: Policy, request: Request) -> Violation | None:
 
 def _epsilon_least(policy: Policy, request: Request) -> Violation | None:
     asked, limit = request.epsilon, policy.epsilon_min
-    return None if asked >= limit else _number("SB-2019", "job.epsilon_min", limit, asked)
+    return (
+        None
+        if asked >= limit or request.disclosure
+        else _number("SB-2019", "job.epsilon_min", limit, asked)
+    )
 
 
 def _delta(policy: Policy, request: Request) -> Violation | None:
@@ -297,6 +326,8 @@ _RULES: tuple[Callable[[Policy, Request], Violation | None], ...] = (
     _denied_columns,
     _allowed_columns,
     _join_mode,
+    _disclosure,
+    _malicious,
     _epsilon_most,
     _epsilon_least,
     _delta,

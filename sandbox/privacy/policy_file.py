@@ -53,6 +53,8 @@ def policy_toml(policy: Policy) -> str:
         f"purposes = {_strings(policy.purposes)}",
         f"operations = {_strings(policy.operations)}",
         f"join_modes = {_strings(policy.join_modes)}",
+        f"disclose_ids_to = {_strings(policy.disclose_ids_to)}",
+        f"require_malicious = {str(policy.require_malicious).lower()}",
         f"minimum_group_size = {policy.minimum_group_size}",
         f"maximum_cells = {policy.maximum_cells}",
         f"collusion = {policy.collusion}",
@@ -122,6 +124,8 @@ class _File:
             purposes=merged["purposes"],
             operations=merged["operations"],
             join_modes=merged["join_modes"],
+            disclose_ids_to=merged["disclose_ids_to"],
+            require_malicious=merged["require_malicious"],
             dataset_grade=merged["grades.dataset"],
             maximum_grades={c: merged[f"grades.{c.value}"] for c in OperationClass},
             allowed_columns=merged["columns.allowed"],
@@ -201,6 +205,20 @@ def _names(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _peers(value: object) -> tuple[str, ...]:
+    """Return who is named, one by one: ids are never disclosed to whoever asks."""
+    names = _names(value)
+    if ANY in names:
+        raise ValueError
+    return names
+
+
+def _yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
 def _operations(value: object) -> tuple[str, ...]:
     names = _names(value)
     if not set(names) <= {*CLASS_OF, ANY}:
@@ -277,6 +295,8 @@ def _approvals(value: object) -> list[dict[str, object]]:
 
 _FORMS: dict[str, Callable[[object], Any]] = {
     "names": _names,
+    "peers": _peers,
+    "yes_or_no": _yes_or_no,
     "operations": _operations,
     "positive": _positive,
     "probability": _probability,
@@ -309,6 +329,8 @@ _KEYS = {
     "purposes": "names",
     "operations": "operations",
     "join_modes": "names",
+    "disclose_ids_to": "peers",
+    "require_malicious": "yes_or_no",
     "minimum_group_size": "whole",
     "maximum_cells": "whole",
     "collusion": "whole",
@@ -333,6 +355,8 @@ def _flat(policy: Policy) -> dict[str, Any]:
         "purposes": policy.purposes,
         "operations": policy.operations,
         "join_modes": policy.join_modes,
+        "disclose_ids_to": policy.disclose_ids_to,
+        "require_malicious": policy.require_malicious,
         "minimum_group_size": policy.minimum_group_size,
         "maximum_cells": policy.maximum_cells,
         "collusion": policy.collusion,

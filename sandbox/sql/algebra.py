@@ -261,6 +261,9 @@ class Plan:
     semi: Side | None = None
     joined_rows: int = 0
     """The most joined rows there can be."""
+    matched: tuple[str, ...] = ()
+    """Of a disclosure: the first side's columns whose values its node keeps, in rows that match. Then
+    nothing is summed, and nothing is released."""
 
     @property
     def table(self) -> Table:

@@ -48,12 +48,12 @@ class Cost:
     seconds: float
 
 
-def cost(plan: Plan, noise: NoisePlan) -> Cost:
-    """Return what a plan will take under a noise plan."""
+def cost(plan: Plan, noise: NoisePlan, *, malicious: bool = False) -> Cost:
+    """Return what a plan will take under a noise plan. malicious: which variant of a PSI runs."""
     if plan.mode is JoinMode.BLIND:
         return _blind(plan, noise)
     if plan.semi is not None:
-        moved = _psi_bytes(plan, plan.semi) + SEALED_BYTES * plan.length * len(plan.members)
+        moved = _psi_bytes(plan, plan.semi, malicious) + SEALED_BYTES * plan.length * len(plan.members)
         return Cost(RING_OF_JOINS, moved, _psi_seconds(plan, plan.semi))
     ring = choose_ring(capacity(plan, noise))
     chunks = len(ring.chunk_sizes(plan.length))
@@ -89,11 +89,13 @@ def _shared_values(plan: Plan, dummies: int) -> int:
     return slots * sum(len(key_columns(plan, side)) for side in plan.sides)
 
 
-def _psi_bytes(plan: Plan, semi: Side) -> int:
+def _psi_bytes(plan: Plan, semi: Side, malicious: bool) -> int:
+    # Values are whole blocks where the peer may be malicious.
+    value = TAG_BYTES if malicious else PSI_SENDER_BYTES
     per_pair = (
         PSI_FIXED_BYTES
         + PSI_RECEIVER_BYTES * plan.table.card.row_bound
-        + PSI_SENDER_BYTES * semi.table.card.row_bound
+        + value * semi.table.card.row_bound
     )
     return per_pair * len(plan.table.members) * len(semi.table.members)
 

@@ -188,14 +188,22 @@ class Explanation:
         }
 
 
-def explain(plan: Plan, noise: NoisePlan, collusion: int = 1, missing: str = "fail") -> Explanation:
+def explain(
+    plan: Plan,
+    noise: NoisePlan,
+    collusion: int = 1,
+    missing: str = "fail",
+    *,
+    malicious: bool = False,
+) -> Explanation:
     """Return the explanation of a plan under a noise plan.
 
-    collusion: h of the job. missing: its rule for providers that are not there.
+    collusion: h of the job. missing: its rule for providers that are not there. malicious: which
+    variant of a PSI runs.
     """
     members = len(plan.members)
     sigmas = noise.total_sigmas(*noisy_members(plan, collusion))
-    takes = cost(plan, noise)
+    takes = cost(plan, noise, malicious=malicious)
     return Explanation(
         statement=plan.statement,
         table=plan.name,
@@ -221,7 +229,7 @@ def explain(plan: Plan, noise: NoisePlan, collusion: int = 1, missing: str = "fa
         rows_per_group=reference_rows(plan) / plan.cells,
         rows_declared=typical_rows_of(plan) > 0,
         missing=missing,
-        join=explain_join(plan, noise),
+        join=explain_join(plan, noise, malicious=malicious),
     )
 
 

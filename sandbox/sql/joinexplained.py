@@ -36,6 +36,8 @@ class JoinExplanation:
     sides: tuple[SideExplanation, ...]
     labels: tuple[str, ...]
     most_dummies: int
+    malicious: bool = False
+    """Whether a PSI holds against providers that depart from it."""
 
     def lines(self) -> list[str]:
         """Return the mode, and for each table what counts and what a unit of it may change."""
@@ -58,12 +60,15 @@ class JoinExplanation:
 
     def trust(self) -> list[str]:
         """Return what the join's privacy rests on."""
+        if self.malicious:
+            return [text("explain_join.trust.psi.malicious")]
         return [text(f"explain_join.trust.{self.mode}.line{n}") for n in range(TRUST[self.mode])]
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {
             "mode": self.mode,
+            "malicious": self.malicious,
             "trust": self.trust(),
             "most_dummies": self.most_dummies,
             "sides": [
@@ -80,7 +85,9 @@ class JoinExplanation:
         }
 
 
-def explain_join(plan: Plan, noise: NoisePlan) -> JoinExplanation | None:
+def explain_join(
+    plan: Plan, noise: NoisePlan, *, malicious: bool = False
+) -> JoinExplanation | None:
     """Return the explanation of a plan's join, None where it has none."""
     if plan.mode is None:
         return None
@@ -100,4 +107,5 @@ def explain_join(plan: Plan, noise: NoisePlan) -> JoinExplanation | None:
         ),
         tuple(measure.label for measure in plan.measures),
         noise.matching.member_dummies if noise.matching else 0,
+        malicious,
     )

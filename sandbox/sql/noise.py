@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+from sandbox.privacy.accounting import Charge
 from sandbox.privacy.allocate import NoisePlan, Sensitivity, Target, Workload, noise_plan
 from sandbox.privacy.derivatives import Reference
 from sandbox.privacy.noise import Law, Mechanism, tail_bound
@@ -19,8 +20,11 @@ def job_noise(
 ) -> NoisePlan:
     """Return the noise of each measure and the charge of the job.
 
-    delta = 0 asks for Laplace noise. Raises InputError SB-2201/2202 for epsilon or delta.
+    delta = 0 asks for Laplace noise. A disclosure has no noise and charges nothing. Raises InputError
+    SB-2201/2202 for epsilon or delta.
     """
+    if plan.matched:
+        return NoisePlan(Mechanism.LAPLACE, (), Charge(Decimal(0), Decimal(0)))
     return noise_plan(workload(plan, magnitudes), epsilon, delta, mechanism_for(delta))
 
 

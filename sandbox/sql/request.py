@@ -20,8 +20,14 @@ def request(
     epsilon: Decimal,
     delta: Decimal,
     now: datetime,
+    *,
+    malicious: bool = False,
+    receiver: tuple[str, ...] = (),
 ) -> Request:
-    """Return the request; `card` is the own one of dataset `member`, `researcher` a fingerprint."""
+    """Return the request; `card` is the own one of dataset `member`, `researcher` a fingerprint.
+
+    receiver: of a disclosure, the receiving node's fingerprint, and its name where it is known.
+    """
     sides = plan.sides if plan.semi is None else (*plan.sides, plan.semi)
     read = {c for s in sides if member in s.table.members for c in s.fragment.columns_read}
     return Request(
@@ -36,6 +42,9 @@ def request(
         statement_digest=statement_digest(plan.statement),
         now=now,
         join_mode=None if plan.mode is None else plan.mode.value,
+        malicious=malicious,
+        disclosure=bool(plan.matched),
+        told=() if member in plan.table.members or not plan.matched else receiver,
     )
 
 
