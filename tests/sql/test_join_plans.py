@@ -60,7 +60,7 @@ def asked(select: str, rest: str = "", join: str = f"JOIN {ORDERS} {ON}") -> str
          "SB-1017", "a.people q"),
         (asked("COUNT(*)", "WHERE p.person IN (SELECT person FROM e.notes)"), "SB-1076", "p.person IN"),
         (asked("COUNT(*)", "WHERE o.amount < (SELECT AVG(weight) FROM e.notes)"), "SB-1003",
-         "weight"),
+         "AVG(weight"),
         ("SELECT COUNT(*) FROM b.orders WHERE paid OR person IN (SELECT person FROM a.people)",
          "SB-1076", "person IN"),
         ("SELECT COUNT(*) FROM b.orders WHERE person IN (SELECT MAX(person) FROM a.people)",
