@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.deployment import DELTA, WIDE
 from benchmarks.serials import VALUES, Tables
-from benchmarks.systems import Kind, Outcome, Run
+from benchmarks.systems import Kind, Outcome, Run, rows_of
 from nodes.datasets import register
 from nodes.registry import Registry
 from nodes.vault import Vault
@@ -20,10 +22,13 @@ from sandbox.catalog import Column, ColumnType, DatasetCard
 from sandbox.client import Session
 from sandbox.crypto.identity import Identity
 from sandbox.privacy.policy import ANY, default_policy
-from sandbox.processes import Processes
+from sandbox.processes import LOG_FILE, Processes
 
 OWNERS = ("left", "right")
+DATASETS = {"serials": "parquet", "serials_csv": "csv"}
+"""What each owner's node offers, by its file's format."""
 EPSILON = Decimal(1)
+POLL_S = 0.001
 COUNT_MATCHED = (
     "SELECT COUNT(*) AS matched FROM left.serials WHERE id IN (SELECT id FROM right.serials)"
 )
@@ -35,11 +40,16 @@ COUNT_AND_SUM = (
 
 @dataclass(frozen=True)
 class Fedsandbox:
-    """Two providers and the coordinator; a run is from `q.run()` to the opened, verified answer."""
+    """Two providers and the coordinator; a run is from `q.run()` to the opened answer, of a join of ids
+    to the file closed at the receiver."""
 
     name: str = "fedsandbox"
     system: str = "fedsandbox"
-    kinds: tuple[Kind, ...] = (Kind("blind", "parquet"), Kind("psi", "parquet"))
+    kinds: tuple[Kind, ...] = (
+        Kind("blind", "parquet"),
+        Kind("psi", "parquet"),
+        Kind("psi", "csv"),
+    )
     against: tuple[str, ...] = ()
 
     @contextmanager
@@ -52,28 +62,32 @@ class Fedsandbox:
             with Session.open(plant / "researcher") as session:
 
                 def run(kind: Kind, scratch: Path) -> Outcome:
+                    if kind.io == "csv":
+                        return join_ids(session, plant)
                     return ask(session, STATEMENTS[kind.mode], scratch)
 
                 yield run
 
 
 def make(folder: Path, tables: Tables) -> None:
-    """Make the deployment: each owner's node offers its Parquet file, and allows joins."""
+    """Make the deployment: each owner's node offers its files, and allows joins."""
     local.init(folder, OWNERS)
     for owner, files in zip(OWNERS, (tables.left, tables.right), strict=True):
         node = folder / "nodes" / owner
         vault = Vault.open(node, Identity.load(node))
         registry = Registry(vault)
-        register(registry, "serials", files["parquet"], card(tables.rows))
         policy = replace(
             default_policy(),
             version=1,
             researchers=(ANY,),
             join_modes=("blind", "psi"),
+            disclose_ids_to=OWNERS,
             researcher_budget=replace(WIDE, extra_delta=Decimal(DELTA)),
             dataset_budget=replace(WIDE, extra_delta=Decimal(DELTA)),
         )
-        registry.set_policy("serials", policy)
+        for name, kind in DATASETS.items():
+            register(registry, name, files[kind], replace(card(tables.rows), name=name))
+            registry.set_policy(name, policy)
         vault.close()
 
 
@@ -108,3 +122,34 @@ def ask(session: Session, statement: str, scratch: Path) -> Outcome:
         seconds=seconds,
         interval=(int(row["matched_low"]), int(row["matched_high"])),
     )
+
+
+def join_ids(session: Session, plant: Path) -> Outcome:
+    """Join ids of both CSV files; timed until the receiver's node has renamed the file, closed and on
+    disk, which is before the job ends."""
+    node = plant / "nodes" / OWNERS[0]
+    before = set(node.glob("joined/*.csv"))
+    asked = session.join("left.serials_csv", "right.serials_csv", on="id")
+    with ThreadPoolExecutor(1) as beside:
+        started = time.perf_counter()
+        running = beside.submit(asked.run)
+        while not (found := set(node.glob("joined/*.csv")) - before) and not running.done():
+            time.sleep(POLL_S)
+        seconds = time.perf_counter() - started
+        joined = running.result()
+    (file,) = found
+    assert file == node / joined.file
+    took = phases_of(node, joined.job_id)
+    return Outcome(
+        matched=rows_of(file),
+        seconds=seconds,
+        in_memory_s=took["hashing"] + took["matching"],
+    )
+
+
+def phases_of(node: Path, job: str) -> dict[str, float]:
+    """Return the seconds of a join's phases, from the log of a node."""
+    lines = (node / LOG_FILE).read_text(encoding="utf-8").splitlines()
+    (line,) = (line for line in lines if f"join {job} took " in line)
+    found: dict[str, float] = json.loads(line.partition(" took ")[2])
+    return found

@@ -112,8 +112,13 @@ def run(
     words = [zero_share(pair, own, request["outputs"]) for pair in pairs.values()]
     with _opened(connection, request):
         if "format" in request:
-            columns = fetched(connection, request["row_sql"])
-            psi_worker.disclose(request, wire, pairs, columns, lambda: _hold(request))
+            answer["phases"] = psi_worker.disclose(
+                request,
+                wire,
+                pairs,
+                lambda: fetched(connection, request["row_sql"]),
+                lambda: _hold(request),
+            )
         elif request["mode"] == "psi":
             columns = _keys(connection, request)
             _hold(request)

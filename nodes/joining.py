@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -47,6 +49,8 @@ from sandbox.sql.perkey import (
 from sandbox.sql.shapes import entries, shapes_of
 
 MODULUS = 1 << 64
+
+log = logging.getLogger("sandbox.node")
 
 
 class Joining:
@@ -151,15 +155,17 @@ class Joining:
         """Let the receiver's worker write the ids that match; nothing is summed at either node."""
         disclosure, side = agreed.job.spec.disclosure, agreed.psi_side
         assert disclosure is not None, "a plan that keeps ids is a disclosure's"
-        document = {"row_sql": matched_sql(side, sources.RELATION), "format": disclosure.file}
+        document: dict[str, object] = {
+            "row_sql": matched_sql(side, sources.RELATION),
+            "format": disclosure.file,
+        }
         if disclosure.receiver != agreed.own:
-            await self._intersected(agreed, frames, document)
+            answer, _ = await self._intersected(agreed, frames, document)
         else:
             with self._files.writing(agreed.job.spec.job, disclosure.file) as file:
-                names = list(agreed.plan.matched)
-                await self._intersected(
-                    agreed, frames, {**document, "file": str(file), "names": names}
-                )
+                document |= {"file": str(file), "names": list(agreed.plan.matched)}
+                answer, _ = await self._intersected(agreed, frames, document)
+        log.info("join %s took %s", agreed.job.spec.job, json.dumps(answer["phases"]))
         return np.zeros(0, np.uint64)
 
     async def _intersected(

@@ -8,6 +8,7 @@ Of a disclosure, the receiver writes the ids that match into a file of its node.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -68,27 +69,48 @@ def disclose(
     request: Header,
     wire: Wire,
     pairs: Mapping[str, Pair],
-    columns: list[pa.Array],
+    read: Callable[[], list[pa.Array]],
     hold: Callable[[], None],
-) -> None:
+) -> dict[str, float]:
     """Run a disclosure's one intersection; the receiver writes its key's columns of rows that match.
 
-    columns: this side's keys in their canonical form, and the receiver's as its source has them.
-    hold: waits until it shows no longer how long all before took.
+    read: this side's keys in their canonical form, and the receiver's as its source has them. hold:
+    waits until it shows no longer how long all before took. Returns the seconds of each phase, which
+    the node's owner alone is told.
     """
     ((sizes, receiver, _),) = request["sessions"]
     (pair,) = pairs.values()
     parties, receives = psi.Sizes(*sizes), receiver == request["own"]
-    keys = _Distinct(
-        columns[: request["keys"]], pair, parties.receiver if receives else parties.sender
-    )
+    took = _Phases(request["received"])
+    columns = read()
+    took.end("reading")
+    most = parties.receiver if receives else parties.sender
+    keys = _Distinct(columns[: request["keys"]], pair, most)
+    took.end("hashing")
     hold()
+    took.end("holding")
     if not receives:
         wire.drive(psi.sender(parties, pair, keys.tags, os.urandom))
-        return
+        took.end("matching")
+        return took.seconds
     rows = keys.rows_of(wire.drive(psi.receiver(parties, pair, keys.tags, os.urandom)))
+    took.end("matching")
     kept = [column.take(pa.array(rows)) for column in columns[request["keys"] :]]
     _write(pa.table(kept, names=request["names"]), request["file"], request["format"])
+    took.end("writing")
+    return took.seconds
+
+
+class _Phases:
+    """How long each phase took, one after the other from `start` (monotonic seconds)."""
+
+    def __init__(self, start: float) -> None:
+        self._last = start
+        self.seconds: dict[str, float] = {}
+
+    def end(self, phase: str) -> None:
+        now = time.monotonic()
+        self.seconds[phase], self._last = now - self._last, now
 
 
 class _Distinct:
@@ -100,7 +122,7 @@ class _Distinct:
         self._key_of_row: NDArray[np.int32] | None = None
         tags = memoryview(hashed.tags)
         if len(self._there) * TAG_BYTES < len(tags):
-            places = memoryview(self._there.astype(np.uint32)).toreadonly()
+            places = self._there.astype(np.uint32).tobytes()
             tags = memoryview(_native.take(tags, TAG_BYTES, places))
         if hashed.repeat:
             blocks = pa.FixedSizeBinaryArray.from_buffers(
