@@ -120,6 +120,36 @@ class InnerProduct:
     def finish(self, w_b: ReadOnly | None = None) -> Buffer:
         """This party's share, p × q words; B gives what the dealer dealt."""
 
+class MaskedFactor:
+    """One party of XᵀY that the coordinator evaluates on masked columns: X is A's, Y is B's.
+
+    Both parties know the seeds of both masks (16 bytes, fresh); the coordinator knows neither.
+    """
+
+    @staticmethod
+    def a(
+        own: SlotColumns, peer_columns: int, seed_u: ReadOnly, seed_v: ReadOnly
+    ) -> MaskedFactor: ...
+    @staticmethod
+    def b(
+        own: SlotColumns, peer_columns: int, seed_u: ReadOnly, seed_v: ReadOnly
+    ) -> MaskedFactor: ...
+    def next_message(self, chunks: int) -> Buffer:
+        """The next chunks for the coordinator; empty at the end."""
+    def finish_a(self, dealt: ReadOnly) -> Buffer:
+        """A's share, p × q words, from what the coordinator handed it."""
+    def finish_b(self, seed_r: ReadOnly) -> Buffer:
+        """B's share; the seed is its own, and sealed to the coordinator."""
+
+class Evaluator:
+    """The coordinator of a product of masked factors, p columns by q."""
+
+    def __init__(self, slots: int, p: int, q: int) -> None: ...
+    def absorb(self, a: ReadOnly, b: ReadOnly) -> None:
+        """Take the next chunks of both, the same ones. PeerError if they are not whole."""
+    def finish(self, seed_r: ReadOnly) -> Buffer:
+        """What A is handed: p × q words, blinded for B."""
+
 class SlotwiseDealer:
     """The dealer of a SlotwiseProduct: a stream for B."""
 

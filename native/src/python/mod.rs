@@ -27,6 +27,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<shares::Placement>()?;
     module.add_class::<shares::SlotColumns>()?;
     module.add_class::<shares::InnerProduct>()?;
+    module.add_class::<shares::MaskedFactor>()?;
+    module.add_class::<shares::Evaluator>()?;
     module.add_class::<shares::SlotwiseDealer>()?;
     module.add_class::<shares::SlotwiseProduct>()?;
     module.add_function(wrap_pyfunction!(shares::local_product, module)?)?;

@@ -16,6 +16,7 @@
 //! Not here: the sacrifice check over Z_2^(64+s) that catches a shifting dealer.
 
 pub mod columns;
+pub mod evaluated;
 pub mod inner;
 mod mask;
 mod simd;

@@ -78,31 +78,58 @@ pub struct Scratch {
     pub sum: Vec<u64>,
 }
 
+impl Scratch {
+    fn of(words: usize) -> Self {
+        Self {
+            x: Vec::new(),
+            y: Vec::new(),
+            sum: vec![0; words],
+        }
+    }
+}
+
 /// Σ over chunks `first..first + chunks` of a p × q product that `add` accumulates.
 pub fn sum_chunks(
     chunks: std::ops::Range<usize>,
     size: usize,
     add: impl Fn(usize, &mut Scratch) + Sync,
 ) -> Vec<u64> {
-    let empty = || Scratch {
-        x: Vec::new(),
-        y: Vec::new(),
-        sum: vec![0; size],
-    };
     chunks
         .into_par_iter()
-        .fold(empty, |mut scratch, chunk| {
-            add(chunk, &mut scratch);
-            scratch
-        })
-        .map(|mut scratch| std::mem::take(&mut scratch.sum))
-        .reduce(
-            || vec![0; size],
-            |mut left, right| {
-                add_words(&mut left, &right);
-                left
+        .fold(
+            || Scratch::of(size),
+            |mut scratch, chunk| {
+                add(chunk, &mut scratch);
+                scratch
             },
         )
+        .map(|mut scratch| std::mem::take(&mut scratch.sum))
+        .reduce(|| vec![0; size], added)
+}
+
+/// Fills `out` chunk by chunk of `size` words by `add`, which also accumulates a sum of `words` words; returns the sums' total.
+pub fn sum_over(
+    out: &mut [u64],
+    size: usize,
+    words: usize,
+    add: impl Fn(usize, &mut [u64], &mut Scratch) + Sync,
+) -> Vec<u64> {
+    out.par_chunks_mut(size)
+        .enumerate()
+        .fold(
+            || Scratch::of(words),
+            |mut scratch, (i, out)| {
+                add(i, out, &mut scratch);
+                scratch
+            },
+        )
+        .map(|mut scratch| std::mem::take(&mut scratch.sum))
+        .reduce(|| vec![0; words], added)
+}
+
+fn added(mut left: Vec<u64>, right: Vec<u64>) -> Vec<u64> {
+    add_words(&mut left, &right);
+    left
 }
 
 pub fn add_words(out: &mut [u64], by: &[u64]) {

@@ -1,9 +1,9 @@
-"""A provider's part of a `blind` join of two (JOIN.md): the dealer alone matches, and sees pseudonyms.
+"""A provider's part of a `blind` join of two (JOIN.md): the coordinator matches, and sees pseudonyms.
 
 The result is the member's additive share, modulo 2^64, of X'Y, to be re-randomised by `zero_share`: for
 every column of the left member and every column of the right one, the sum over join keys of the product
 of their values. Rows carry no filter: one that a statement leaves out has zeros in its columns, so that
-what the dealer matches does not depend on filters.
+what the coordinator matches does not depend on filters.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from sandbox import _native
-from sandbox.crypto.join.channel import Pair, Stream
+from sandbox.crypto.join.channel import SEED_BYTES, Pair
 from sandbox.crypto.join.keys import KeyHashes
-from sandbox.crypto.join.machine import FRAME_BYTES, Entropy, Machine, receive, send
-from sandbox.crypto.join.shape import SEED_BYTES, TAG_BYTES, Shape
+from sandbox.crypto.join.machine import Entropy, Machine, Send, receive, send
+from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape
 from sandbox.crypto.join.shares import Words
 from sandbox.errors import TrustError
 
 SLOT_BYTES = 4
-WORD_BYTES = 8
 KEY_BYTES = 32
 COUNT_BYTES = 4
 
@@ -53,8 +52,6 @@ def member(
     """
     side = shape.members.index(own)
     matching = yield from _agree_on_matching(pair, matching, left=side == 0)
-    seed = entropy(SEED_BYTES)
-    yield from send(coordinator, seed)
     pool = _Pool(rows, shape.rows[side], shape.dummies, pair, min(matching, shape.dummies), entropy)
     yield from send(coordinator, pool.sent)
     slots = yield from receive(coordinator, SLOT_BYTES * shape.padded[side])
@@ -63,13 +60,40 @@ def member(
     except _native.PeerError as error:
         raise TrustError("SB-3047", party=coordinator) from error
     factor = _native.SlotColumns.placed(placement, [*pool.values])
-    start = _native.InnerProduct.a if side == 0 else _native.InnerProduct.b
-    party = start(factor, shape.columns[1 - side], seed)
-    yield from _exchange(party, shape, side, pair.stream("columns"))
+    share = _left if side == 0 else _right
+    words = yield from share(shape, factor, pair, coordinator, entropy)
+    return np.frombuffer(memoryview(words), np.uint64).reshape(shape.columns)
+
+
+def _left(
+    shape: Shape, own: _native.SlotColumns, pair: Pair, coordinator: str, entropy: Entropy
+) -> Machine[_native.Buffer]:
+    """Send the masked columns; what the coordinator returns is part of this member's share."""
     left, right = shape.columns
-    # What the dealer gives the right member alone: a dealer can shift a result, not choose a mask.
-    dealt = None if side == 0 else (yield from receive(coordinator, WORD_BYTES * left * right))
-    return np.frombuffer(memoryview(party.finish(dealt)), np.uint64).reshape(left, right)
+    masked = _native.MaskedFactor.a(own, right, *_masks(pair))
+    yield from _columns(masked, shape, coordinator)
+    return masked.finish_a((yield from receive(coordinator, WORD_BYTES * left * right)))
+
+
+def _right(
+    shape: Shape, own: _native.SlotColumns, pair: Pair, coordinator: str, entropy: Entropy
+) -> Machine[_native.Buffer]:
+    """Send the masked columns and the seed of what blinds the left member's numbers."""
+    masked = _native.MaskedFactor.b(own, shape.columns[0], *_masks(pair))
+    seed = entropy(SEED_BYTES)
+    yield from send(coordinator, seed)
+    yield from _columns(masked, shape, coordinator)
+    return masked.finish_b(seed)
+
+
+def _masks(pair: Pair) -> tuple[bytes, bytes]:
+    """Return the seeds of both members' masks; the coordinator, who sees what they hide, has neither."""
+    return pair.seed("left mask"), pair.seed("right mask")
+
+
+def _columns(masked: _native.MaskedFactor, shape: Shape, coordinator: str) -> Machine[None]:
+    while len(message := masked.next_message(shape.chunks_per_frame)):
+        yield Send(coordinator, memoryview(message))
 
 
 def zero_share(pair: Pair, own: str, outputs: int) -> Words:
@@ -81,18 +105,6 @@ def zero_share(pair: Pair, own: str, outputs: int) -> Words:
     negative = own > pair.peer
     words = _native.zero_share(pair.key("zero"), b"outputs", outputs, negative=negative)
     return np.frombuffer(memoryview(words), np.uint64)
-
-
-def _exchange(
-    party: _native.InnerProduct, shape: Shape, side: int, stream: Stream
-) -> Machine[None]:
-    """Swap masked columns, a stretch of slots at a time, so that neither is ever far ahead."""
-    ours, theirs = shape.columns[side], shape.columns[1 - side]
-    step = max(1, FRAME_BYTES // (WORD_BYTES * _native.SLOTS_PER_CHUNK * max(ours, theirs)))
-    for first in range(0, shape.slots, step * _native.SLOTS_PER_CHUNK):
-        slots = min(step * _native.SLOTS_PER_CHUNK, shape.slots - first)
-        yield from stream.send(memoryview(party.next_message(step)))
-        party.absorb((yield from stream.receive(WORD_BYTES * slots * theirs)))
 
 
 def _agree_on_matching(pair: Pair, matching: int, *, left: bool) -> Machine[int]:

@@ -16,6 +16,7 @@ from sandbox.crypto.prg import derive_key
 from sandbox.errors import ProtocolError, TrustError
 
 TAG_BYTES = 16
+SEED_BYTES = 16
 PROTOCOL = b"join/1"
 
 
@@ -37,12 +38,20 @@ class Pair:
         both = sorted((self._own.encode(), self.peer.encode()))
         return derive_key(self._secret, self._transcript, PROTOCOL, purpose.encode(), *both)
 
+    def seed(self, purpose: str) -> bytes:
+        """Return a common seed of 16 bytes, once: two masks of one seed would cancel each other."""
+        self._open(purpose)
+        return self.key(purpose)[:SEED_BYTES]
+
     def stream(self, phase: str) -> Stream:
         """Return the sealed streams of one phase, once: a second one would repeat nonces."""
-        if phase in self._opened:
-            raise ValueError(f"{phase} has been opened before")
-        self._opened.add(phase)
+        self._open(phase)
         return Stream(self.peer, self._directed(phase, outgoing=True), self._directed(phase))
+
+    def _open(self, label: str) -> None:
+        if label in self._opened:
+            raise ValueError(f"{label} has been opened before")
+        self._opened.add(label)
 
     def _directed(self, phase: str, *, outgoing: bool = False) -> bytes:
         way = (self._own, self.peer) if outgoing else (self.peer, self._own)

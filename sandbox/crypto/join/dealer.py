@@ -1,8 +1,8 @@
-"""The coordinator's part of a blind join: it matches tags, hands out slots, deals randomness.
+"""The coordinator's part of a blind join: it matches tags, hands out slots, multiplies masked columns.
 
 It sees how many tags each member sends (padded sizes), which pseudonyms match (with the members' common
-dummies among them), and seeds of masks. It sees no key, no value and no filtered count, and what it
-deals can shift a result, never choose a mask.
+dummies among them), and columns under masks that it has no key for. It sees no key, no value and no
+filtered count, and what it returns can shift a result, never choose a mask.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox import _native
+from sandbox.crypto.join.channel import SEED_BYTES
 from sandbox.crypto.join.machine import Entropy, Machine, Receive, receive, send
 from sandbox.crypto.join.manydealer import deal_products
-from sandbox.crypto.join.shape import SEED_BYTES, TAG_BYTES, Shape, read_shapes
+from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape, read_shapes
 from sandbox.errors import ProtocolError, TrustError
 
 
@@ -26,7 +27,7 @@ def deal(members: Sequence[str], entropy: Entropy) -> Machine[None]:
     for member in members:
         stated[member] = read_shapes((yield Receive(member)), member)
     for shape in _agreed(stated):
-        yield from _deal_one(shape, entropy)
+        yield from _run_one(shape, entropy)
 
 
 def _agreed(stated: dict[str, list[Shape]]) -> list[Shape]:
@@ -40,23 +41,41 @@ def _agreed(stated: dict[str, list[Shape]]) -> list[Shape]:
     return shapes
 
 
-def _deal_one(shape: Shape, entropy: Entropy) -> Machine[None]:
-    seeds: list[bytes] = []
+def _run_one(shape: Shape, entropy: Entropy) -> Machine[None]:
+    if len(shape.members) == 2:
+        yield from _match(shape, entropy)
+        yield from _multiply(shape)
+        return
+    seeds = []
+    for member in shape.members:
+        seeds.append((yield from receive(member, SEED_BYTES)))
+    yield from _match(shape, entropy)
+    yield from deal_products(shape, seeds)
+
+
+def _match(shape: Shape, entropy: Entropy) -> Machine[None]:
+    """Give each tag a slot, equal ones the same, and tell every member its own."""
     tags: list[bytes] = []
     for member, rows in zip(shape.members, shape.padded, strict=True):
-        seeds.append((yield from receive(member, SEED_BYTES)))
         tags.append((yield from receive(member, TAG_BYTES * rows)))
     try:
         slots = _native.match_tags(tags, entropy(32))
     except _native.PeerError as error:
         # A tag that its sender repeats.
         raise TrustError("SB-3047", party=", ".join(shape.members)) from error
-    del tags
     for member, own in zip(shape.members, slots, strict=True):
         yield from send(member, memoryview(own))
-    if len(shape.members) > 2:
-        yield from deal_products(shape, seeds)
-        return
-    left, right = shape.columns
-    correction = _native.deal_inner(seeds[0], seeds[1], shape.slots, left, right)
-    yield from send(shape.members[1], memoryview(correction))
+
+
+def _multiply(shape: Shape) -> Machine[None]:
+    """Multiply columns under masks that only the members know, blinded by the right one for the left."""
+    left, right = shape.members
+    seed = yield from receive(right, SEED_BYTES)
+    product = _native.Evaluator(shape.slots, *shape.columns)
+    step = shape.chunks_per_frame * _native.SLOTS_PER_CHUNK
+    for first in range(0, shape.slots, step):
+        words = WORD_BYTES * min(step, shape.slots - first)
+        ours = yield from receive(left, words * shape.columns[0])
+        theirs = yield from receive(right, words * shape.columns[1])
+        product.absorb(ours, theirs)
+    yield from send(left, memoryview(product.finish(seed)))

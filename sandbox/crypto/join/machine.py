@@ -54,12 +54,12 @@ def send(party: str, payload: bytes | memoryview) -> Machine[None]:
 def receive(party: str, length: int) -> Machine[bytes]:
     """Return the next `length` bytes from `party`; raises ProtocolError SB-4010 for frames that do not
     add up to it."""
-    joined = bytearray()
-    while len(joined) < length:
+    received: list[bytes] = []
+    missing = length
+    while missing:
         frame = yield Receive(party)
-        if len(frame) == length and not joined:
-            return frame
-        if not frame or len(joined) + len(frame) > length:
+        if not 0 < len(frame) <= missing:
             raise ProtocolError("SB-4010", party=party)
-        joined += frame
-    return bytes(joined)
+        received.append(frame)
+        missing -= len(frame)
+    return received[0] if len(received) == 1 else b"".join(received)

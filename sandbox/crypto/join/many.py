@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sandbox import _native
-from sandbox.crypto.join.blind import COUNT_BYTES, KEY_BYTES, SLOT_BYTES, WORD_BYTES, Rows
-from sandbox.crypto.join.channel import PROTOCOL, Pair, Stream
+from sandbox.crypto.join.blind import COUNT_BYTES, KEY_BYTES, SLOT_BYTES, Rows
+from sandbox.crypto.join.channel import PROTOCOL, SEED_BYTES, Pair, Stream
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import FRAME_BYTES, Entropy, Machine, Send, receive, send
 from sandbox.crypto.join.schedule import Partial, Step, partial, steps
-from sandbox.crypto.join.shape import SEED_BYTES, TAG_BYTES, Shape
+from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape
 from sandbox.crypto.join.shares import Words
 from sandbox.crypto.prg import derive_key
 from sandbox.errors import ProtocolError, TrustError

@@ -6,10 +6,12 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sandbox import _native
+from sandbox.crypto.join.machine import FRAME_BYTES
 from sandbox.errors import ProtocolError
 
 TAG_BYTES = 16
-SEED_BYTES = 16
+WORD_BYTES = 8
 MOST_ROWS = 1 << 27
 MOST_COLUMNS = 64
 """Of one member: what the kernels take."""
@@ -49,6 +51,12 @@ class Shape:
     def patterns(self) -> tuple[int, ...]:
         """The sets of two and more members that may share a tag, as bits by place."""
         return patterns(len(self.members))
+
+    @property
+    def chunks_per_frame(self) -> int:
+        """How many chunks of slots a frame of columns has: of whichever member brings most."""
+        chunk = WORD_BYTES * _native.SLOTS_PER_CHUNK * max(self.columns)
+        return max(1, FRAME_BYTES // chunk)
 
 
 def patterns(members: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Attacks 38, 39, 65, j03, j04, j07, j10: what a coordinator makes of what it relays, matches and deals.
+"""Attacks 38, 39, 65, j03, j04, j07, j10: what a coordinator makes of what it matches, multiplies and relays.
 
 It may have a researcher at its side, and so both shares in the clear.
 """
@@ -90,30 +90,39 @@ def joined(
 
 
 def sent_tags(heard: Heard, party: str) -> list[bytes]:
-    raw = b"".join(heard[party, C][2:])  # After shapes and seed.
+    raw = heard[party, C][1]  # After the shapes.
     return [raw[at : at + TAG_BYTES] for at in range(0, len(raw), TAG_BYTES)]
 
 
-def mask_words(seed: bytes, purpose: int, count: int) -> list[int]:
-    sub_seed = bytes(memoryview(_native.expand(seed, purpose + 1)))[-16:]
-    return [int(w) for w in np.frombuffer(memoryview(_native.expand(sub_seed, count)), "<u8")]
+def first_word(raw: bytes) -> int:
+    return int.from_bytes(raw[:8], "little")
 
 
 @pytest.mark.parametrize("trial", range(20))
-def test_attack_65_opened_shares_and_dealt_seeds_give_the_sum_and_no_row(trial: int) -> None:
-    """The dealer made V and W_A: with one row, either share would be one equation in one unknown."""
+def test_attack_65_opened_shares_and_all_that_was_seen_give_the_sum_and_no_row(trial: int) -> None:
+    """With one row on either side and no words of zero, b's share were u·y' - r, where y' and r are the
+    coordinator's: u, and with it x = x' + u, would be a division away. Both slots have one column."""
     secret_value = 1_000_003 + trial
-    shares, heard = joined(
-        [7], [secret_value], Shape(("a", "b"), (1, 1), (1, 1), 0), seed=str(trial)
-    )
-    seed_a, seed_b = heard["a", C][1], heard["b", C][1]
-    slot = int.from_bytes(heard[C, "a"][0], "little")
-    v = mask_words(seed_b, 0, 1)[slot]
-    w_a = mask_words(seed_a, 1, 1)[0]
-    assert (shares["a"] + shares["b"]) % MODULUS == secret_value
-    # b's share is x·v - W_A and a's x·(1 - v) + W_A, if nothing else is added.
-    assert (shares["b"] + w_a - secret_value * v) % MODULUS != 0
-    assert (shares["a"] - w_a - secret_value * (1 - v)) % MODULUS != 0
+    shape = Shape(("a", "b"), (1, 0), (1, 1), 0)
+    heard: Heard = {}
+    machines: dict[str, Machine[int | None]] = {
+        "a": provider("a", shape, [7], [secret_value], pair("a"), seed=str(trial)),
+        "b": provider("b", shape, [], [], pair("b"), seed=str(trial)),
+        C: deal(["a", "b"], draws(f"{trial}{C}")),
+    }
+    shares = run(machines, tapped(heard))
+    assert (shares["a"] + shares["b"]) % MODULUS == 0
+    x_masked, y_masked = first_word(heard["a", C][2]), first_word(heard["b", C][2])
+    r = first_word(bytes(memoryview(_native.expand(sub_seed(heard["b", C][1], 1), 1))))
+    # u·y' = b's share + r, up to as many low bits as y' ends with zeros.
+    zeros = (y_masked & -y_masked).bit_length() - 1
+    low = MODULUS >> zeros
+    u = ((shares["b"] + r) >> zeros) * pow(y_masked >> zeros, -1, low) % low
+    assert (x_masked + u - secret_value) % low != 0
+
+
+def sub_seed(seed: bytes, purpose: int) -> bytes:
+    return bytes(memoryview(_native.expand(seed, purpose + 1)))[-16:]
 
 
 def candidates(heard: Heard) -> Iterator[bytes]:
@@ -141,9 +150,10 @@ def test_attack_j04_two_sessions_of_the_same_rows_share_no_bytes() -> None:
 
     def blocks(job: bytes) -> set[bytes]:
         _, heard = joined([*range(30)], [5] * 30, shape, job=job, matching=2)
-        sealed = [f for way, frames in heard.items() if C not in way for f in frames]
+        hidden = [f for way, frames in heard.items() if C not in way for f in frames]
+        hidden += heard["a", C][2:] + heard["b", C][3:]  # Masked columns.
         tags = sent_tags(heard, "a")[:30] + sent_tags(heard, "b")[:30]
-        return {f[at : at + 16] for f in sealed for at in range(0, len(f) - 15, 16)} | set(tags)
+        return {f[at : at + 16] for f in hidden for at in range(0, len(f) - 15, 16)} | set(tags)
 
     kept = blocks(b"first") & blocks(b"second")
     # What fills a set up comes from the draws, which are the same here and name nobody.
@@ -154,7 +164,6 @@ def filling(shape: Shape, matching: int) -> set[bytes]:
     found = set()
     for own in "ab":
         drawn = draws(own)
-        drawn(16)
         raw = drawn(TAG_BYTES * (shape.dummies - matching))
         found |= {raw[at : at + TAG_BYTES] for at in range(0, len(raw), TAG_BYTES)}
     return found

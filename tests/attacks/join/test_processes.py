@@ -34,6 +34,7 @@ from tests.nodes.trio import roster_body
 DEADLINE_S = 60.0
 ALL = "SELECT COUNT(*) AS n FROM a.people p JOIN b.purchases q ON p.id = q.buyer"
 ONE = ALL + " WHERE p.age = 33 AND q.amount > 299"
+SEMI = "SELECT COUNT(*) AS n FROM a.people WHERE id IN (SELECT buyer FROM b.purchases)"
 
 
 @dataclass
@@ -57,9 +58,9 @@ class Carried:
         return [frame for frame in self.frames if frame.to != "coordinator"]
 
     def tags(self, source: str) -> set[bytes]:
-        """The pseudonyms that a node sent, without the seed before them."""
+        """The pseudonyms that a node sent, after its shapes: one frame."""
         heard = [f.payload for f in self.frames if (f.source, f.to) == (source, "coordinator")]
-        raw = b"".join(heard[2:])
+        raw = heard[1]
         return {raw[at : at + TAG_BYTES] for at in range(0, len(raw), TAG_BYTES)}
 
 
@@ -193,8 +194,14 @@ def test_attack_j13_whatever_is_altered_the_nodes_say_one_thing_and_never_join_a
     coordinator: Coordinator, session: Session
 ) -> None:
     outcomes: set[bytes | str] = set()
-    for altered, how in [(0, "altered"), (0, "cut"), (0, "repeated"), (1, "altered"), (2, "cut")]:
+    for statement, altered, how in [
+        (ALL, 0, "altered"),
+        (ALL, 0, "cut"),
+        (SEMI, 0, "repeated"),
+        (SEMI, 1, "altered"),
+        (SEMI, 2, "cut"),
+    ]:
         tried, again = Carried(altered=altered, how=how), Carried()
-        outcomes.update(coordinator.join(drafted(session, ALL), tried, again))
+        outcomes.update(coordinator.join(drafted(session, statement), tried, again))
         assert not again.frames
     assert outcomes == {"SB-5203"}

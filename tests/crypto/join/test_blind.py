@@ -113,22 +113,26 @@ def test_lengths_follow_from_the_shape_alone() -> None:
     assert lengths({}, {}) == lengths({k: [1] for k in range(100)}, {k: [1, 2] for k in range(80)})
 
 
-def test_the_dealer_sees_matches_of_rows_and_dummies_and_nothing_of_filters() -> None:
+def test_the_coordinator_sees_matches_of_rows_and_dummies_and_nothing_of_filters() -> None:
     """A filter is a zero in a column: what the coordinator hears is the same bytes with and without it,
-    given the same draws."""
+    given the same draws, but for the columns, which differ in those zeros under one mask."""
 
-    def heard(left: Table) -> list[bytes]:
-        frames: list[bytes] = []
+    def heard(left: Table) -> dict[str, list[bytes]]:
+        frames: dict[str, list[bytes]] = {"a": [], "b": []}
 
         def keep(source: str, to: str, frame: bytes) -> bytes:
             if to == C:
-                frames.append(frame)
+                frames[source].append(frame)
             return frame
 
         join(left, {k: [5] for k in range(30)}, Shape(("a", "b"), (30, 30), (1, 1), 6), keep)
         return frames
 
-    assert heard({k: [1] for k in range(30)}) == heard({k: [0] for k in range(30)})
+    kept, filtered = heard({k: [1] for k in range(30)}), heard({k: [0] for k in range(30)})
+    assert kept["b"] == filtered["b"]
+    assert kept["a"][:-1] == filtered["a"][:-1]
+    masked = [np.frombuffer(frames["a"][-1], np.uint64) for frames in (kept, filtered)]
+    assert (masked[0] - masked[1]).sum() == 30
 
 
 def test_either_share_is_uniform_without_the_other() -> None:

@@ -37,7 +37,7 @@ def rust(file: str, name: str) -> str:
         ("frame", f"{machine.FRAME_BYTES} bytes"),
         ("GCM tag", f"{channel.TAG_BYTES} bytes"),
         ("tag of a row", f"{shape.TAG_BYTES} bytes"),
-        ("seed of a member", f"{shape.SEED_BYTES} bytes"),
+        ("seed", f"{channel.SEED_BYTES} bytes"),
         ("most rows, most dummies of a member", f"{shape.MOST_ROWS}"),
         ("most columns of a member", f"{shape.MOST_COLUMNS}"),
         ("slots of a chunk", f"{_native.SLOTS_PER_CHUNK}"),
@@ -91,8 +91,8 @@ def test_every_label_of_a_session_is_named() -> None:
 def test_a_shared_key_and_a_streams_key_are_as_written() -> None:
     pair = Pair(b"Z" * 32, b"S" * 64, "b", "a")
     assert pair.key("tags") == derive_key(b"Z" * 32, b"S" * 64, b"join/1", b"tags", b"a", b"b")
-    sealed = pair._directed("columns", outgoing=True)
-    labels = (b"join/1", b"seal", b"columns", b"b", b"a")
+    sealed = pair._directed("matching", outgoing=True)
+    labels = (b"join/1", b"seal", b"matching", b"b", b"a")
     assert sealed == derive_key(b"Z" * 32, b"S" * 64, *labels)
 
 
@@ -102,6 +102,9 @@ def test_every_purpose_and_phase_in_use_is_named() -> None:
         for folder in ("sandbox/crypto/join", "nodes")
         for file in sorted((ROOT / folder).glob("*.py"))
     )
-    used = set(re.findall(r'\.(?:key|stream)\("([a-z ]+)"\)', code))
-    assert used == {"tags", "dummies", "zero", "psi keys", "psi", "matching", "columns"}
+    used = set(re.findall(r'\.(?:key|seed|stream)\("([a-z ]+)"\)', code))
+    assert used == {"tags", "dummies", "zero", "psi keys", "psi", "matching"} | {
+        "left mask",
+        "right mask",
+    }
     assert all(f"`{name}`" in DOCUMENT for name in used)
