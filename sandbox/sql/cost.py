@@ -53,7 +53,9 @@ def cost(plan: Plan, noise: NoisePlan, *, malicious: bool = False) -> Cost:
     if plan.mode is JoinMode.BLIND:
         return _blind(plan, noise)
     if plan.semi is not None:
-        moved = _psi_bytes(plan, plan.semi, malicious) + SEALED_BYTES * plan.length * len(plan.members)
+        moved = _psi_bytes(plan, plan.semi, malicious) + SEALED_BYTES * plan.length * len(
+            plan.members
+        )
         return Cost(RING_OF_JOINS, moved, _psi_seconds(plan, plan.semi))
     ring = choose_ring(capacity(plan, noise))
     chunks = len(ring.chunk_sizes(plan.length))

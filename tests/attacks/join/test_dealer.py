@@ -1,4 +1,4 @@
-"""Attacks 38, 39, 65, j03, j04, j07, j10: what a coordinator makes of what it matches, multiplies and relays.
+"""Attacks 38, 39, 65, j03, j04, j07, j10: what a coordinator makes of what it matches and multiplies.
 
 It may have a researcher at its side, and so both shares in the clear.
 """
