@@ -54,6 +54,7 @@ def write(name: str, measured: dict[str, Any], file: Path | None) -> None:
     """Write a result to `file`, or print it. The load is what other work the machine had."""
     options = [argument for argument in sys.argv[1:] if not argument.startswith("--json")]
     options = [argument for argument in options if file is None or argument != str(file)]
+    options = ["DIR" if Path(argument).is_dir() else argument for argument in options]
     document = {
         "schema_version": SCHEMA_VERSION,
         "benchmark": name,
