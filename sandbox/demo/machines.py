@@ -1,7 +1,8 @@
 """The demo's data: machine records (AI4I 2020, see ATTRIBUTION.md) as three firms would hold them.
 
 Horizontally: each product type is one firm's table `machines`, together one collection. Vertically:
-`sensors` and `failures` hold the two halves of every record under the key `udi`.
+`sensors` and `failures` hold the two halves of every record under the key `udi`, and `quality` its
+product type once more.
 """
 
 from __future__ import annotations
@@ -116,9 +117,15 @@ FAILURES = replace(
     columns=tuple(column for column in COLUMNS if column.name in FAILURE_SIDE),
     description={"en": "Which machines failed, and how", "zh": "各设备的故障类型"},
 )
+QUALITY = replace(
+    SENSORS,
+    name="quality",
+    columns=COLUMNS[:2],
+    description={"en": "The quality variant of each machine", "zh": "各设备的质量等级"},
+)
 
-JOINED = {"a": SENSORS, "b": FAILURES}
-"""Node and its half of every record."""
+JOINED = {"a": SENSORS, "b": FAILURES, "c": QUALITY}
+"""Node and its part of every record."""
 
 
 def records() -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import _native
-from sandbox.crypto.join import blind, channel, machine, shape
+from sandbox.crypto.join import blind, channel, machine, many, shape
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.prg import derive_key
 from sandbox.privacy import allocate
@@ -40,6 +40,8 @@ def rust(file: str, name: str) -> str:
         ("seed", f"{channel.SEED_BYTES} bytes"),
         ("most rows, most dummies of a member", f"{shape.MOST_ROWS}"),
         ("most columns of a member", f"{shape.MOST_COLUMNS}"),
+        ("most products, members of a join", f"{shape.MOST_PRODUCTS}, {shape.MOST_MEMBERS}"),
+        ("messages that a dealer is ahead", f"{many.WINDOW}"),
         ("slots of a chunk", f"{_native.SLOTS_PER_CHUNK}"),
         (
             "share of ε, of δ for matching",
