@@ -97,7 +97,7 @@ def together(results: list[Result]) -> Rows:
     of nothing is withheld, or all rows that any part has."""
     rows = [row for result in results for row in rows_of(result)]
     if len(results) > 1 and all(all(result.answer.computed) for result in results):
-        return [(sum(int(str(value)) for (value,) in rows),)]
+        return [(sum(round(_number(value)) for (value,) in rows),)]
     return list(dict.fromkeys(rows))
 
 
