@@ -45,7 +45,7 @@ def main() -> int:
         known = tpch.reference(chosen.data / folder) if name == "tpch" else {}
         outcomes = run(workload, chosen.data / folder, known, noised=chosen.noised)
         wrong += sum(o.equal is False or o.known is False for o in outcomes)
-        measured[name] = [document(outcome) for outcome in outcomes]
+        measured[name] = [document(outcome, workload) for outcome in outcomes]
     write("published", measured, chosen.json)
     return min(wrong, 1)
 

@@ -158,14 +158,17 @@ def _within(results: list[Result], expected: Rows) -> tuple[int, int] | None:
     return inside, total
 
 
-def document(outcome: Outcome) -> dict[str, Any]:
-    """Return an outcome as JSON values; exact numbers as text."""
+def document(outcome: Outcome, workload: Workload) -> dict[str, Any]:
+    """Return an outcome as JSON values, with what was asked and why; exact numbers as text."""
+    (statement,) = (s for s in workload.statements if s.name == outcome.statement)
 
     def plain(rows: Rows | None) -> list[list[object]]:
         return [[str(v) if isinstance(v, Decimal) else v for v in row] for row in rows or ()]
 
     return {
         "statement": outcome.statement,
+        "asked": statement.asked(workload),
+        "why": " ".join(statement.why.split()),
         "mode": outcome.mode,
         "refusal": outcome.refusal,
         "expected": plain(outcome.expected),

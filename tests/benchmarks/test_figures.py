@@ -27,7 +27,7 @@ def test_page_shows_every_figure_and_marks_it_once() -> None:
 
 
 def test_a_changed_result_changes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in figures.RESULTS:
+    for name in (*figures.RESULTS, *figures.WITH_DATA):
         result = report.read(name)
         if name == "latency":
             result["measured"]["seconds"]["median"] = 1.234
@@ -36,14 +36,14 @@ def test_a_changed_result_changes_the_page(tmp_path: Path, monkeypatch: pytest.M
     assert "1.234 s" in figures.render(figures.PAGE.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", figures.RESULTS)
+@pytest.mark.parametrize("name", [*figures.RESULTS, *figures.WITH_DATA])
 def test_result_names_machine_and_command_and_nobody(name: str) -> None:
     result: dict[str, Any] = report.read(name)
     assert result["schema_version"] == report.SCHEMA_VERSION
     assert set(result["machine"]) == MACHINE
     written = f"--json benchmarks/results/{name}.json"
     assert re.fullmatch(
-        rf"python -m benchmarks\.{name}( --[a-z]+ \d+)* {written}", result["command"]
+        rf"python -m benchmarks\.{name}( --[a-z]+ (\d+|DIR))* {written}", result["command"]
     )
     without = json.dumps(result).replace(result["command"], "")
     assert not re.search(r"/(home|root|tmp|Users|work)/", without)
