@@ -8,6 +8,7 @@ never stops the other.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -120,9 +121,8 @@ def run(
                 lambda: _hold(request),
             )
         elif request["mode"] == "psi":
-            columns = _keys(connection, request)
-            _hold(request)
-            answer["rows"] = psi_worker.run(connection, request, wire, pairs, columns)
+            read = functools.cache(lambda: _held_keys(connection, request))
+            answer["rows"] = psi_worker.run(connection, request, wire, pairs, read)
         else:
             rows = _rows(connection, request)
             answer["local"] = _local(connection, request)
@@ -183,6 +183,12 @@ def _rows(connection: duckdb.DuckDBPyConnection, request: Header) -> Rows:
     if columns is None:
         columns = fetched(connection, request["per_key_sql"])
     return _split(columns, request["keys"])
+
+
+def _held_keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Array]:
+    columns = _keys(connection, request)
+    _hold(request)
+    return columns
 
 
 def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Array]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from nodes.join_worker import Wire
 
 TAG_BYTES = 16
-Chosen = NDArray[np.intp]
-"""Places of rows."""
 
 
 def run(
@@ -39,18 +37,20 @@ def run(
     request: Header,
     wire: Wire,
     pairs: Mapping[str, Pair],
-    keys: list[pa.Array],
+    read: Callable[[], list[pa.Array]],
 ) -> list[list[int]]:
     """Run this member's intersections; return the rows of a receiver's fragment, none of a sender.
 
-    keys: the columns of this side's distinct keys.
+    read: returns the columns of this side's distinct keys, the same at every call, and the first time
+    only when it no longer shows how long they took.
     """
     own = request["own"]
     found = []
     for sizes, receiver, sender in request["sessions"]:
         pair = pairs[sender if receiver == own else receiver]
-        tags = _tags(keys, pair, sizes[0] if receiver == own else sizes[1])
         parties = psi.Sizes(*sizes)
+        most = parties.receiver if receiver == own else parties.sender
+        tags = partial(_tags, read, pair, most)
         if receiver == own:
             found.append(wire.drive(psi.receiver(parties, pair, tags, os.urandom)))
         else:
@@ -58,7 +58,7 @@ def run(
     if not found:
         return []
     matched = reduce(np.union1d, found)
-    columns = [column.take(pa.array(matched)) for column in keys]
+    columns = [column.take(pa.array(matched)) for column in read()]
     table = pa.table({f"key{n}": column for n, column in enumerate(columns)})
     connection.from_arrow(table).create(MATCHED)
     rows = connection.execute(request["sql"]).fetchall()
@@ -81,21 +81,27 @@ def disclose(
     ((sizes, receiver, _),) = request["sessions"]
     (pair,) = pairs.values()
     parties, receives = psi.Sizes(*sizes), receiver == request["own"]
-    took = _Phases(request["received"])
-    columns = read()
-    took.end("reading")
     most = parties.receiver if receives else parties.sender
-    keys = _Distinct(columns[: request["keys"]], pair, most)
-    took.end("hashing")
-    hold()
-    took.end("holding")
+    took = _Phases(request["received"])
+    rows: list[_Rows] = []
+
+    def keys() -> memoryview:
+        took.end("before")
+        columns = read()
+        took.end("reading")
+        rows.append(_Rows(columns, request["keys"], pair, most))
+        took.end("hashing")
+        hold()
+        took.end("holding")
+        return rows[0].tags
+
     if not receives:
-        wire.drive(psi.sender(parties, pair, keys.tags, os.urandom))
+        wire.drive(psi.sender(parties, pair, keys, os.urandom))
         took.end("matching")
         return took.seconds
-    rows = keys.rows_of(wire.drive(psi.receiver(parties, pair, keys.tags, os.urandom)))
+    matched = wire.drive(psi.receiver(parties, pair, keys, os.urandom))
+    kept = rows[0].kept(matched)
     took.end("matching")
-    kept = [column.take(pa.array(rows)) for column in columns[request["keys"] :]]
     _write(pa.table(kept, names=request["names"]), request["file"], request["format"])
     took.end("writing")
     return took.seconds
@@ -113,11 +119,15 @@ class _Phases:
         self.seconds[phase], self._last = now - self._last, now
 
 
-class _Distinct:
-    """The distinct keys of rows as pseudonyms, filled up to the padded size."""
+class _Rows:
+    """Rows, and their distinct keys as pseudonyms, filled up to the padded size.
 
-    def __init__(self, keys: list[pa.Array], pair: Pair, most: int) -> None:
-        hashed = KeyHashes(keys, pair.key("psi keys"))
+    columns: `keys` of them in canonical form, then what is kept of rows that match.
+    """
+
+    def __init__(self, columns: list[pa.Array], keys: int, pair: Pair, most: int) -> None:
+        self._columns = columns[keys:]
+        hashed = KeyHashes(columns[:keys], pair.key("psi keys"))
         self._there = np.flatnonzero(hashed.present)
         self._key_of_row: NDArray[np.int32] | None = None
         tags = memoryview(hashed.tags)
@@ -133,12 +143,13 @@ class _Distinct:
         self._keys = len(tags) // TAG_BYTES
         self.tags = _filled(tags, most)
 
-    def rows_of(self, matched: NDArray[np.uint32]) -> Chosen:
-        """Return the places of the rows whose key, by its place among the tags, is in `matched`."""
-        # Of a key beyond the bound nobody learns anything; what fills the set up is no row's.
+    def kept(self, matched: NDArray[np.uint32]) -> list[pa.Array]:
+        """Return what is kept of the rows whose key, by its place among the tags, is in `matched`."""
+        # What fills the set up is no row's, and matches by chance alone.
         found = np.zeros(self._keys, np.bool_)
         found[matched[matched < self._keys]] = True
-        return self._there[found if self._key_of_row is None else found[self._key_of_row]]
+        rows = self._there[found if self._key_of_row is None else found[self._key_of_row]]
+        return [column.take(pa.array(rows)) for column in self._columns]
 
 
 def _write(table: pa.Table, file: str, form: str) -> None:
@@ -154,8 +165,8 @@ def _write(table: pa.Table, file: str, form: str) -> None:
         os.fsync(opened.fileno())
 
 
-def _tags(keys: list[pa.Array], pair: Pair, most: int) -> memoryview:
-    return _filled(memoryview(KeyHashes(keys, pair.key("psi keys")).tags), most)
+def _tags(read: Callable[[], list[pa.Array]], pair: Pair, most: int) -> memoryview:
+    return _filled(memoryview(KeyHashes(read(), pair.key("psi keys")).tags), most)
 
 
 def _filled(tags: memoryview, most: int) -> memoryview:

@@ -183,11 +183,14 @@ class SlotwiseProduct:
 def zero_share(key: ReadOnly, context: ReadOnly, outputs: int, *, negative: bool) -> Buffer:
     """Words that re-randomise a pair's outputs, from its 32-byte key; one side takes the negatives."""
 
+def psi_digest(receiver: int, sender: int, *, malicious: bool) -> Buffer:
+    """32 bytes that differ wherever two builds or parties would not understand each other."""
+
 class PsiReceiver:
     """The party of a private set intersection that learns which of its keys the other has.
 
     receiver, sender: what each set is padded to. session: 32 bytes that name this run and no other.
-    keys: distinct, 16 bytes each. secret: 32 bytes drawn for this session.
+    secret: 32 bytes drawn for this session.
     """
 
     def __init__(
@@ -195,11 +198,14 @@ class PsiReceiver:
         receiver: int,
         sender: int,
         session: ReadOnly,
-        keys: ReadOnly,
         secret: ReadOnly,
         *,
         malicious: bool,
     ) -> None: ...
+    def wants_keys(self) -> bool:
+        """Whether the next message to be sent is the first that depends on keys, not taken yet."""
+    def take_keys(self, keys: ReadOnly) -> None:
+        """Take distinct keys, 16 bytes each, once. RuntimeError if no seed of a few encodes them."""
     def awaits(self) -> int | None:
         """Bytes of the message that comes next, which may be 0; None at the end."""
     def advance(self, message: ReadOnly) -> Buffer:
@@ -218,12 +224,15 @@ class PsiSender:
         receiver: int,
         sender: int,
         session: ReadOnly,
-        keys: ReadOnly,
         secret: ReadOnly,
         *,
         malicious: bool,
     ) -> tuple[PsiSender, Buffer]:
         """The sender and its first message."""
+    def wants_keys(self) -> bool:
+        """Whether the next message to be sent is the first that depends on keys, not taken yet."""
+    def take_keys(self, keys: ReadOnly) -> None:
+        """Take distinct keys, 16 bytes each, once. RuntimeError if no seed of a few encodes them."""
     def awaits(self) -> int | None:
         """Bytes of the message that comes next, which may be 0; None at the end."""
     def advance(self, message: ReadOnly) -> Buffer:

@@ -16,8 +16,10 @@ fuzz_target!(|data: &[u8]| {
         malicious: choice & 1 != 0,
     };
     let keys: Vec<u128> = (0..3).collect();
-    let mut receiver = Receiver::new(sizes, [1; 32], keys.clone(), &[2; 32]).unwrap();
-    let (mut sender, mut message) = Sender::start(sizes, [1; 32], keys, &[3; 32]).unwrap();
+    let mut receiver = Receiver::new(sizes, [1; 32], &[2; 32]).unwrap();
+    receiver.take_keys(keys.clone()).unwrap();
+    let (mut sender, mut message) = Sender::start(sizes, [1; 32], &[3; 32]).unwrap();
+    sender.take_keys(keys).unwrap();
     let tampered = choice >> 2 & 3;
     for step in 0.. {
         let Ok(mut reply) = receiver.advance(&message) else {

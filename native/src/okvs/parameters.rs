@@ -62,6 +62,22 @@ impl Parameters {
         }
     }
 
+    /// Binds everything that both parties must agree on to read one encoding alike.
+    pub fn digest(&self) -> [u8; blake3::OUT_LEN] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"fedsandbox okvs v1: clustered, weight 3");
+        for value in [
+            self.items,
+            self.bins,
+            self.capacity,
+            self.sparse,
+            self.dense,
+        ] {
+            hasher.update(&(value as u64).to_le_bytes());
+        }
+        *hasher.finalize().as_bytes()
+    }
+
     /// Blocks of the encoding.
     pub fn length(&self) -> usize {
         self.bins * self.stride()

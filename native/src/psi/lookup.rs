@@ -1,53 +1,130 @@
 //! Which of the receiver's values occur among the sender's.
+//!
+//! Both are partitioned by their lowest bits into buckets that fit a core's first-level cache; in a bucket the sender's
+//! are looked up in a small table. Values are pseudorandom, so that buckets are even and runs in a table short; what a
+//! sender makes up cannot change that of the receiver's own.
 
 use rayon::prelude::*;
 
 use crate::block::Block;
+use crate::matching::partition;
 
-/// Values that share a bucket, about: they fit a core's first-level cache.
+/// Own values of a bucket, about.
 const BUCKET: usize = 1 << 10;
+const MAX_BUCKETS: usize = 1 << 12;
+/// Values that one thread partitions at a time.
+const SEGMENT: usize = 1 << 17;
+const EMPTY: u32 = u32::MAX;
 
 /// The indices of the own values that occur in `answer` (little-endian, `width` bytes each), each once, however often
-/// the sender repeats a value.
+/// the sender repeats a value. There are fewer than 2^32 own values.
 pub fn indices(own: &[Block], answer: &[u8], width: usize) -> Vec<u32> {
     let mask = Block::MAX >> (8 * (16 - width));
-    let buckets = (own.len() / BUCKET + 1).next_power_of_two();
-    let theirs = answer.chunks_exact(width).map(|bytes| {
-        let mut block = [0; 16];
-        block[..width].copy_from_slice(bytes);
-        Block::from_le_bytes(block)
-    });
-    let own = bucketed(own.iter().map(|value| value & mask), buckets);
-    let theirs = bucketed(theirs, buckets);
-    own.par_iter()
-        .zip(&theirs)
-        .flat_map_iter(|(own, theirs)| common(own, theirs))
+    let buckets = (own.len() / BUCKET + 1)
+        .next_power_of_two()
+        .min(MAX_BUCKETS);
+    let numbered: Vec<_> = own
+        .chunks(SEGMENT)
+        .zip(0..)
+        .map(|(values, segment)| {
+            let indices = segment * SEGMENT as u32..;
+            values.iter().map(move |value| value & mask).zip(indices)
+        })
+        .collect();
+    let theirs: Vec<_> = answer
+        .chunks(SEGMENT * width)
+        .map(|part| part.chunks_exact(width).map(block))
+        .collect();
+    let mut own = Buckets::new(&numbered, |(value, _)| *value, buckets);
+    let mut theirs = Buckets::new(&theirs, |value| *value, buckets);
+    own.stretches()
+        .into_par_iter()
+        .zip(theirs.stretches())
+        .map_init(Vec::new, |table, (own, theirs)| {
+            common(table, own, theirs, buckets)
+        })
+        .flatten_iter()
         .collect()
 }
 
-type Bucket = Vec<(Block, u32)>;
+fn block(bytes: &[u8]) -> Block {
+    let mut block = [0; 16];
+    block[..bytes.len()].copy_from_slice(bytes);
+    Block::from_le_bytes(block)
+}
 
-/// Values with their places, by their lowest bits: they are pseudorandom, so buckets are even.
-fn bucketed(values: impl Iterator<Item = Block>, buckets: usize) -> Vec<Bucket> {
-    let mut found = vec![Bucket::new(); buckets];
-    for (place, value) in values.enumerate() {
-        found[value as usize & (buckets - 1)].push((value, place as u32));
+/// Items by the lowest bits of their value, bucket after bucket.
+struct Buckets<T> {
+    items: Vec<T>,
+    sizes: Vec<usize>,
+}
+
+impl<T: Copy + Default + Send> Buckets<T> {
+    fn new<I>(segments: &[I], value: impl Fn(&T) -> Block + Sync, buckets: usize) -> Self
+    where
+        I: Iterator<Item = T> + Clone + Sync,
+    {
+        let label = |item: &T| value(item) as usize & (buckets - 1);
+        let counts: Vec<Vec<usize>> = segments
+            .par_iter()
+            .map(|items| partition::count(items.clone().map(|item| label(&item)), buckets))
+            .collect();
+        let sizes = partition::bucket_sizes(&counts, buckets);
+        let mut items = vec![T::default(); sizes.iter().sum()];
+        partition::split(&mut items, &counts, buckets)
+            .into_par_iter()
+            .zip(segments)
+            .for_each(|(mut rooms, items)| {
+                let mut filled = vec![0; buckets];
+                for item in items.clone() {
+                    let bucket = label(&item);
+                    rooms[bucket][filled[bucket]] = item;
+                    filled[bucket] += 1;
+                }
+            });
+        Self { items, sizes }
+    }
+
+    fn stretches(&mut self) -> Vec<&mut [T]> {
+        partition::cut(&mut self.items, &self.sizes)
+    }
+}
+
+/// The indices of the own values of a bucket that are among theirs. `table`: room that is used again.
+fn common(
+    table: &mut Vec<u32>,
+    own: &[(Block, u32)],
+    theirs: &[Block],
+    buckets: usize,
+) -> Vec<u32> {
+    let places = (2 * own.len()).next_power_of_two().max(2);
+    table.clear();
+    table.resize(places, EMPTY);
+    let first = |value: Block| (value >> buckets.trailing_zeros()) as usize & (places - 1);
+    for (number, (value, _)) in own.iter().enumerate() {
+        let mut place = first(*value);
+        while table[place] != EMPTY {
+            place = (place + 1) & (places - 1);
+        }
+        table[place] = number as u32;
+    }
+    let mut found = Vec::with_capacity(theirs.len().min(own.len()));
+    let mut taken = vec![false; own.len()];
+    for value in theirs {
+        let mut place = first(*value);
+        while table[place] != EMPTY {
+            let number = table[place] as usize;
+            let (known, index) = own[number];
+            if known == *value {
+                if !std::mem::replace(&mut taken[number], true) {
+                    found.push(index);
+                }
+                break;
+            }
+            place = (place + 1) & (places - 1);
+        }
     }
     found
-}
-
-fn common(own: &[(Block, u32)], theirs: &[(Block, u32)]) -> Vec<u32> {
-    let mut sorted = own.to_vec();
-    sorted.sort_unstable();
-    let mut taken = vec![false; sorted.len()];
-    theirs
-        .iter()
-        .filter_map(|(value, _)| {
-            let found = sorted.binary_search_by_key(value, |(own, _)| *own).ok()?;
-            let again = std::mem::replace(&mut taken[found], true);
-            (!again).then_some(sorted[found].1)
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -24,10 +24,13 @@ use crate::field;
 use crate::keys::permutation::permutation;
 use crate::okvs::{self, Parameters};
 use crate::prg::{FixedKeyHash, Prg};
+use crate::vole;
 
 /// Public keys of the two hashes, digits of π (the first 256 bits of its fraction).
 const H_B: Block = 0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344;
 const H_O: Block = 0xa409_3822_299f_31d0_082e_fa98_ec4e_6c89;
+
+const VERSION: &[u8] = b"fedsandbox psi v1: rr22, aes hashes, ideal cipher if malicious";
 
 /// False matches happen in a session with probability 2^-40 at most.
 const STATISTICAL_BITS: usize = 40;
@@ -55,6 +58,20 @@ impl Sizes {
         bits.div_ceil(8).min(block::BYTES)
     }
 
+    /// Binds what both parties must agree on beyond their session: two builds that differ must not find an empty
+    /// intersection instead of each other.
+    pub fn digest(&self) -> Result<[u8; blake3::OUT_LEN]> {
+        let encoding = self.encoding()?;
+        let vole = vole::Parameters::new(encoding.length(), self.malicious)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(VERSION).update(&vole.digest());
+        for size in [self.receiver, self.sender, self.value_bytes()] {
+            hasher.update(&(size as u64).to_le_bytes());
+        }
+        hasher.update(&encoding.digest());
+        Ok(*hasher.finalize().as_bytes())
+    }
+
     /// Bytes of the receiver's message: a seed and the masked encoding.
     pub fn request_bytes(&self) -> Result<usize> {
         Ok(block::BYTES * (1 + self.encoding()?.length()))
@@ -73,6 +90,53 @@ fn log2_ceil(n: usize) -> usize {
 /// The mask of both parties' making, where the peer may be malicious.
 pub type Mask = Option<Block>;
 
+/// The receiver's keys, encoded: nothing of a VOLE is in them yet.
+pub struct Encoded {
+    sizes: Sizes,
+    keys: Zeroizing<Vec<Block>>,
+    seed: Block,
+    encoding: Zeroizing<Vec<Block>>,
+}
+
+impl Encoded {
+    /// `keys`: distinct, at most `sizes.receiver`. `Exhausted` if no seed of a few can encode them.
+    pub fn new(sizes: Sizes, keys: Zeroizing<Vec<Block>>, seeds: &mut Prg) -> Result<Self> {
+        let mut targets = keys.clone();
+        FixedKeyHash::new(H_B).hash_blocks(&mut targets);
+        let (seed, encoding) =
+            okvs::encode_with_retries(&sizes.encoding()?, seeds, &keys, &targets)?;
+        Ok(Self {
+            sizes,
+            keys,
+            seed,
+            encoding: Zeroizing::new(encoding),
+        })
+    }
+
+    /// The receiver's state and message under `a`, `c`: its halves of the VOLE, one block per block of the encoding.
+    pub fn mask(self, a: &[Block], c: &[Block]) -> Result<(Receiver, Vec<u8>)> {
+        let parameters = self.sizes.encoding()?;
+        if a.len() != parameters.length() || c.len() != parameters.length() {
+            return Err(Error::Parameters("a VOLE of another length"));
+        }
+        let mut message = vec![0; self.sizes.request_bytes()?];
+        let (seed, masked) = message.split_at_mut(block::BYTES);
+        seed.copy_from_slice(&self.seed.to_le_bytes());
+        let masked = masked.as_chunks_mut::<{ block::BYTES }>().0;
+        for (out, (a, p)) in masked.iter_mut().zip(a.iter().zip(self.encoding.iter())) {
+            *out = (a ^ p).to_le_bytes();
+        }
+        let mut values = Zeroizing::new(vec![0; self.keys.len()]);
+        okvs::decode(&parameters, self.seed, &self.keys, c, &mut values)?;
+        let receiver = Receiver {
+            sizes: self.sizes,
+            keys: self.keys,
+            values,
+        };
+        Ok((receiver, message))
+    }
+}
+
 /// The receiver after its message: its keys and what C decodes to for them.
 pub struct Receiver {
     sizes: Sizes,
@@ -81,37 +145,6 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// The receiver's message and state. `a`, `c`: its halves of the VOLE, one block per block of the encoding;
-    /// `keys`: distinct, at most `sizes.receiver`. `Exhausted` if no seed of a few can encode them.
-    pub fn new(
-        sizes: Sizes,
-        keys: &[Block],
-        a: Zeroizing<Vec<Block>>,
-        c: &[Block],
-        seeds: &mut Prg,
-    ) -> Result<(Self, Vec<Block>)> {
-        let parameters = sizes.encoding()?;
-        if a.len() != parameters.length() || c.len() != parameters.length() {
-            return Err(Error::Parameters("a VOLE of another length"));
-        }
-        let mut targets = Zeroizing::new(keys.to_vec());
-        FixedKeyHash::new(H_B).hash_blocks(&mut targets);
-        let (seed, encoding) = okvs::encode_with_retries(&parameters, seeds, keys, &targets)?;
-        let mut message = vec![seed];
-        message.extend(a.iter().zip(&encoding).map(|(a, p)| a ^ p));
-        let mut values = Zeroizing::new(vec![0; keys.len()]);
-        okvs::decode(&parameters, seed, keys, c, &mut values)?;
-        let keys = Zeroizing::new(keys.to_vec());
-        Ok((
-            Self {
-                sizes,
-                keys,
-                values,
-            },
-            message,
-        ))
-    }
-
     /// For each of the sender's values the receiver's key that it matches; `Malformed` for an answer of another length.
     /// The indices come in no order that says anything of the sender's.
     pub fn matches(mut self, answer: &[u8], mask: Mask) -> Result<Vec<u32>> {

@@ -2,7 +2,8 @@
 //!
 //! S→R offer, R→S request, S→R answer; against a malicious peer R→S challenge, S→R proof and, with the answer, S's commitment
 //! to its half of the mask; then R→S masked encoding (with R's half), S→R values (with S's half and its opening).
-//! The length of the message that each state awaits follows from the sizes alone.
+//! The length of the message that each state awaits follows from the sizes alone. Keys come late: until `wants_keys`, no
+//! message depends on them, so that a party can read its rows while the VOLE runs.
 
 use blake3::Hasher;
 use subtle::ConstantTimeEq;
@@ -52,7 +53,7 @@ fn seeds(secret: &[u8; 32]) -> (Block, Prg) {
 pub struct Receiver {
     sizes: Sizes,
     session: Session,
-    keys: Zeroizing<Vec<Block>>,
+    encoded: Option<super::Encoded>,
     own: Prg,
     state: Receiving,
 }
@@ -67,25 +68,37 @@ enum Receiving {
 }
 
 impl Receiver {
-    /// `keys`: distinct, at most `sizes.receiver`; `secret` is drawn for this session alone.
-    pub fn new(
-        sizes: Sizes,
-        session: Session,
-        keys: Vec<Block>,
-        secret: &[u8; 32],
-    ) -> Result<Self> {
-        if keys.len() > sizes.receiver {
-            return Err(Error::Parameters("more keys than the set is padded to"));
-        }
+    /// `secret` is drawn for this session alone.
+    pub fn new(sizes: Sizes, session: Session, secret: &[u8; 32]) -> Result<Self> {
         let (seed, own) = seeds(secret);
         let state = Receiving::Offer(vole::Receiver::new(parameters(sizes)?, session, seed));
         Ok(Self {
             sizes,
             session,
-            keys: Zeroizing::new(keys),
+            encoded: None,
             own,
             state,
         })
+    }
+
+    /// Whether the next message to be sent is the first that depends on keys, and there are none yet.
+    pub fn wants_keys(&self) -> bool {
+        let masks_next = match self.state {
+            Receiving::Answer(_) => !self.sizes.malicious,
+            Receiving::Proof(..) => true,
+            _ => false,
+        };
+        masks_next && self.encoded.is_none()
+    }
+
+    /// Encodes the keys, once: distinct, at most `sizes.receiver`.
+    pub fn take_keys(&mut self, keys: Vec<Block>) -> Result<()> {
+        if keys.len() > self.sizes.receiver {
+            return Err(Error::Parameters("more keys than the set is padded to"));
+        }
+        let keys = Zeroizing::new(keys);
+        self.encoded = Some(super::Encoded::new(self.sizes, keys, &mut self.own)?);
+        Ok(())
     }
 
     /// Bytes of the message that comes next, which may be 0; None at the end.
@@ -104,6 +117,9 @@ impl Receiver {
     pub fn advance(&mut self, message: &[u8]) -> Result<Vec<u8>> {
         if self.awaits()? != Some(message.len()) {
             return Err(Error::Malformed);
+        }
+        if self.wants_keys() {
+            return Err(Error::Parameters("the keys come first"));
         }
         let (state, reply) = match std::mem::replace(&mut self.state, Receiving::Failed) {
             Receiving::Offer(vole) => {
@@ -147,14 +163,13 @@ impl Receiver {
 
     fn masked(
         &mut self,
-        mut noise: vole::Noise,
+        noise: vole::Noise,
         committed: [u8; COMMITMENT],
     ) -> Result<(Receiving, Vec<u8>)> {
-        let a = Zeroizing::new(std::mem::take(&mut noise.a));
+        let encoded = self.encoded.take();
+        let encoded = encoded.ok_or(Error::Parameters("the keys come first"))?;
         let half = self.own.block();
-        let (receiver, blocks) =
-            super::Receiver::new(self.sizes, &self.keys, a, &noise.c, &mut self.own)?;
-        let mut message = block::as_bytes(&blocks).to_vec();
+        let (receiver, mut message) = encoded.mask(&noise.a, &noise.c)?;
         if self.sizes.malicious {
             message.extend(half.to_le_bytes());
         }
@@ -177,7 +192,7 @@ impl Receiver {
 pub struct Sender {
     sizes: Sizes,
     session: Session,
-    keys: Zeroizing<Vec<Block>>,
+    keys: Option<Zeroizing<Vec<Block>>>,
     secret: Zeroizing<[u8; 32]>,
     opening: Zeroizing<[u8; OPENING]>,
     state: Sending,
@@ -191,16 +206,8 @@ enum Sending {
 }
 
 impl Sender {
-    /// The sender and its first message. `keys`: distinct, at most `sizes.sender`; `secret` is drawn for this session.
-    pub fn start(
-        sizes: Sizes,
-        session: Session,
-        keys: Vec<Block>,
-        secret: &[u8; 32],
-    ) -> Result<(Self, Vec<u8>)> {
-        if keys.len() > sizes.sender {
-            return Err(Error::Parameters("more keys than the set is padded to"));
-        }
+    /// The sender and its first message. `secret` is drawn for this session.
+    pub fn start(sizes: Sizes, session: Session, secret: &[u8; 32]) -> Result<(Self, Vec<u8>)> {
         let (seed, mut own) = seeds(secret);
         let (vole, offer) = vole::Sender::start(parameters(sizes)?, session, seed);
         let mut halves = Zeroizing::new([0; 2]);
@@ -208,19 +215,32 @@ impl Sender {
         let mut opening = Zeroizing::new([0; OPENING]);
         opening.copy_from_slice(block::as_bytes(halves.as_ref()));
         let secret = Zeroizing::new(blake3::derive_key("fedsandbox psi values v1", secret));
-        let keys = Zeroizing::new(keys);
         let state = Sending::Request(Box::new(vole));
         Ok((
             Self {
                 sizes,
                 session,
-                keys,
+                keys: None,
                 secret,
                 opening,
                 state,
             },
             offer,
         ))
+    }
+
+    /// Whether the next message to be sent is the first that depends on keys, and there are none yet.
+    pub fn wants_keys(&self) -> bool {
+        matches!(self.state, Sending::Masked(_)) && self.keys.is_none()
+    }
+
+    /// Takes the keys: distinct, at most `sizes.sender`.
+    pub fn take_keys(&mut self, keys: Vec<Block>) -> Result<()> {
+        if keys.len() > self.sizes.sender {
+            return Err(Error::Parameters("more keys than the set is padded to"));
+        }
+        self.keys = Some(Zeroizing::new(keys));
+        Ok(())
     }
 
     /// Bytes of the message that comes next, which may be 0; None at the end.
@@ -238,6 +258,9 @@ impl Sender {
     pub fn advance(&mut self, message: &[u8]) -> Result<Vec<u8>> {
         if self.awaits()? != Some(message.len()) {
             return Err(Error::Malformed);
+        }
+        if self.wants_keys() {
+            return Err(Error::Parameters("the keys come first"));
         }
         let (state, reply) = match std::mem::replace(&mut self.state, Sending::Done) {
             Sending::Request(vole) => {
@@ -262,21 +285,15 @@ impl Sender {
     }
 
     fn values(&self, mut key: vole::Key, message: &[u8]) -> Result<Vec<u8>> {
+        let keys = self.keys.as_ref();
+        let keys = keys.ok_or(Error::Parameters("the keys come first"))?;
         let (request, half) = message.split_at(self.sizes.request_bytes()?);
         let mask = self
             .sizes
             .malicious
             .then(|| first_block(half) ^ first_block(self.opening.as_ref()));
         let b = Zeroizing::new(std::mem::take(&mut key.b));
-        let mut values = answer(
-            self.sizes,
-            &self.keys,
-            key.delta,
-            b,
-            request,
-            mask,
-            &self.secret,
-        )?;
+        let mut values = answer(self.sizes, keys, key.delta, b, request, mask, &self.secret)?;
         if self.sizes.malicious {
             values.extend(self.opening.iter());
         }

@@ -30,23 +30,26 @@ fn keys(range: std::ops::Range<u64>) -> Vec<Block> {
 fn intersect(sizes: Sizes, ours: &[Block], theirs: &[Block], seed: Block) -> BTreeSet<Block> {
     let (a, c, delta, b) = dealt(sizes.encoding().unwrap().length(), seed);
     let mask = sizes.malicious.then_some(seed ^ 2);
-    let (receiver, request) = Receiver::new(sizes, ours, a, &c, &mut Prg::new(seed ^ 1)).unwrap();
-    assert_eq!(16 * request.len(), sizes.request_bytes().unwrap());
-    let answered = answer(
-        sizes,
-        theirs,
-        delta,
-        b,
-        block::as_bytes(&request),
-        mask,
-        &[3; 32],
-    )
-    .unwrap();
+    let (receiver, request) = receiver(sizes, ours, seed ^ 1, &a, &c);
+    assert_eq!(request.len(), sizes.request_bytes().unwrap());
+    let answered = answer(sizes, theirs, delta, b, &request, mask, &[3; 32]).unwrap();
     assert_eq!(answered.len(), sizes.answer_bytes());
     let found = receiver.matches(&answered, mask).unwrap();
     let distinct: BTreeSet<Block> = found.iter().map(|&i| ours[i as usize]).collect();
     assert_eq!(distinct.len(), found.len());
     distinct
+}
+
+fn receiver(
+    sizes: Sizes,
+    keys: &[Block],
+    seed: Block,
+    a: &[Block],
+    c: &[Block],
+) -> (Receiver, Vec<u8>) {
+    let keys = Zeroizing::new(keys.to_vec());
+    let encoded = Encoded::new(sizes, keys, &mut Prg::new(seed)).unwrap();
+    encoded.mask(a, c).unwrap()
 }
 
 fn plain(ours: &[Block], theirs: &[Block]) -> BTreeSet<Block> {
@@ -106,10 +109,9 @@ fn the_answer_changes_when_delta_alone_changes() {
         malicious: false,
     };
     let (a, c, delta, b) = dealt(sizes.encoding().unwrap().length(), 9);
-    let (_, request) = Receiver::new(sizes, &keys(5..15), a, &c, &mut Prg::new(1)).unwrap();
-    let request = block::as_bytes(&request);
-    let first = answer(sizes, &theirs, delta, b.clone(), request, None, &[3; 32]).unwrap();
-    let second = answer(sizes, &theirs, delta ^ 1, b, request, None, &[3; 32]).unwrap();
+    let (_, request) = receiver(sizes, &keys(5..15), 1, &a, &c);
+    let first = answer(sizes, &theirs, delta, b.clone(), &request, None, &[3; 32]).unwrap();
+    let second = answer(sizes, &theirs, delta ^ 1, b, &request, None, &[3; 32]).unwrap();
     let width = sizes.value_bytes();
     assert!(
         first
@@ -128,8 +130,7 @@ fn messages_of_another_length_are_malformed() {
         malicious: false,
     };
     let (a, c, delta, b) = dealt(sizes.encoding().unwrap().length(), 9);
-    let (receiver, request) = Receiver::new(sizes, &ours, a, &c, &mut Prg::new(1)).unwrap();
-    let bytes = block::as_bytes(&request);
+    let (receiver, bytes) = receiver(sizes, &ours, 1, &a, &c);
     for wrong in [&bytes[1..], &bytes[16..], &[]] {
         let refused = answer(sizes, &ours, delta, b.clone(), wrong, None, &[3; 32]);
         assert_eq!(refused, Err(Error::Malformed));
@@ -154,16 +155,21 @@ fn run(
     tamper: impl Fn(usize, &mut Vec<u8>),
 ) -> Result<Vec<u32>> {
     let session = [7; 32];
-    let mut receiver = session::Receiver::new(sizes, session, ours.to_vec(), &[1; 32])?;
-    let (mut sender, mut message) =
-        session::Sender::start(sizes, session, theirs.to_vec(), &[2; 32])?;
+    let mut receiver = session::Receiver::new(sizes, session, &[1; 32])?;
+    let (mut sender, mut message) = session::Sender::start(sizes, session, &[2; 32])?;
     let mut step = 0;
     loop {
         tamper(step, &mut message);
         assert!(step < 20);
+        if receiver.wants_keys() {
+            receiver.take_keys(ours.to_vec())?;
+        }
         message = receiver.advance(&message)?;
         if let Some(indices) = receiver.matches() {
             return Ok(indices.to_vec());
+        }
+        if sender.wants_keys() {
+            sender.take_keys(theirs.to_vec())?;
         }
         message = sender.advance(&message)?;
         step += 1;
@@ -211,4 +217,43 @@ fn an_altered_message_of_a_malicious_sender_ends_the_session() {
         });
         assert_eq!(outcome, Err(Error::Malformed), "step {shortened}");
     }
+}
+
+/// A session without its keys goes no further than its VOLE, and not on with an error's state either.
+#[test]
+fn keys_that_are_missing_end_nothing_and_let_nothing_out() {
+    let sizes = Sizes {
+        receiver: 10,
+        sender: 10,
+        malicious: false,
+    };
+    let mut receiver = session::Receiver::new(sizes, [7; 32], &[1; 32]).unwrap();
+    let (mut sender, offer) = session::Sender::start(sizes, [7; 32], &[2; 32]).unwrap();
+    let answer = sender.advance(&receiver.advance(&offer).unwrap()).unwrap();
+    assert!(receiver.wants_keys());
+    assert!(matches!(
+        receiver.advance(&answer),
+        Err(Error::Parameters(_))
+    ));
+    receiver.take_keys(keys(0..10)).unwrap();
+    assert!(receiver.advance(&answer).is_ok());
+}
+
+#[test]
+fn digests_tell_every_parameter_apart() {
+    let sizes = |receiver, sender, malicious| Sizes {
+        receiver,
+        sender,
+        malicious,
+    };
+    let all = [
+        sizes(100, 100, false),
+        sizes(100, 100, true),
+        sizes(101, 100, false),
+        sizes(100, 101, false),
+        sizes(1 << 20, 100, false),
+    ];
+    let digests: BTreeSet<_> = all.iter().map(|each| each.digest().unwrap()).collect();
+    assert_eq!(digests.len(), all.len());
+    assert_eq!(all[0].digest(), sizes(100, 100, false).digest());
 }

@@ -9,6 +9,18 @@ use crate::block::Block;
 use crate::psi::Sizes;
 use crate::psi::session;
 
+/// What a session's key must name, so that two builds that differ cannot open each other's frames.
+#[pyfunction]
+#[pyo3(signature = (receiver, sender, *, malicious))]
+pub fn psi_digest(receiver: usize, sender: usize, malicious: bool) -> PyResult<Buffer> {
+    let sizes = Sizes {
+        receiver,
+        sender,
+        malicious,
+    };
+    Ok(sizes.digest()?.to_vec().into())
+}
+
 fn keys(bytes: &Input) -> PyResult<Vec<Block>> {
     let keys = elements(bytes.bytes())?;
     Ok(keys.iter().map(|key| Block::from_le_bytes(*key)).collect())
@@ -21,12 +33,11 @@ pub struct PsiReceiver(session::Receiver);
 #[pymethods]
 impl PsiReceiver {
     #[new]
-    #[pyo3(signature = (receiver, sender, session, keys, secret, *, malicious))]
+    #[pyo3(signature = (receiver, sender, session, secret, *, malicious))]
     fn new(
         receiver: usize,
         sender: usize,
         session: Input,
-        keys: Input,
         secret: Input,
         malicious: bool,
     ) -> PyResult<Self> {
@@ -36,12 +47,16 @@ impl PsiReceiver {
             malicious,
         };
         let (session, secret) = (seed(&session, "a session")?, seed(&secret, "a secret")?);
-        Ok(Self(session::Receiver::new(
-            sizes,
-            session,
-            self::keys(&keys)?,
-            &secret,
-        )?))
+        Ok(Self(session::Receiver::new(sizes, session, &secret)?))
+    }
+
+    fn wants_keys(&self) -> bool {
+        self.0.wants_keys()
+    }
+
+    fn take_keys(&mut self, py: Python<'_>, keys: Input) -> PyResult<()> {
+        let keys = self::keys(&keys)?;
+        Ok(py.detach(|| self.0.take_keys(keys))?)
     }
 
     fn awaits(&self) -> PyResult<Option<usize>> {
@@ -67,12 +82,11 @@ pub struct PsiSender(session::Sender);
 #[pymethods]
 impl PsiSender {
     #[staticmethod]
-    #[pyo3(signature = (receiver, sender, session, keys, secret, *, malicious))]
+    #[pyo3(signature = (receiver, sender, session, secret, *, malicious))]
     fn start(
         receiver: usize,
         sender: usize,
         session: Input,
-        keys: Input,
         secret: Input,
         malicious: bool,
     ) -> PyResult<(Self, Buffer)> {
@@ -82,8 +96,17 @@ impl PsiSender {
             malicious,
         };
         let (session, secret) = (seed(&session, "a session")?, seed(&secret, "a secret")?);
-        let (sender, offer) = session::Sender::start(sizes, session, self::keys(&keys)?, &secret)?;
+        let (sender, offer) = session::Sender::start(sizes, session, &secret)?;
         Ok((Self(sender), offer.into()))
+    }
+
+    fn wants_keys(&self) -> bool {
+        self.0.wants_keys()
+    }
+
+    fn take_keys(&mut self, py: Python<'_>, keys: Input) -> PyResult<()> {
+        let keys = self::keys(&keys)?;
+        Ok(py.detach(|| self.0.take_keys(keys))?)
     }
 
     fn awaits(&self) -> PyResult<Option<usize>> {

@@ -2,11 +2,13 @@
 
 The receiver learns which of its own keys the sender has; the sender, like whoever relays, learns the
 padded sizes alone. The kernels hold every secret and make every message; their lengths follow from the
-sizes.
+sizes. Keys come late: a party asks for its own once all that does not depend on them has been sent, so
+that rows are read while the peer works, and no message before shows how long reading takes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,9 @@ from sandbox.crypto.join.machine import Entropy, Machine
 from sandbox.errors import TrustError
 
 SECRET_BYTES = 32
+Keys = Callable[[], memoryview]
+"""Returns a party's keys: distinct, 16 bytes each, at most what its set is padded to. Whoever gives
+them waits, before it returns, until it no longer shows how long they took to make."""
 
 
 @dataclass(frozen=True)
@@ -28,45 +33,51 @@ class Sizes:
     sender: int
     malicious: bool
 
+    @property
+    def phase(self) -> str:
+        """The phase whose streams carry the messages: parties of other parameters cannot open them."""
+        digest = _native.psi_digest(self.receiver, self.sender, malicious=self.malicious)
+        return f"psi {bytes(memoryview(digest)).hex()}"
 
-def receiver(
-    sizes: Sizes, pair: Pair, keys: memoryview, entropy: Entropy
-) -> Machine[NDArray[np.uint32]]:
+
+def receiver(sizes: Sizes, pair: Pair, keys: Keys, entropy: Entropy) -> Machine[NDArray[np.uint32]]:
     """Return the indices of the keys that the sender has, in no order that says anything of it.
 
-    keys: distinct, 16 bytes each, at most `sizes.receiver`. Raises TrustError SB-3047 for a peer that
-    departs from the protocol, SB-3045 and ProtocolError SB-4010 as streams do.
+    Raises TrustError SB-3047 for a peer that departs from the protocol, SB-3045 and ProtocolError
+    SB-4010 as streams do.
     """
     party = _native.PsiReceiver(
         sizes.receiver,
         sizes.sender,
         pair.key("psi"),
-        keys,
         entropy(SECRET_BYTES),
         malicious=sizes.malicious,
     )
-    yield from _converse(party, pair.stream("psi"))
+    yield from _converse(party, pair.stream(sizes.phase), keys)
     return np.frombuffer(memoryview(party.matches()), np.uint32)
 
 
-def sender(sizes: Sizes, pair: Pair, keys: memoryview, entropy: Entropy) -> Machine[None]:
-    """Let the peer learn which of its keys are among `keys`: distinct, at most `sizes.sender`."""
+def sender(sizes: Sizes, pair: Pair, keys: Keys, entropy: Entropy) -> Machine[None]:
+    """Let the peer learn which of its keys are among `keys`."""
     party, offer = _native.PsiSender.start(
         sizes.receiver,
         sizes.sender,
         pair.key("psi"),
-        keys,
         entropy(SECRET_BYTES),
         malicious=sizes.malicious,
     )
-    stream = pair.stream("psi")
+    stream = pair.stream(sizes.phase)
     yield from stream.send(memoryview(offer))
-    yield from _converse(party, stream)
+    yield from _converse(party, stream, keys)
 
 
-def _converse(party: _native.PsiReceiver | _native.PsiSender, stream: Stream) -> Machine[None]:
+def _converse(
+    party: _native.PsiReceiver | _native.PsiSender, stream: Stream, keys: Keys
+) -> Machine[None]:
     """Exchange messages in turn until the party awaits no more."""
     while (length := party.awaits()) is not None:
+        if party.wants_keys():
+            party.take_keys(keys())
         message = yield from stream.receive(length)
         try:
             reply = party.advance(message)

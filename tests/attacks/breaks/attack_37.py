@@ -19,6 +19,12 @@ class _Repeating:
         self._party = _native.PsiReceiver(*given, **options)
         self._last = b""
 
+    def wants_keys(self) -> bool:
+        return self._party.wants_keys()
+
+    def take_keys(self, keys: memoryview) -> None:
+        self._party.take_keys(keys)
+
     def awaits(self) -> int | None:
         return self._party.awaits()
 

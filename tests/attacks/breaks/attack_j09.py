@@ -10,8 +10,10 @@ from sandbox.errors import TrustError
 
 
 def apply() -> None:
-    def telling(party: _native.PsiReceiver, stream: Stream) -> Machine[None]:
+    def telling(party: _native.PsiReceiver, stream: Stream, keys: psi.Keys) -> Machine[None]:
         while (length := party.awaits()) is not None:
+            if party.wants_keys():
+                party.take_keys(keys())
             message = yield from stream.receive(length)
             try:
                 reply = party.advance(message)

@@ -32,9 +32,10 @@ def ends() -> tuple[Pair, Pair]:
 def hostile_sender(sizes: psi.Sizes, pair: Pair, tamper: Tamper) -> Machine[None]:
     """Sends what the kernels say, `tamper`ed with by number, sealed as a member's frames are."""
     party, offer = _native.PsiSender.start(
-        sizes.receiver, sizes.sender, pair.key("psi"), keys(1, 2, 3), bytes(32), malicious=True
+        sizes.receiver, sizes.sender, pair.key("psi"), bytes(32), malicious=True
     )
-    stream = pair.stream("psi")
+    party.take_keys(keys(1, 2, 3))
+    stream = pair.stream(sizes.phase)
     message, number = bytes(memoryview(offer)), 0
     while True:
         yield from stream.send(tamper(number, message))
@@ -57,7 +58,7 @@ def changed(number: int, at: int) -> Tamper:
 def received(tamper: Tamper) -> list[int]:
     ours, theirs = ends()
     machines: dict[str, Machine[object]] = {
-        "r": psi.receiver(SIZES, ours, keys(1, 2, 8, 9), draws("r")),
+        "r": psi.receiver(SIZES, ours, lambda: keys(1, 2, 8, 9), draws("r")),
         "s": hostile_sender(SIZES, theirs, tamper),
     }
     return sorted(np.asarray(run(machines)["r"]).tolist())
@@ -91,13 +92,23 @@ def test_attack_37_sender_that_repeats_a_value_inflates_no_intersection(place: i
     assert len(received(repeat)) <= 1
 
 
+def greedy_receiver(pair: Pair) -> Machine[None]:
+    """Speaks in the streams that were agreed on, and encodes a thousand keys instead of four."""
+    stream = pair.stream(SIZES.phase)
+    party = _native.PsiReceiver(1000, 3, pair.key("psi"), bytes(32), malicious=True)
+    while (length := party.awaits()) is not None:
+        if party.wants_keys():
+            party.take_keys(keys(*range(1000)))
+        message = yield from stream.receive(length)
+        yield from stream.send(memoryview(party.advance(message)))
+
+
 def test_attack_37_set_beyond_the_bound_is_no_message_that_fits() -> None:
     """More phone numbers than the padded size allow: the length of what is awaited is fixed by it."""
     ours, theirs = ends()
-    larger = psi.Sizes(1000, 3, malicious=True)
     machines: dict[str, Machine[object]] = {
-        "r": psi.receiver(larger, ours, keys(*range(1000)), draws("r")),
-        "s": psi.sender(SIZES, theirs, keys(1, 2, 3), draws("s")),
+        "r": greedy_receiver(ours),
+        "s": psi.sender(SIZES, theirs, lambda: keys(1, 2, 3), draws("s")),
     }
     with pytest.raises(ProtocolError, match="SB-4010"):
         run(machines)

@@ -36,8 +36,12 @@ def intersect(
     job: bytes = b"job and roster",
 ) -> set[int]:
     machines = {
-        "r": psi.receiver(sizes, Pair(SECRET, job, "r", "s"), keys(ours), entropy("r", job)),
-        "s": psi.sender(sizes, Pair(SECRET, job, "s", "r"), keys(theirs), entropy("s", job)),
+        "r": psi.receiver(
+            sizes, Pair(SECRET, job, "r", "s"), lambda: keys(ours), entropy("r", job)
+        ),
+        "s": psi.sender(
+            sizes, Pair(SECRET, job, "s", "r"), lambda: keys(theirs), entropy("s", job)
+        ),
     }
     found = run(machines, wiretap)["r"].tolist()
     assert len(found) == len(set(found))
@@ -108,16 +112,64 @@ def test_the_order_of_matches_does_not_follow_the_senders() -> None:
             "r": psi.receiver(
                 psi.Sizes(4, 4, False),
                 Pair(SECRET, job, "r", "s"),
-                keys([0, 1, 2, 3]),
+                lambda: keys([0, 1, 2, 3]),
                 entropy("r", job),
             ),
             "s": psi.sender(
                 psi.Sizes(4, 4, False),
                 Pair(SECRET, job, "s", "r"),
-                keys([0, 1, 2, 3]),
+                lambda: keys([0, 1, 2, 3]),
                 entropy("s", job),
             ),
         }
         counts[tuple(np.asarray(run(machines)["r"]).tolist())] += 1
     statistic = sum((count - 30) ** 2 / 30 for count in counts.values()) + 30 * (24 - len(counts))
     assert statistic < 58.6
+
+
+def test_nothing_of_a_join_depends_on_keys_before_they_are_asked_for() -> None:
+    """Rows are read when all that the peer needs before them is sent: a slow reader shows in nothing."""
+    for malicious in (False, True):
+        sent: defaultdict[str, int] = defaultdict(int)
+        asked: dict[str, int] = {}
+
+        def count(source: str, to: str, frame: bytes, sent: defaultdict[str, int] = sent) -> bytes:
+            sent[source] += 1
+            return frame
+
+        def late(
+            name: str, asked: dict[str, int] = asked, sent: defaultdict[str, int] = sent
+        ) -> psi.Keys:
+            def ask() -> memoryview:
+                asked[name] = sent[name]
+                return keys([1, 2])
+
+            return ask
+
+        sizes, job = psi.Sizes(4, 4, malicious), b"late"
+        machines = {
+            "r": psi.receiver(sizes, Pair(SECRET, job, "r", "s"), late("r"), entropy("r", job)),
+            "s": psi.sender(sizes, Pair(SECRET, job, "s", "r"), late("s"), entropy("s", job)),
+        }
+        run(machines, count)
+        assert asked == {name: sent[name] - 1 for name in ("r", "s")}
+
+
+def test_parties_of_other_parameters_cannot_open_each_others_frames() -> None:
+    """They would find an empty intersection, and believe it."""
+    machines = {
+        "r": psi.receiver(
+            psi.Sizes(4, 4, False),
+            Pair(SECRET, b"j", "r", "s"),
+            lambda: keys([1]),
+            entropy("r", b"j"),
+        ),
+        "s": psi.sender(
+            psi.Sizes(4, 5, False),
+            Pair(SECRET, b"j", "s", "r"),
+            lambda: keys([1]),
+            entropy("s", b"j"),
+        ),
+    }
+    with pytest.raises(TrustError, match="SB-3045"):
+        run(machines)
