@@ -10,6 +10,7 @@ from sandbox.catalog import card_to_document, schema_of
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed
 from sandbox.privacy.policy_file import policy_toml
 from sandbox.tables import (
+    COLLECTION_KIND,
     DATASET_KIND,
     POLICY_KIND,
     Entry,
@@ -54,7 +55,8 @@ class OwnCatalogue:
 
     def entries(self, cards: Sequence[Signed] = ()) -> dict[str, Entry]:
         """Return the tables a job may name here: own datasets, collections all of whose members'
-        owners have signed and are pinned, and what pinned nodes signed in the job's `cards`.
+        owners have signed and are pinned, and what pinned nodes signed in the job's `cards`, unless it
+        is of this node.
 
         What an owner signed of a collection counts while his datasets have the card he signed.
         Raises InputError SB-1470, naming the node, for a card of a pinned one that is malformed: a job
@@ -66,7 +68,15 @@ class OwnCatalogue:
         for card in others:
             if card.signer in nodes and holds(card, nodes[card.signer]):
                 read_dataset(card, nodes[card.signer])
-        read = read_catalogue([*others, *self.datasets(), *self.collections()], nodes)
+        theirs = read_catalogue([card for card in cards if card.kind == COLLECTION_KIND], nodes)
+        # A collection that this node is a member of counts as its owner has it, who may have left it.
+        foreign = {
+            name: entry
+            for name, entry in theirs.items()
+            if all(member.node != own for member in entry.table.members)
+        }
+        ours = read_catalogue([*others, *self.datasets(), *self.collections()], nodes)
+        read = {**foreign, **ours}
         schemas = {dataset.name: schema_of(dataset.card) for dataset in self._registry.datasets()}
         return {
             name: entry

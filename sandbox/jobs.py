@@ -80,7 +80,7 @@ class JobSpec(SignedBody):
     """A query as its researcher signed it. epsilon, delta: exact decimals. Times: unix seconds.
 
     `tables` binds each name in the statement to the digest of the catalogue entry it was planned on;
-    `cards` are the signed documents of datasets that a statement puts together, since a node knows
+    `cards` are the signed documents of tables that a statement puts together, since a node knows
     only its own; `members` are the nodes that hold them; `checksum_seeds` carries, sealed to each
     member, the key of the check slots that let the researcher detect an altered sum. A joined job has
     neither context nor seeds, since its shares are sealed to the researcher. `collusion` is the h of

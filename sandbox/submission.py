@@ -109,15 +109,15 @@ def draft_job(
     if least > len(members):
         raise InputError("SB-3291", wanted=least, table=plan.table.name, members=len(members))
     named = {name: catalogue[name] for name in table_names(plan.statement, catalogue)}
-    cards = [entry.signed.to_document() for entry in named.values() if entry.signed]
+    # A table's own nodes hold what declares it; any others must be shown it.
+    shown = [e for e in named.values() if {*members} - {m.node for m in e.table.members}]
     spec = JobSpec(
         job=job,
         researcher=researcher,
         coordinator=coordinator,
         statement=plan.statement,
         tables={name: entry.digest for name, entry in named.items()},
-        # One node holds its own; several must be shown each other's.
-        cards=cards if len(members) > 1 else [],
+        cards=[signed.to_document() for entry in shown for signed in entry.signed],
         members=members,
         purpose=terms.purpose,
         epsilon=_text(terms.epsilon),

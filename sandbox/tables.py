@@ -28,12 +28,12 @@ POLICY_KIND = "policy"
 class Entry:
     """One table of the catalogue and the digest of the document that declares it.
 
-    `signed`: that document, of a dataset; a collection's owners each sign their own.
+    `signed`: that document, once for each owner who signed it.
     """
 
     table: Table
     digest: str
-    signed: Signed | None = None
+    signed: tuple[Signed, ...] = ()
 
 
 Catalogue = Mapping[str, Entry]
@@ -114,7 +114,7 @@ def read_dataset(signed: Signed, node: PublicIdentity) -> Entry:
     except (InputError, ValueError, KeyError, TypeError):
         raise InputError("SB-1470", node=node.name, digest=signed.digest[:16]) from None
     table = Table(f"{node.name}.{dataset}", card, (Member(node.fingerprint, dataset),))
-    return Entry(table, signed.digest, signed)
+    return Entry(table, signed.digest, (signed,))
 
 
 def _collection(signers: Mapping[str, Signed]) -> Entry | None:
@@ -129,4 +129,6 @@ def _collection(signers: Mapping[str, Signed]) -> Entry | None:
         return None  # Rows of a member listed twice would count twice.
     if not members or not members <= set(signers) or "." in collection.name:
         return None
-    return Entry(collection.table(), signed.digest)
+    return Entry(
+        collection.table(), signed.digest, tuple(signers[node] for node in sorted(members))
+    )

@@ -1,4 +1,4 @@
-"""Joins of three real nodes without noise equal DuckDB's on all tables in one place."""
+"""Joins of three and four real nodes without noise equal DuckDB's on all tables in one place."""
 
 from __future__ import annotations
 
@@ -37,11 +37,14 @@ STATEMENTS = (
     "GROUP BY 1, 2, 3 HAVING COUNT(*) >= 10 ORDER BY 1, 2, 3",
     f"SELECT q.kind, COUNT(*) AS n, SUM(l.years) AS years {FROM.format('LEFT')} "
     "WHERE p.region = 'north' GROUP BY 1 ORDER BY 1",
+    "SELECT p.region, COUNT(*) AS n, SUM(l.years * q.amount) AS weighted FROM loans l "
+    "JOIN a.people p ON p.id = l.borrower JOIN b.purchases q ON q.buyer = p.id "
+    "WHERE l.years > 5 GROUP BY 1 ORDER BY 1",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-def test_a_join_of_three_nodes_is_duckdbs(session: Session, folder: Path, statement: str) -> None:
+def test_a_join_of_many_nodes_is_duckdbs(session: Session, folder: Path, statement: str) -> None:
     result = session.sql(statement).run(epsilon=Decimal(1), delta=Decimal("1e-6"))
     cursor = clinics.duck(folder).execute(statement)
     names = [column[0] for column in cursor.description]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
+from sandbox.crypto.join.schedule import words
 from sandbox.errors import Refusal
 from sandbox.sql.algebra import Plan
+from sandbox.sql.cost import cost
+from sandbox.sql.noise import job_noise
 from sandbox.sql.plan import plan
 from sandbox.sql.runnable import require_protocol
 from sandbox.sql.shapes import entries, products, shapes_of
@@ -83,3 +88,29 @@ def test_only_products_that_a_measure_needs_are_computed() -> None:
     needed = {entry.columns for entry in entries(planned)}
     assert set(products(planned)) == needed == set(shape.products)
     assert 2 * len(needed) < math.prod(shape.columns)
+
+
+@pytest.mark.parametrize("name", ["a.people", "b.orders", "e.notes"])
+def test_cost_moves_with_the_rows_of_any_table(name: str) -> None:
+    def at(rows: int) -> tuple[int, float]:
+        tables = catalogue()
+        for other in ("a.people", "b.orders", "e.notes"):
+            bound = rows if other == name else 10**5
+            table = tables[other]
+            tables[other] = replace(table, card=replace(table.card, row_bound=bound))
+        planned = plan(f"SELECT COUNT(*), SUM(p.age * n.weight) {THREE.format('')}", tables)
+        found = cost(planned, job_noise(planned, Decimal(1), Decimal("1e-6"), {}))
+        return found.bytes, found.seconds
+
+    (few, fast), (many, slow) = at(10**5), at(2 * 10**5)
+    assert many > 1.2 * few
+    assert slow > 1.1 * fast
+
+
+def test_cost_counts_every_word_and_tag_that_moves() -> None:
+    planned = plan(f"SELECT COUNT(*), SUM(p.age * n.weight) {THREE.format('')}", catalogue())
+    noise = job_noise(planned, Decimal(1), Decimal("1e-6"), {})
+    assert noise.matching is not None
+    (shape,) = shapes_of(planned, noise.matching.member_dummies)
+    sealed = 8 * planned.length * 3
+    assert cost(planned, noise).bytes == 8 * words(shape) + 20 * sum(shape.padded) + sealed

@@ -23,8 +23,8 @@ from tests.sql.plants import CARD, COLUMNS, raw_rows
 @pytest.fixture
 def parties(tmp_path: Path) -> dict[str, Identity]:
     folder = tmp_path / "deployment"
-    local.init(folder, ("a", "b"))
-    return {name: Identity.load(folder / "nodes" / name) for name in ("a", "b")}
+    local.init(folder, ("a", "b", "c"))
+    return {name: Identity.load(folder / "nodes" / name) for name in ("a", "b", "c")}
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_collection_counts_only_while_own_datasets_have_its_card(
     def sign(card: DatasetCard, datasets: list[str]) -> None:
         members = (*(Member(me, name) for name in datasets), Member(peer, "machines"))
         body = Collection("joint", card, members).to_document()
-        for party in parties.values():
+        for party in (parties["a"], parties["b"]):
             registry.store_collection(party.sign(COLLECTION_KIND, body))
 
     sign(CARD, ["machines"])
@@ -128,5 +128,30 @@ def test_collection_counts_only_while_own_datasets_have_its_card(
     assert set(own.entries()) == {"a.machines"}
 
 
-def test_a_job_shows_no_collections(own: OwnCatalogue, parties: dict[str, Identity]) -> None:
+def shared(parties: dict[str, Identity], members: str, signers: str) -> list[Signed]:
+    """Return signatures under a collection `pumps` of the datasets `pumps` of `members`."""
+    listed = tuple(Member(parties[name].public.fingerprint, "pumps") for name in members)
+    body = Collection("pumps", CARD, listed).to_document()
+    return [parties[name].sign(COLLECTION_KIND, body) for name in signers]
+
+
+def test_collection_of_others_counts_if_all_its_members_signed(
+    own: OwnCatalogue, parties: dict[str, Identity]
+) -> None:
+    """A join of a table with a collection of others is planned again where the table is."""
+    entries = own.entries(shared(parties, "bc", "bc"))
+    assert set(entries) == {"a.machines", "pumps"}
+    assert set(own.entries(shared(parties, "bc", "b"))) == {"a.machines"}
+
+
+def test_a_job_shows_no_collection_that_the_node_is_a_member_of(
+    own: OwnCatalogue, parties: dict[str, Identity]
+) -> None:
+    """Its owner signed it once, and may have left it since."""
+    assert set(own.entries(shared(parties, "ab", "ab"))) == {"a.machines"}
+
+
+def test_a_card_as_a_collection_does_not_count(
+    own: OwnCatalogue, parties: dict[str, Identity]
+) -> None:
     assert set(own.entries([offered(parties["b"], kind=COLLECTION_KIND)])) == {"a.machines"}

@@ -192,7 +192,7 @@ class _Party:
     def _left(self, step: Step) -> _native.SlotColumns:
         if len(step.holders) == 1:
             return self._own([column for ((_, column),) in step.left])
-        columns = np.stack([self._shares[part] for part in step.left])
+        columns = [self._shares[part] for part in step.left]
         return _native.SlotColumns.dense(self._shape.slots, len(columns), _wire(columns))
 
     def _own(self, columns: Sequence[int]) -> _native.SlotColumns:
@@ -246,14 +246,11 @@ class _Party:
             self._shares[product][at : at + len(column)] += column
 
 
-def _wire(columns: Words) -> bytes:
+def _wire(columns: Sequence[Words]) -> bytes:
     """Return columns over slots in the order of the wire: a chunk of slots after the other."""
-    return b"".join(chunk.tobytes() for chunk in _chunks(columns))
-
-
-def _chunks(columns: Words) -> list[Words]:
     size = _native.SLOTS_PER_CHUNK
-    return [columns[:, at : at + size] for at in range(0, columns.shape[1], size)]
+    starts = range(0, len(columns[0]), size)
+    return b"".join(column[at : at + size].data for at in starts for column in columns)
 
 
 def _columns(wire: Words, count: int) -> Words:
