@@ -7,7 +7,7 @@ from sandbox.crypto.join.shape import MOST_COLUMNS, MOST_PRODUCTS, MOST_ROWS
 from sandbox.errors import Refusal
 from sandbox.sql.algebra import JoinMode, Plan
 from sandbox.sql.perkey import key_columns
-from sandbox.sql.shapes import products, shapes_of
+from sandbox.sql.shapes import entries, shapes_of
 
 MOST_SHARED = 1 << 26
 """Words that a member keeps of partial products: 512 MiB, and as much again while they are made."""
@@ -44,9 +44,11 @@ def require_protocol(plan: Plan) -> None:
 
 
 def _require_products(plan: Plan) -> None:
-    wanted = len(products(plan))
-    if wanted > MOST_PRODUCTS:
-        raise Refusal("SB-1100", products=wanted, most=MOST_PRODUCTS)
+    wanted = set()
+    for entry in entries(plan):
+        wanted.add(entry.columns)
+        if len(wanted) > MOST_PRODUCTS:
+            raise Refusal("SB-1100", most=MOST_PRODUCTS)
     shape = shapes_of(plan, 0)[0]
     shared = shared_columns(shape)
     if shared * shape.slots > MOST_SHARED:
