@@ -24,6 +24,7 @@ from sandbox.privacy.policy import Decision, check
 from sandbox.sql.algebra import JoinMode, Plan
 from sandbox.sql.matched import plan_of
 from sandbox.sql.noise import capacity, job_noise
+from sandbox.sql.preparing import require_two_members
 from sandbox.sql.request import request
 from sandbox.sql.runnable import require_protocol
 from sandbox.tables import Entry
@@ -54,10 +55,13 @@ def tables(spec: JobSpec, catalogue: Mapping[str, Entry]) -> dict[str, Table]:
 
 def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) -> Assessment:
     """Plan a job again; raises InputError for SQL, TrustError SB-3118 for another catalogue, Refusal
-    SB-2252 for a receiver that the statement does not make one, InputError SB-1092."""
-    disclosed = spec.disclosure is not None
-    own_plan = plan_of(spec.statement, tables(spec, catalogue), disclosed=disclosed)
+    SB-2252 for a receiver that the statement does not make one, InputError SB-1092, SB-1121."""
+    disclosed, prepares = spec.disclosure is not None, spec.prepare is not None
+    named = tables(spec, catalogue)
+    own_plan = plan_of(spec.statement, named, disclosed=disclosed, prepares=prepares)
     require_protocol(own_plan)
+    if spec.prepared is not None:
+        require_two_members(own_plan)
     if spec.malicious and own_plan.mode is not JoinMode.PSI:
         raise InputError("SB-1092", table=own_plan.name)
     if spec.disclosure and spec.disclosure.receiver != own_plan.table.members[0].node:
@@ -67,7 +71,13 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
     if set(spec.members) != {member.node for member in members} or not own:
         raise TrustError("SB-3117", reason="members")
     magnitudes = {name: Fraction(value) for name, value in spec.magnitudes.items()}
-    noise = job_noise(own_plan, spec.epsilon_value, spec.delta_value, magnitudes)
+    noise = job_noise(
+        own_plan,
+        spec.epsilon_value,
+        spec.delta_value,
+        magnitudes,
+        prepared=spec.prepared is not None,
+    )
     bound = capacity(own_plan, noise)
     if spec.joined != (own_plan.mode is not None):
         raise Refusal("SB-2220", ring=spec.ring)

@@ -22,10 +22,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from nodes import psi_worker, sources
+from nodes import prepared_worker, psi_worker, sources
 from nodes.slots import join_wait_s
 from sandbox.crypto.join import many
-from sandbox.crypto.join.blind import KEY_BYTES, Rows, member, zero_share
+from sandbox.crypto.join.blind import KEY_BYTES, Kept, Rows, member, over_kept, zero_share
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Machine, Send, send
@@ -123,6 +123,18 @@ def run(
         elif request["mode"] == "psi":
             read = functools.cache(lambda: _held_keys(connection, request))
             answer["rows"] = psi_worker.run(connection, request, wire, pairs, read)
+        elif "keep" in request:
+            columns, numbered = _to_keep(connection, request)
+            _hold(request)
+            (pair,), (shape,) = pairs.values(), shapes
+            prepared_worker.prepare(request, wire, pair, shape, columns, numbered)
+        elif "kept" in request:
+            kept, values = _over_kept(connection, request)
+            answer["local"] = _local(connection, request)
+            _hold(request)
+            (pair,), (shape,) = pairs.values(), shapes
+            machine = over_kept(shape, own, pair, coordinator, kept, values, os.urandom)
+            words = [wire.drive(machine), *words]
         else:
             rows = _rows(connection, request)
             answer["local"] = _local(connection, request)
@@ -137,7 +149,9 @@ def _opened(connection: duckdb.DuckDBPyConnection, request: Header) -> Iterator[
     source = sources.from_document(request["source"])
     sources.require_unchanged(source)
     register(connection)
-    sources.open_locked(connection, source, request["columns"], request["settings"])
+    ordered = prepared_worker.ORDERED if {"keep", "kept"} & set(request) else {}
+    settings = {**request["settings"], **ordered}
+    sources.open_locked(connection, source, request["columns"], settings)
     yield
     sources.require_unchanged(source)
 
@@ -200,6 +214,24 @@ def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Arr
     if complete.all():
         return columns
     return [column.filter(pa.array(complete)) for column in columns]
+
+
+def _to_keep(connection: duckdb.DuckDBPyConnection, request: Header) -> tuple[list[pa.Array], int]:
+    """Return the columns of the keys to be matched, and how many rows the source has if they are its
+    rows', one by one, else 0."""
+    columns = _once(connection, request)
+    if columns is None:
+        return fetched(connection, request["keys_sql"]), 0
+    keys = columns[: request["keys"]]
+    return keys, 0 if request["source"]["kind"] == "view" else len(keys[0])
+
+
+def _over_kept(connection: duckdb.DuckDBPyConnection, request: Header) -> tuple[Kept, Words]:
+    """Return the slots and values of this side's keys."""
+    if request["by_number"]:
+        rows = _split(fetched(connection, request["values_sql"]), 0)
+        return prepared_worker.by_number(request["kept"], rows.values)
+    return prepared_worker.by_key(request["kept"], _rows(connection, request))
 
 
 def _once(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Array] | None:

@@ -1,4 +1,4 @@
-"""Files of ids that matched, in the receiver's own folder: written whole, or not at all.
+"""Files that joins leave in a node's own folder: written whole, or not at all.
 
 A worker writes beside the final name, and the node renames what is complete and on disk. What a crash
 left unfinished is wiped at the next start.
@@ -16,10 +16,10 @@ UNFINISHED = ".unfinished"
 
 
 class JoinedFiles:
-    """The folder `joined` of a node, nobody's but its owner's."""
+    """A folder of a node, nobody's but its owner's: `joined` has the ids that matched."""
 
-    def __init__(self, node: Path) -> None:
-        self.folder = node / FOLDER
+    def __init__(self, node: Path, folder: str = FOLDER) -> None:
+        self.folder = node / folder
         for left in self.folder.glob(f"*{UNFINISHED}"):
             left.unlink()
 

@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -22,11 +22,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from nodes import sources
 from nodes.frames import Frames
 from nodes.joined_files import JoinedFiles
+from nodes.matchings import Matching, Matchings
 from nodes.registry import Registry
 from nodes.sharing import Accepted, Shared, draw, release, saturate
 from nodes.workers import JoinRequest, Workers
 from sandbox.crypto.identity import Identity, PublicIdentity
-from sandbox.crypto.join.shape import Shape
+from sandbox.crypto.join.shape import Shape, Stage
 from sandbox.crypto.join.shares import Words, seal_share
 from sandbox.crypto.masks import agree
 from sandbox.disposable import Header
@@ -63,12 +64,14 @@ class Joining:
         registry: Registry,
         workers: Workers,
         sampler: Sampler,
+        matchings: Matchings,
     ) -> None:
         self._identity = identity
         self._coordinator = coordinator
         self._registry = registry
         self._workers = workers
         self._sampler = sampler
+        self._matchings = matchings
         self._files = JoinedFiles(registry.folder)
 
     async def make(
@@ -107,32 +110,76 @@ class Joining:
             return await self._disclosed(agreed, frames)
         if agreed.plan.mode is JoinMode.PSI:
             return await self._counted(agreed, frames)
+        if agreed.plan.prepares:
+            return await self._prepared(agreed, frames)
         return await self._multiplied(agreed, frames)
+
+    async def _prepared(self, agreed: _Agreed, frames: Frames) -> Words:
+        """Let the worker match the keys and write down their slots; nothing is summed."""
+        plan, noise = agreed.plan, agreed.job.assessment.noise
+        assert noise.matching is not None, "a preparation hides how many keys match"
+        side = plan.sides[plan.side_of(agreed.own)]
+        (shape,) = shapes_of(plan, noise.matching.member_dummies)
+        (dataset,) = agreed.job.assessment.datasets
+        peers = sorted({*shape.members} - {agreed.own})
+        with self._matchings.writing(agreed.job.signed.digest) as file:
+            document = {
+                "row_sql": row_sql(plan, side, sources.RELATION),
+                "keys_sql": keys_sql(side, sources.RELATION),
+                "unit_is_key": unit_is_key(side),
+                "keys": len(side.keys),
+                "shapes": [asdict(replace(shape, stage=Stage.MATCH))],
+                "matching": [[draw_matching(noise.matching, self._sampler)]],
+                "keep": str(file),
+                "version": self._registry.dataset(dataset).version,
+            }
+            await self._asked(agreed, frames, side, peers, document)
+        return np.zeros(0, np.uint64)
 
     async def _multiplied(self, agreed: _Agreed, frames: Frames) -> Words:
         """Return this node's share of a blind join's measures."""
         plan, noise, own = agreed.plan, agreed.job.assessment.noise, agreed.own
-        assert noise.matching is not None, "a join hides how many keys match"
         place = plan.side_of(own)
         side = plan.sides[place]
-        shapes = [s for s in shapes_of(plan, noise.matching.member_dummies) if own in s.members]
+        kept = self._kept(agreed)
+        dummies = kept.facts.dummies if kept else noise.member_dummies
+        shapes = [s for s in shapes_of(plan, dummies) if own in s.members]
         peers = sorted({member for shape in shapes for member in shape.members} - {own})
         alone = any(named(t.factors) == (place,) for m in plan.measures for t in m.terms)
-        document = {
+        document: dict[str, object] = {
             "row_sql": row_sql(plan, side, sources.RELATION),
             "per_key_sql": per_key_sql(plan, side, sources.RELATION),
             "unit_is_key": unit_is_key(side),
             "local_sql": local_sql(plan, side, sources.RELATION) if alone else "",
             "keys": len(side.keys),
-            "shapes": [asdict(shape) for shape in shapes],
-            "matching": [
-                [draw_matching(noise.matching, self._sampler) for _ in shape.patterns]
-                for shape in shapes
-            ],
         }
+        if kept:
+            (shape,) = shapes
+            document |= {
+                "shapes": [asdict(replace(shape, stage=Stage.MULTIPLY))],
+                "kept": str(kept.file),
+                "by_number": kept.facts.rows > 0,
+                "values_sql": row_sql(plan, side, sources.RELATION, keyed=False),
+            }
+        else:
+            assert noise.matching is not None, "a join hides how many keys match"
+            document |= {
+                "shapes": [asdict(shape) for shape in shapes],
+                "matching": [
+                    [draw_matching(noise.matching, self._sampler) for _ in shape.patterns]
+                    for shape in shapes
+                ],
+            }
         answer, words = await self._asked(agreed, frames, side, peers, document)
         values = share_of(plan, shapes, np.frombuffer(words, np.uint64))
         return values + _words(local_vector(plan, place, answer["local"])) if alone else values
+
+    def _kept(self, agreed: _Agreed) -> Matching | None:
+        """Return the matching that the job is over, None where it matches anew."""
+        if agreed.job.spec.prepared is None:
+            return None
+        (dataset,) = agreed.job.assessment.datasets
+        return self._matchings.find(agreed.job.spec, agreed.plan, dataset)
 
     async def _counted(self, agreed: _Agreed, frames: Frames) -> Words:
         """Return this node's share of a semi-join's measures: all of them are the receiver's."""

@@ -20,6 +20,7 @@ from nodes.assessment import assess, decide, demands, tables
 from nodes.catalogue import OwnCatalogue
 from nodes.frames import Frames
 from nodes.joining import Joining
+from nodes.matchings import Matchings
 from nodes.registry import Registry
 from nodes.sharing import Accepted, Shared, Sharing
 from nodes.slots import first_slot, join_wait_s, wait_s
@@ -80,12 +81,15 @@ class Tasks:
         self._vault = vault
         self._registry = Registry(vault)
         self._sharing = Sharing(identity, self._registry, workers, sampler)
-        self._joining = Joining(identity, self.coordinator, self._registry, workers, sampler)
         self.catalogue = OwnCatalogue(identity, vault, self._registry)
         self._workers = workers
         self._accepted: OrderedDict[str, Accepted] = OrderedDict()
         # What a crash left between reservation and commit: charged, and never drawn again.
         self._vault.end_interrupted(Unavailable("SB-5203"))
+        self._matchings = Matchings(vault, self._registry)
+        self._joining = Joining(
+            identity, self.coordinator, self._registry, workers, sampler, self._matchings
+        )
         self._running: dict[str, asyncio.Task[Shared]] = {}
 
     async def keep_context(self, digest: str, ring: str, contexts: bytes) -> None:
@@ -158,12 +162,14 @@ class Tasks:
         return await asyncio.shield(running)
 
     def cancel(self, signed: Signed) -> None:
-        """Give up a task at its researcher's word; what was reserved stays spent."""
+        """Give up a task at its researcher's word; what was reserved stays spent. Of one that has
+        prepared a matching, the node forgets it."""
         researcher = self._pinned(signed.signer, Role.RESEARCHER)
         body = verify(signed, researcher, CANCEL_KIND)
         task = self._vault.task_of(read_document(Cancellation, signed, body).job)
         if task is not None and task.researcher == researcher.fingerprint:
             self._vault.cancel(task.digest)
+            self._matchings.forget(task.digest)
 
     # Steps
 
@@ -197,6 +203,7 @@ class Tasks:
         spec = accepted.spec
         try:
             decision = decide(spec, accepted.assessment, self._registry, self._name)
+            self._require_matching(accepted)
             charge = accepted.assessment.noise.charge
             self._vault.would_fit(charge, demands(spec, accepted.assessment, self._registry))
         except SandboxError as error:
@@ -212,9 +219,16 @@ class Tasks:
         try:
             tables(spec, self._catalogue_for(spec))
             decide(spec, accepted.assessment, self._registry, self._name)
+            self._require_matching(accepted)
         except SandboxError as error:
             self._vault.refuse_job(spec.job, accepted.signed, error)
             raise
+
+    def _require_matching(self, accepted: Accepted) -> None:
+        """Raise Refusal SB-2260..SB-2264 where a job asks for a matching that does not serve it."""
+        if accepted.spec.prepared is not None:
+            (dataset,) = accepted.assessment.datasets
+            self._matchings.find(accepted.spec, accepted.assessment.plan, dataset)
 
     def _catalogue_for(self, spec: JobSpec) -> dict[str, Entry]:
         return self.catalogue.entries([Signed.from_document(card) for card in spec.cards])
@@ -281,11 +295,13 @@ class Tasks:
                 shared = await self._joining.make(
                     job, roster, roster_digest, secret, researcher, frames
                 )
-                if assessment.plan.mode is JoinMode.PSI:
-                    # Counting what matched took time that depends on it.
+                if assessment.plan.mode is JoinMode.PSI or assessment.plan.prepares:
+                    # Counting what matched, or writing keys down, took time that depends on it.
                     bound = assessment.plan.table.card.row_bound
                     await asyncio.sleep(join_wait_s(time.monotonic() - received, bound))
             self._vault.commit_share(digest, lease, shared.payload, shared.release)
+            if spec.prepare is not None:
+                self._matchings.forget_older(digest, spec)
         except Exception as error:
             # One code and one moment for whatever a row made fail; the owner's log has the cause.
             log.warning("task %s failed: %s", task.job, _cause(error))

@@ -42,6 +42,7 @@ from sandbox.jobs import (
 )
 from sandbox.jobview import JobView, Progress, view_of
 from sandbox.messages import text
+from sandbox.prepared import DAYS, PreparedFolder, PreparedJoin, Preparing
 from sandbox.privacy.policy import Policy
 from sandbox.query import Query, exact
 from sandbox.result import Result
@@ -104,6 +105,7 @@ class Session:
         self._trust = Trust(profile)
         self._profile = profile
         self._notes = JobFolder(profile / "jobs")
+        self._prepared = PreparedFolder(profile / "matchings")
         self._channel = open_blocking_channel(
             profile, self._config.coordinator, f"coordinator-{self._coordinator.name}"
         )
@@ -205,6 +207,37 @@ class Session:
         """
         return IdJoin(self, receiver, sender, on, malicious=malicious, file=file)
 
+    def prepare(
+        self,
+        name: str,
+        left: str,
+        right: str,
+        on: str | Mapping[str, str],
+        *,
+        epsilon: Decimal | float | str | None = None,
+        delta: Decimal | float | str | None = None,
+        days: int = DAYS,
+    ) -> Preparing:
+        """Return a preparation after which joins of two tables on a key can be asked over `name`.
+
+        on: as `join`. epsilon, delta: what hides how many keys match, once for all statements; a
+        twentieth and a ten-thousandth of the profile's if None. days: how long nodes keep it, 1..366.
+        """
+        return Preparing(self, name, left, right, on, epsilon=epsilon, delta=delta, days=days)
+
+    def matchings(self) -> list[PreparedJoin]:
+        """Return what this researcher has prepared, by name."""
+        return [self.matching(name) for name in self._prepared.names()]
+
+    def matching(self, name: str) -> PreparedJoin:
+        """Return what was prepared under a name; raises InputError SB-1122."""
+        return PreparedJoin.of(self._notes.read(self._prepared.job(name)))
+
+    def forget(self, name: str) -> None:
+        """Let the nodes forget what was prepared under a name, and forget the name."""
+        self.cancel(self._prepared.job(name))
+        self._prepared.drop(name)
+
     def study(self, written: str) -> Study:
         """Return a study: the statements of a text, to be planned together."""
         return Study(self, read_study(written))
@@ -263,6 +296,8 @@ class Session:
         ended = self.ended(job)
         if isinstance(ended, Joined):
             raise InputError("SB-1094", job=job)
+        if isinstance(ended, PreparedJoin):
+            raise InputError("SB-1127", job=job)
         return ended
 
     def joined(self, job: str) -> Joined:
@@ -272,7 +307,7 @@ class Session:
             raise InputError("SB-1095", job=job)
         return ended
 
-    def ended(self, job: str) -> Result | Joined:
+    def ended(self, job: str) -> Result | Joined | PreparedJoin:
         """Return what a finished job ended with; raises as `result`."""
         note = self._notes.read(job)
         view = self.job(job)
@@ -296,6 +331,9 @@ class Session:
         path = self._notes.keep_receipt(job, opened.receipt)
         if spec.disclosure is not None:
             return Joined(spec, self.identities()[spec.disclosure.receiver].name, path)
+        if spec.prepare is not None:
+            self._prepared.keep(spec.prepare.name, job)
+            return PreparedJoin.of(note, path)
         return Result(spec, opened.answer, path, view.left_out, opened.noised)
 
     # Budgets and status

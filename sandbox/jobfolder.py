@@ -30,9 +30,9 @@ class JobNote:
     def plan(self) -> Plan:
         """Plan the statement again, on the tables as they were."""
         job = json.loads(self.signed.body)
-        disclosed = job.get("disclosure") is not None
+        disclosed, prepares = (job.get(kind) is not None for kind in ("disclosure", "prepare"))
         tables = {table.name: table for table in self.tables}
-        return plan_of(job["statement"], tables, disclosed=disclosed)
+        return plan_of(job["statement"], tables, disclosed=disclosed, prepares=prepares)
 
 
 class JobFolder:

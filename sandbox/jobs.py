@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, verify
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, parse, verify
 from sandbox.errors import InputError, TrustError
 
 Z64 = "z64"
@@ -43,6 +43,7 @@ Number = Annotated[
 ]
 Seconds = Annotated[int, Field(ge=0, lt=1 << 40)]
 FileFormat = Literal["csv", "parquet"]
+MatchingName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 Fingerprint = Annotated[str, StringConstraints(min_length=8, max_length=80)]
 
 
@@ -76,6 +77,24 @@ class Disclosure(BaseModel):
     file: FileFormat
 
 
+class Preparation(BaseModel):
+    """A matching that the nodes keep for one version of the data, until `until` (Unix seconds)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: MatchingName
+    until: Seconds
+
+
+class Prepared(BaseModel):
+    """The kept matching that a joined job uses: `job` is the digest of the job that prepared it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: MatchingName
+    job: Hex32
+
+
 class JobSpec(SignedBody):
     """A query as its researcher signed it. epsilon, delta: exact decimals. Times: unix seconds.
 
@@ -86,7 +105,8 @@ class JobSpec(SignedBody):
     neither context nor seeds, since its shares are sealed to the researcher. `collusion` is the h of
     sigma^2 / max(1, c - h): a node's owner may demand more, a job can never get less. `malicious`: a
     PSI holds against members that depart from it. A `disclosure` releases no number, so that epsilon
-    and delta are 0.
+    and delta are 0. Nor does `prepare`, whose epsilon and delta hide how many keys match; a job over
+    `prepared` spends all of its own on its sums.
     """
 
     job: Hex16
@@ -108,6 +128,8 @@ class JobSpec(SignedBody):
     checksum_seeds: dict[Fingerprint, HexBytes]
     malicious: bool = False
     disclosure: Disclosure | None = None
+    prepare: Preparation | None = None
+    prepared: Prepared | None = None
     created: Seconds
     expires: Seconds
 
@@ -125,6 +147,10 @@ class JobSpec(SignedBody):
             raise ValueError("minimum_members exceeds members")
         if self.expires <= self.created:
             raise ValueError("expires before it is created")
+        if sum(each is not None for each in (self.disclosure, self.prepare, self.prepared)) > 1:
+            raise ValueError("a job is of one kind")
+        if (self.prepare or self.prepared) and not self.joined:
+            raise ValueError("a matching is a join's")
         if self.disclosure is not None:
             if not self.joined or self.epsilon_value or self.delta_value:
                 raise ValueError("a disclosure is a join, and costs no epsilon")
@@ -224,6 +250,11 @@ def read_job(signed: Signed, researcher: PublicIdentity, now: int) -> JobSpec:
     if spec.expires <= now:
         raise TrustError("SB-3104", seconds=now - spec.expires)
     return spec
+
+
+def parse_spec(signed: Signed) -> JobSpec:
+    """Return the job in a document that is the reader's own, or was verified before."""
+    return read_document(JobSpec, signed, parse(signed.body))
 
 
 def seed_aad(job: str) -> bytes:

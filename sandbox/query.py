@@ -12,12 +12,15 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from sandbox.errors import InputError
-from sandbox.jobs import Missing
+from sandbox.jobs import Missing, Prepared
+from sandbox.prepared import digests
 from sandbox.privacy.allocate import solve_epsilon
 from sandbox.progress import notebook_progress
 from sandbox.sql.algebra import JoinMode, Plan
+from sandbox.sql.joinexplained import KeptMatching
 from sandbox.sql.parse import nearest
 from sandbox.sql.plan import plan
+from sandbox.sql.preparing import require_two_members
 from sandbox.sql.runnable import require_protocol
 from sandbox.submission import Terms, noise_of
 from sandbox.targets import Pilot, release_of, typical_sizes, wanted_errors
@@ -43,7 +46,8 @@ class Wishes:
     epsilon, delta: exact; the profile's if None. error: the error wanted instead of an epsilon (see
     targets.py). magnitudes: typical sizes of outputs by name. on_missing: "fail", "wait" or
     "present", with minimum_members providers at least. collusion: h, how many providers may collude
-    with the researcher. malicious: a PSI holds against providers that depart from it.
+    with the researcher. malicious: a PSI holds against providers that depart from it. prepared: the
+    name of the matching that a join is over (see `Session.prepare`).
     """
 
     epsilon: Number | None = None
@@ -55,6 +59,7 @@ class Wishes:
     collusion: int = 1
     magnitudes: Mapping[str, Number] = field(default_factory=dict)
     malicious: bool = False
+    prepared: str | None = None
 
 
 class Stated(TypedDict, total=False):
@@ -66,6 +71,7 @@ class Stated(TypedDict, total=False):
     collusion: int
     magnitudes: Mapping[str, Number]
     malicious: bool
+    prepared: str | None
 
 
 class Query:
@@ -103,7 +109,14 @@ class Query:
             terms.collusion,
             terms.missing,
             malicious=terms.malicious,
+            kept=self._kept(terms),
         )
+
+    def _kept(self, terms: Terms) -> KeptMatching | None:
+        if terms.prepared is None:
+            return None
+        found = self._session.matching(terms.prepared.name)
+        return KeptMatching(found.name, found.dummies)
 
     def run(
         self,
@@ -190,7 +203,18 @@ class Query:
             minimum_members=wishes.minimum_members,
             collusion=wishes.collusion,
             malicious=self._malicious(wishes),
+            prepared=self._prepared(wishes),
         )
+
+    def _prepared(self, wishes: Wishes) -> Prepared | None:
+        """Return the matching that is wished for; raises InputError SB-1121, SB-1122, Refusal
+        SB-1123..SB-1126 where it does not serve."""
+        if wishes.prepared is None:
+            return None
+        found = self._session.matching(wishes.prepared)
+        require_two_members(self.plan)
+        found.require_serves(self.plan, digests(self.plan, self._session.catalogue()))
+        return Prepared(name=found.name, job=found.digest)
 
     def _malicious(self, wishes: Wishes) -> bool:
         """Return whether a PSI holds against all; raises InputError SB-1092 where there is none."""
@@ -207,7 +231,14 @@ class Query:
     ) -> Decimal:
         limits = self._session.limits(self.plan.members)
         wanted = wanted_errors(self.plan, wishes.error or "", magnitudes)
-        release = release_of(self.plan, delta, magnitudes, wishes.collusion, pilot)
+        release = release_of(
+            self.plan,
+            delta,
+            magnitudes,
+            wishes.collusion,
+            pilot,
+            prepared=wishes.prepared is not None,
+        )
         found = solve_epsilon(release, wanted, limits.epsilon_min, limits.epsilon_max)
         return Decimal(f"{found.normalize():f}")
 

@@ -25,6 +25,8 @@ from sandbox.jobs import (
     FileFormat,
     JobSpec,
     Missing,
+    Preparation,
+    Prepared,
     Roster,
     read_document,
     seed_aad,
@@ -47,6 +49,7 @@ class Terms:
     `magnitudes`: typical sizes of outputs by name. `minimum_members`: with missing = present, how
     many must be there. `collusion`: h, how many nodes may collude with the researcher. `malicious`: a
     PSI holds against members that depart from it. `file`: what a disclosure's receiver writes.
+    `prepare`: what a matching is to be kept as. `prepared`: the one that a join is over.
     """
 
     epsilon: Decimal
@@ -58,6 +61,8 @@ class Terms:
     collusion: int = 1
     malicious: bool = False
     file: FileFormat = "csv"
+    prepare: Preparation | None = None
+    prepared: Prepared | None = None
     lifetime_s: int = JOB_LIFETIME_S
 
 
@@ -81,7 +86,8 @@ class Opened:
 
 def noise_of(plan: Plan, terms: Terms) -> NoisePlan:
     """Return the noise that these terms buy; pure, reads no rows."""
-    return job_noise(plan, terms.epsilon, terms.delta, terms.magnitudes or {})
+    prepared = terms.prepared is not None
+    return job_noise(plan, terms.epsilon, terms.delta, terms.magnitudes or {}, prepared=prepared)
 
 
 def draft_job(
@@ -134,6 +140,8 @@ def draft_job(
         },
         malicious=terms.malicious,
         disclosure=_disclosure(plan, terms),
+        prepare=terms.prepare,
+        prepared=terms.prepared,
         created=now,
         expires=now + terms.lifetime_s,
     )
@@ -182,8 +190,9 @@ def open_job(
         )
     laws = _laws(plan, spec, releases, trusted)
     rules = _display_rules(releases, trusted)
-    # A disclosure has no answer: what matched stays with the receiver.
-    result = Answer((), (), ()) if plan.matched else answer(plan, values, laws, rules)
+    # A disclosure has no answer: what matched stays with the receiver. Nor has a preparation.
+    silent = plan.matched or plan.prepares
+    result = Answer((), (), ()) if silent else answer(plan, values, laws, rules)
     opening = Opening(
         job=receipt.job.digest,
         sum=hashlib.sha256(summed).hexdigest(),
@@ -244,7 +253,8 @@ def _laws(
 ) -> list[list[Law]]:
     """Return each measure's noise at each node, as released; at least what was planned."""
     magnitudes = {name: Fraction(value) for name, value in spec.magnitudes.items()}
-    noise = job_noise(plan, spec.epsilon_value, spec.delta_value, magnitudes)
+    prepared = spec.prepared is not None
+    noise = job_noise(plan, spec.epsilon_value, spec.delta_value, magnitudes, prepared=prepared)
     measures = range(len(plan.measures))
     per_measure: list[list[Law]] = [[] for _ in measures]
     for node, release in releases.items():

@@ -42,10 +42,12 @@ def release_of(
     magnitudes: Mapping[str, Fraction],
     collusion: int,
     pilot: Pilot | None = None,
+    *,
+    prepared: bool = False,
 ) -> Release:
-    """Return the release whose epsilon is sought."""
+    """Return the release whose epsilon is sought; prepared: over a matching that was charged before."""
     return Release(
-        workload(plan, magnitudes),
+        workload(plan, magnitudes, prepared=prepared),
         delta,
         mechanism_for(delta),
         *noisy_members(plan, collusion),

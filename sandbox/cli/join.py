@@ -1,18 +1,50 @@
-"""`sandbox join`: an owner learns which of his ids another owner has."""
+"""`sandbox join`: an owner learns which of his ids another owner has; and matchings kept for queries.
+
+Its commands have names without a dot, and tables have one: what is no command is a join of ids.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from sandbox.cli.profile import ProfileOption
-from sandbox.cli.query import Malicious, confirmed, followed, session_of
-from sandbox.cli.terminal import Format, FormatOption, examples, show_json
+from sandbox.cli.query import Delta, Epsilon, Malicious, confirmed, followed, number, session_of
+from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json, show_rows
 from sandbox.messages import text
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+DAYS = 30
+IDS = "ids"
+
+
+class Joins(typer.core.TyperGroup):
+    """The group, whose first command is what no name asks for."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read `sandbox join A.t B.t …` as `sandbox join ids A.t B.t …`."""
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = [IDS, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=Joins,
+    help=text("help.join.root"),
+    epilog=examples(
+        "sandbox join a.people b.purchases --on id=buyer",
+        "sandbox join prepare shops a.people b.purchases --on id=buyer --yes",
+    ),
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+)
+
+On = Annotated[str, typer.Option("--on", help=text("join.on"))]
+Name = Annotated[str, typer.Argument(metavar="NAME", help=text("prepared.name"))]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help=text("option.yes"))]
 
 
 class Written(StrEnum):
@@ -23,20 +55,20 @@ class Written(StrEnum):
 
 
 @app.command(
-    "join",
-    help=text("help.join"),
+    IDS,
+    help=text("help.join.ids"),
     epilog=examples(
         "sandbox join a.people b.purchases --on id=buyer",
-        "sandbox join a.visits b.visits --on person,day --malicious",
+        "sandbox join ids a.visits b.visits --on person,day --malicious",
     ),
 )
-def join(
+def ids(
     receiver: Annotated[str, typer.Argument(metavar="RECEIVER.TABLE", help=text("join.receiver"))],
     sender: Annotated[str, typer.Argument(metavar="SENDER.TABLE", help=text("join.sender"))],
-    on: Annotated[str, typer.Option("--on", help=text("join.on"))],
+    on: On,
     malicious: Malicious = False,
     file: Annotated[Written, typer.Option("--file", help=text("join.file"))] = Written.CSV,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help=text("option.yes"))] = False,
+    yes: Yes = False,
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -55,3 +87,60 @@ def join(
         show_json(**joined.to_document(), who_learns_what=explained.who_learns_what())
     else:
         typer.echo(str(joined))
+
+
+@app.command(
+    "prepare",
+    help=text("help.join.prepare"),
+    epilog=examples(
+        "sandbox join prepare shops a.people b.purchases --on id=buyer",
+        'sandbox query "SELECT COUNT(*) FROM a.people p JOIN b.purchases q ON p.id = q.buyer"'
+        " --prepared shops",
+    ),
+)
+def prepare(
+    name: Name,
+    left: Annotated[str, typer.Argument(metavar="A.TABLE", help=text("prepared.table"))],
+    right: Annotated[str, typer.Argument(metavar="B.TABLE", help=text("prepared.table"))],
+    on: On,
+    epsilon: Epsilon = None,
+    delta: Delta = None,
+    days: Annotated[int, typer.Option("--days", min=1, help=text("prepared.days"))] = DAYS,
+    yes: Yes = False,
+    profile: ProfileOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Say what it costs, then match and let the nodes keep the matching."""
+    asked = session_of(profile).prepare(
+        name,
+        left,
+        right,
+        on,
+        epsilon=number("--epsilon", epsilon),
+        delta=number("--delta", delta),
+        days=days,
+    )
+    explained = asked.explain()
+    confirmed(str(explained), text("prepared.confirm"), yes=yes)
+    made = followed(lambda tell: asked.run(progress=tell))
+    if format is Format.JSON:
+        show_json(**made.to_document(), receipt=str(made.receipt))
+    else:
+        typer.echo(str(made))
+
+
+@app.command("prepared", help=text("help.join.prepared"), epilog=examples("sandbox join prepared"))
+def prepared(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
+    """List what this researcher has prepared."""
+    rows = [
+        {**made.to_document(), "tables": ", ".join(made.tables)}
+        for made in session_of(profile).matchings()
+    ]
+    show_rows(format, "matchings", rows, ("name", "tables", "until", "job"))
+
+
+@app.command("forget", help=text("help.join.forget"), epilog=examples("sandbox join forget shops"))
+def forget(name: Name, profile: ProfileOption = None) -> None:
+    """Let the nodes forget a matching."""
+    session_of(profile).forget(name)
+    say("prepared.forgotten", name=name)

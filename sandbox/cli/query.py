@@ -48,6 +48,7 @@ MinimumMembers = Annotated[
 ]
 Collusion = Annotated[int, typer.Option("--collusion", min=1, help=text("option.collusion"))]
 Malicious = Annotated[bool, typer.Option("--malicious", help=text("option.malicious"))]
+Prepared = Annotated[str | None, typer.Option("--prepared", help=text("option.prepared"))]
 ResultFormatOption = Annotated[
     ResultFormat, typer.Option("--format", help=text("option.result_format"))
 ]
@@ -74,6 +75,7 @@ def query(
     collusion: Collusion = 1,
     magnitude: Magnitude = None,
     malicious: Malicious = False,
+    prepared: Prepared = None,
     pilot: Annotated[bool, typer.Option("--pilot", help=text("option.pilot"))] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help=text("option.yes"))] = False,
     profile: ProfileOption = None,
@@ -87,7 +89,16 @@ def query(
     session = session_of(profile)
     asked = session.sql(sql)
     wishes = _wishes(
-        epsilon, delta, error, purpose, on_missing, minimum_members, collusion, magnitude, malicious
+        epsilon,
+        delta,
+        error,
+        purpose,
+        on_missing,
+        minimum_members,
+        collusion,
+        magnitude,
+        malicious,
+        prepared,
     )
     seen: Pilot | None = None
     if pilot:
@@ -116,6 +127,7 @@ def explain(
     collusion: Collusion = 1,
     magnitude: Magnitude = None,
     malicious: Malicious = False,
+    prepared: Prepared = None,
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -124,7 +136,16 @@ def explain(
         raise InputError("SB-1350")
     session = session_of(profile)
     wishes = _wishes(
-        epsilon, delta, error, None, on_missing, minimum_members, collusion, magnitude, malicious
+        epsilon,
+        delta,
+        error,
+        None,
+        on_missing,
+        minimum_members,
+        collusion,
+        magnitude,
+        malicious,
+        prepared,
     )
     planned: StudyPlan | Explanation
     if file is not None:
@@ -146,11 +167,11 @@ def result(
 ) -> None:
     """Open a finished job again; it costs nothing."""
     from sandbox.cli.answers import check_output, show_answer
-    from sandbox.disclosure import Joined
+    from sandbox.result import Result
 
     check_output(format, output)
     ended = session_of(profile).ended(job)
-    if isinstance(ended, Joined):
+    if not isinstance(ended, Result):
         # Nothing to show but where it is.
         typer.echo(str(ended))
         return
@@ -172,7 +193,7 @@ def grants(
 ) -> None:
     """Say what each provider would have to change."""
     found = session_of(profile).grants(
-        sql, _number("--epsilon", epsilon), _number("--delta", delta), purpose
+        sql, number("--epsilon", epsilon), number("--delta", delta), purpose
     )
     if format is Format.JSON:
         show_json(grants=[grant.to_document() for grant in found])
@@ -190,7 +211,8 @@ def session_of(profile: Path | None) -> Session:
     return connect(researcher_folder(profile))
 
 
-def _number(option: str, written: str | None) -> Decimal | None:
+def number(option: str, written: str | None) -> Decimal | None:
+    """Return what an option says, None if it is not there."""
     return None if written is None else read_number(option, written)
 
 
@@ -211,13 +233,14 @@ def _wishes(
     collusion: int,
     magnitude: list[str] | None,
     malicious: bool,
+    prepared: str | None,
 ) -> Wishes:
     from sandbox.query import Wishes
 
     sizes = dict(_magnitude(written) for written in magnitude or ())
     return Wishes(
-        epsilon=_number("--epsilon", epsilon),
-        delta=_number("--delta", delta),
+        epsilon=number("--epsilon", epsilon),
+        delta=number("--delta", delta),
         error=error,
         purpose=purpose,
         on_missing=on_missing,
@@ -225,12 +248,13 @@ def _wishes(
         collusion=collusion,
         magnitudes=sizes,
         malicious=malicious,
+        prepared=prepared,
     )
 
 
 def _magnitude(written: str) -> tuple[str, Decimal]:
     name, _, size = written.rpartition("=")
-    return name, _number("--magnitude", size) or Decimal(0)
+    return name, number("--magnitude", size) or Decimal(0)
 
 
 def confirmed(shown: str, question: str, *, yes: bool) -> None:

@@ -227,8 +227,9 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         flow = self._flows.get(job.job)
         if flow is not None:
             flow.cancel(signed)
-            links = (view.link for view in self.registry.nodes.values())
-            await asyncio.gather(*(link.cancel(signed) for link in links), return_exceptions=True)
+        # Nodes are told of a job that has ended, too: they forget what it prepared.
+        links = (view.link for view in self.registry.nodes.values())
+        await asyncio.gather(*(link.cancel(signed) for link in links), return_exceptions=True)
         return self._state(self._owned(job.job, context))
 
     async def Budget(  # noqa: N802

@@ -119,6 +119,11 @@ class NoisePlan:
     sides: tuple[SideNoise, ...] = ()
     matching: MatchingNoise | None = None
 
+    @property
+    def member_dummies(self) -> int:
+        """The most keys that one member of a join adds: none where it is not matched."""
+        return self.matching.member_dummies if self.matching else 0
+
     def side_law(self, side: int, measure: int) -> Law:
         """Return the law that each member of a join's side draws for a measure."""
         return Law(self.mechanism, _root_above(self.sides[side].scales[measure]))
@@ -204,14 +209,9 @@ def _joined_plan(
     """
     if delta == 0:
         raise InputError("SB-2240")
-    hidden = delta * MATCHING_DELTA
-    # Each set of sides in each join of members has dummies of its own, and a tail of its own.
-    tables = len(workload.members)
-    counts = math.prod(workload.members) * (2**tables - tables - 1)
-    matching = MatchingNoise(
-        epsilon * MATCHING_EPSILON, hidden / counts, workload.matched_keys, tables
-    )
-    rho = rho_of(epsilon - matching.epsilon, delta - hidden)
+    matching, hidden = _matching_noise(workload, epsilon, delta)
+    spent = matching.epsilon if matching else Decimal(0)
+    rho = rho_of(epsilon - spent, delta - hidden)
     rho = significant(rho, DIGITS, ROUND_FLOOR)
     if rho <= 0:
         raise InputError("SB-2230", epsilon=str(epsilon), integers=0)
@@ -231,10 +231,40 @@ def _joined_plan(
         epsilon,
         delta,
         rho=rho,
-        pure=(Fraction(matching.epsilon),),
+        pure=(Fraction(spent),) if matching else (),
         extra_delta=Fraction(hidden),
     )
     return NoisePlan(Mechanism.GAUSSIAN, scales, charge, sides, matching)
+
+
+def _matching_noise(
+    workload: Workload, epsilon: Decimal, delta: Decimal
+) -> tuple[MatchingNoise | None, Decimal]:
+    """Return what hides how many keys match, and the delta it takes: nothing where nobody sees it."""
+    if not workload.matched_keys:
+        return None, Decimal(0)
+    hidden = delta * MATCHING_DELTA
+    # Each set of sides in each join of members has dummies of its own, and a tail of its own.
+    tables = len(workload.members)
+    counts = math.prod(workload.members) * (2**tables - tables - 1)
+    noise = MatchingNoise(
+        epsilon * MATCHING_EPSILON, hidden / counts, workload.matched_keys, tables
+    )
+    return noise, hidden
+
+
+def matching_plan(keys: int, epsilon: Decimal, delta: Decimal) -> NoisePlan:
+    """Return the noise of a matching that two members prepare: all of epsilon and delta hides how many
+    keys match, which one unit moves by `keys` at most.
+
+    Raises InputError SB-2201, SB-2202, SB-2240 for epsilon or delta.
+    """
+    if delta == 0:
+        raise InputError("SB-2240")
+    rho_of(epsilon, delta)  # Holds both to their ranges.
+    charge = Charge(epsilon, delta, pure=(Fraction(epsilon),), extra_delta=Fraction(delta))
+    matching = MatchingNoise(epsilon, delta, keys)
+    return NoisePlan(Mechanism.GAUSSIAN, (), charge, matching=matching)
 
 
 def shares(workload: Workload, mechanism: Mechanism) -> tuple[Fraction, ...]:

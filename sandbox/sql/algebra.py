@@ -264,6 +264,8 @@ class Plan:
     matched: tuple[str, ...] = ()
     """Of a disclosure: the first side's columns whose values its node keeps, in rows that match. Then
     nothing is summed, and nothing is released."""
+    prepares: bool = False
+    """Whether it only matches keys, for its members to keep; then, too, nothing is released."""
 
     @property
     def table(self) -> Table:

@@ -14,6 +14,7 @@ from sandbox.crypto.join.schedule import words
 from sandbox.crypto.rings import choose_ring
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.sql.algebra import JoinMode, Plan, Side
+from sandbox.sql.joinexplained import KeptMatching
 from sandbox.sql.noise import capacity
 from sandbox.sql.perkey import key_columns
 from sandbox.sql.shapes import shapes_of
@@ -51,10 +52,13 @@ class Cost:
     seconds: float
 
 
-def cost(plan: Plan, noise: NoisePlan, *, malicious: bool = False) -> Cost:
-    """Return what a plan will take under a noise plan. malicious: which variant of a PSI runs."""
+def cost(
+    plan: Plan, noise: NoisePlan, *, malicious: bool = False, kept: KeptMatching | None = None
+) -> Cost:
+    """Return what a plan will take under a noise plan. malicious: which variant of a PSI runs; kept:
+    the matching that a join is over."""
     if plan.mode is JoinMode.BLIND:
-        return _blind(plan, noise)
+        return _blind(plan, noise, kept)
     if plan.semi is not None:
         moved = _psi_bytes(plan, plan.semi, malicious) + SEALED_BYTES * plan.length * len(
             plan.members
@@ -68,8 +72,8 @@ def cost(plan: Plan, noise: NoisePlan, *, malicious: bool = False) -> Cost:
     return Cost(ring.name, moved, seconds)
 
 
-def _blind(plan: Plan, noise: NoisePlan) -> Cost:
-    dummies = noise.matching.member_dummies if noise.matching else 0
+def _blind(plan: Plan, noise: NoisePlan, kept: KeptMatching | None) -> Cost:
+    dummies = kept.dummies if kept else noise.member_dummies
     moved = float(SEALED_BYTES * plan.length * len(plan.members))
     seconds = JOIN_ROUNDS_S
     # Every combination of the sides' members is a join of its own.
@@ -78,8 +82,12 @@ def _blind(plan: Plan, noise: NoisePlan) -> Cost:
         rows = side.table.card.row_bound * len(side.table.members)
         tags = joins * (side.table.card.row_bound + dummies)
         columns = len(key_columns(plan, side))
-        moved += tags * (TAG_BYTES + SLOT_BYTES)
-        seconds += rows * (JOIN_ROW_S + JOIN_COLUMN_S * columns) + tags * (TAG_S + SLOT_S)
+        seconds += rows * (JOIN_ROW_S + JOIN_COLUMN_S * columns)
+        if kept is None:
+            moved += tags * (TAG_BYTES + SLOT_BYTES)
+            seconds += tags * (TAG_S + SLOT_S)
+    if plan.prepares:
+        return Cost(RING_OF_JOINS, round(moved), seconds)
     values = joins * _shared_values(plan, dummies)
     moved += values * SHARE_BYTES
     seconds += values * (SHARE_S if len(plan.sides) == 2 else PRODUCT_S)

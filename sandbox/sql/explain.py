@@ -15,7 +15,7 @@ from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.derivatives import predicted_error, reference_value
 from sandbox.sql.algebra import Plan, Quantisation
 from sandbox.sql.cost import cost
-from sandbox.sql.joinexplained import JoinExplanation, explain_join
+from sandbox.sql.joinexplained import JoinExplanation, KeptMatching, explain_join
 from sandbox.sql.magnitude import reference_rows, typical_rows_of
 from sandbox.sql.noise import cell_reference, noisy_members
 
@@ -195,15 +195,16 @@ def explain(
     missing: str = "fail",
     *,
     malicious: bool = False,
+    kept: KeptMatching | None = None,
 ) -> Explanation:
     """Return the explanation of a plan under a noise plan.
 
     collusion: h of the job. missing: its rule for providers that are not there. malicious: which
-    variant of a PSI runs.
+    variant of a PSI runs. kept: the prepared matching that a join is over.
     """
     members = len(plan.members)
     sigmas = noise.total_sigmas(*noisy_members(plan, collusion))
-    takes = cost(plan, noise, malicious=malicious)
+    takes = cost(plan, noise, malicious=malicious, kept=kept)
     return Explanation(
         statement=plan.statement,
         table=plan.name,
@@ -229,7 +230,7 @@ def explain(
         rows_per_group=reference_rows(plan) / plan.cells,
         rows_declared=typical_rows_of(plan) > 0,
         missing=missing,
-        join=explain_join(plan, noise, malicious=malicious),
+        join=explain_join(plan, noise, malicious=malicious, kept=kept),
     )
 
 

@@ -28,6 +28,14 @@ class SideExplanation:
 
 
 @dataclass(frozen=True)
+class KeptMatching:
+    """A matching that was prepared: its name, and how many dummies each member added."""
+
+    name: str
+    dummies: int
+
+
+@dataclass(frozen=True)
 class JoinExplanation:
     """What there is to say of a join. `most_dummies`: keys that a provider adds at most, so that the
     coordinator does not learn how many match."""
@@ -38,10 +46,13 @@ class JoinExplanation:
     most_dummies: int
     malicious: bool = False
     """Whether a PSI holds against providers that depart from it."""
+    prepared: str = ""
+    """The name of the matching that it is over, if any."""
 
     def lines(self) -> list[str]:
         """Return the mode, and for each table what counts and what a unit of it may change."""
         lines = [text("explain.mode", mode=self.mode)]
+        lines += [text("explain.prepared", name=self.prepared)] if self.prepared else []
         for side in self.sides:
             lines.append(
                 text("explain.side", table=side.table, rows=side.rows, cap=side.contribution_cap,
@@ -56,6 +67,8 @@ class JoinExplanation:
     def learns(self, party: str) -> str:
         """Return what a kind of party learns."""
         of_many = "_of_many" if party == "coordinator" and len(self.sides) > 2 else ""
+        if self.prepared and party == "coordinator":
+            return text("explain.prepared_coordinator", name=self.prepared)
         return text(f"explain_join.learns.{self.mode}.{party}{of_many}", dummies=self.most_dummies)
 
     def trust(self) -> list[str]:
@@ -71,6 +84,7 @@ class JoinExplanation:
             "malicious": self.malicious,
             "trust": self.trust(),
             "most_dummies": self.most_dummies,
+            "prepared": self.prepared,
             "sides": [
                 {
                     "table": side.table,
@@ -86,9 +100,9 @@ class JoinExplanation:
 
 
 def explain_join(
-    plan: Plan, noise: NoisePlan, *, malicious: bool = False
+    plan: Plan, noise: NoisePlan, *, malicious: bool = False, kept: KeptMatching | None = None
 ) -> JoinExplanation | None:
-    """Return the explanation of a plan's join, None where it has none."""
+    """Return the explanation of a plan's join, None where it has none; kept: what it is over."""
     if plan.mode is None:
         return None
     sides = plan.sides if plan.semi is None else (*plan.sides, plan.semi)
@@ -106,6 +120,7 @@ def explain_join(
             for place, side in enumerate(sides)
         ),
         tuple(measure.label for measure in plan.measures),
-        noise.matching.member_dummies if noise.matching else 0,
+        kept.dummies if kept else noise.member_dummies,
         malicious,
+        kept.name if kept else "",
     )

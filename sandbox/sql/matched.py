@@ -18,13 +18,18 @@ from sandbox.sql.columns import identifier
 from sandbox.sql.keys import KEY_TYPES, key_sql
 from sandbox.sql.parse import nearest, parse, refusal
 from sandbox.sql.plan import plan
+from sandbox.sql.preparing import preparing_plan
 
 Pairs = Sequence[tuple[str, str]]
 """The key's columns: each one's name at the receiver, and at the sender."""
 
 
-def plan_of(statement: str, catalogue: Mapping[str, Table], *, disclosed: bool) -> Plan:
-    """Return the plan of a job's statement: of a disclosure, or of a query."""
+def plan_of(
+    statement: str, catalogue: Mapping[str, Table], *, disclosed: bool, prepares: bool = False
+) -> Plan:
+    """Return the plan of a job's statement: of a disclosure, of a preparation, or of a query."""
+    if prepares:
+        return preparing_plan(statement, catalogue)
     return matched_plan(statement, catalogue) if disclosed else plan(statement, catalogue)
 
 

@@ -8,7 +8,14 @@ from decimal import Decimal
 from fractions import Fraction
 
 from sandbox.privacy.accounting import Charge
-from sandbox.privacy.allocate import NoisePlan, Sensitivity, Target, Workload, noise_plan
+from sandbox.privacy.allocate import (
+    NoisePlan,
+    Sensitivity,
+    Target,
+    Workload,
+    matching_plan,
+    noise_plan,
+)
 from sandbox.privacy.derivatives import Reference
 from sandbox.privacy.noise import Law, Mechanism, tail_bound
 from sandbox.sql.algebra import JoinMode, MeasureKind, Plan
@@ -16,16 +23,25 @@ from sandbox.sql.magnitude import reference_measures
 
 
 def job_noise(
-    plan: Plan, epsilon: Decimal, delta: Decimal, magnitudes: Mapping[str, Fraction]
+    plan: Plan,
+    epsilon: Decimal,
+    delta: Decimal,
+    magnitudes: Mapping[str, Fraction],
+    *,
+    prepared: bool = False,
 ) -> NoisePlan:
     """Return the noise of each measure and the charge of the job.
 
-    delta = 0 asks for Laplace noise. A disclosure has no noise and charges nothing. Raises InputError
-    SB-2201/2202 for epsilon or delta.
+    delta = 0 asks for Laplace noise. A disclosure has no noise and charges nothing; a preparation
+    charges what hides how many keys match, and a join over a `prepared` matching nothing of the kind.
+    Raises InputError SB-2201/2202 for epsilon or delta.
     """
     if plan.matched:
         return NoisePlan(Mechanism.LAPLACE, (), Charge(Decimal(0), Decimal(0)))
-    return noise_plan(workload(plan, magnitudes), epsilon, delta, mechanism_for(delta))
+    if plan.prepares:
+        return matching_plan(_matched_keys(plan), epsilon, delta)
+    asked = workload(plan, magnitudes, prepared=prepared)
+    return noise_plan(asked, epsilon, delta, mechanism_for(delta))
 
 
 def member_laws(plan: Plan, noise: NoisePlan, node: str) -> list[Law]:
@@ -54,10 +70,11 @@ def mechanism_for(delta: Decimal) -> Mechanism:
     return Mechanism.LAPLACE if delta == 0 else Mechanism.GAUSSIAN
 
 
-def workload(plan: Plan, magnitudes: Mapping[str, Fraction]) -> Workload:
+def workload(plan: Plan, magnitudes: Mapping[str, Fraction], *, prepared: bool = False) -> Workload:
     """Return what a plan releases and what its errors are relative to.
 
     `magnitudes`: typical sizes of outputs by name as the researcher states them; else the card's.
+    `prepared`: over a matching that was charged before.
     """
     joined = plan.mode is JoinMode.BLIND
     sensitivities = [
@@ -79,7 +96,7 @@ def workload(plan: Plan, magnitudes: Mapping[str, Fraction]) -> Workload:
         tuple(targets),
         cell_reference(plan),
         tuple(len(side.table.members) for side in plan.sides) if joined else (),
-        _matched_keys(plan) if joined else 0,
+        _matched_keys(plan) if joined and not prepared else 0,
     )
 
 

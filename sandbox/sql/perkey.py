@@ -6,7 +6,9 @@
     columns  one row per key: a BIGINT for every (factor, own cell) of `key_columns`
 
 Which rows are kept is decided by hashes of unit, key and row: a uniform choice that one unit's rows
-can change only by as many rows as it has, and the same on any number of threads.
+can change only by as many rows as it has, and the same on any number of threads. Of a unit's rows,
+keys are chosen before rows, so that a table's keys that count are the same for every statement: a
+matching that was prepared for one serves all.
 """
 
 from __future__ import annotations
@@ -53,15 +55,15 @@ def keys_sql(side: Side, base_relation: str = "base") -> str:
     return f"{kept_sql(side, base_relation)} SELECT DISTINCT {names} FROM kept WHERE {there}"
 
 
-def row_sql(plan: Plan, side: Side, base_relation: str = "base") -> str:
+def row_sql(plan: Plan, side: Side, base_relation: str = "base", *, keyed: bool = True) -> str:
     """Return SQL that yields key0.., the unit unless it is the key, and `key_columns` as v0.., for
-    every row, nothing bounded.
+    every row, nothing bounded. Not `keyed`: v0.. alone.
 
     Where no key and no unit occurs twice, that is all that `per_key_sql` would keep, rows without a
     key beside it; and it needs no grouping, which is most of what that costs.
     """
     base = f"WITH base AS (SELECT * FROM {base_relation}) " if base_relation != "base" else ""
-    keys = [key.sql for key in side.keys]
+    keys = [key.sql for key in side.keys] if keyed else []
     values = []
     for number, (index, own) in enumerate(key_columns(plan, side)):
         factor = side.factors[index]
@@ -69,7 +71,7 @@ def row_sql(plan: Plan, side: Side, base_relation: str = "base") -> str:
         if side.groups and factor.kind is not FactorKind.FOUND:
             value = f"CASE WHEN {_cell(plan, side)} = {own} THEN {value} ELSE 0::BIGINT END"
         values.append(f"{value} AS v{number}")
-    unit = [] if unit_is_key(side) else ["unit::VARCHAR"]
+    unit = ["unit::VARCHAR"] if keyed and not unit_is_key(side) else []
     return f"{base}SELECT {', '.join([*keys, *unit, *values])} FROM ({side.fragment.rows_sql})"
 
 
@@ -169,18 +171,24 @@ def kept_sql(side: Side, base_relation: str) -> str:
         return (
             f"{rows}, {_first(columns, 'rows', ['unit'], cap, fragment.contribution_cap, 'kept')}"
         )
-    bounded = _first(columns, "rows", ["unit"], fragment.contribution_cap, None, "bounded")
+    bounded = _first(columns, "rows", ["unit"], fragment.contribution_cap, None, "bounded", keys)
     kept = _first(columns, "bounded", keys, side.multiplicity, None, "kept")
     return f"{rows}, {bounded}, {kept}"
 
 
 def _first(
-    columns: Sequence[str], source: str, of: Sequence[str], most: int, nameless: int | None, to: str
+    columns: Sequence[str],
+    source: str,
+    of: Sequence[str],
+    most: int,
+    nameless: int | None,
+    to: str,
+    keys: Sequence[str] = (),
 ) -> str:
     """Return relations that end in `to`: at most `most` rows for each value of `of` in `source`.
 
     `nameless`: the cap where `of` is NULL, if it is another; where a key of several columns has a
-    NULL, no cap on keys holds.
+    NULL, no cap on keys holds. `keys`: columns whose values are chosen first, and then rows of these.
     """
     names, by = ", ".join(columns), ", ".join(of)
     crowd = f"{to}_crowd"
@@ -190,6 +198,7 @@ def _first(
     cap = str(most)
     if nameless is not None and nameless != most:
         cap = f"CASE WHEN {of[0]} IS NULL THEN {nameless} ELSE {most} END"
+    chosen = f"hash({', '.join([*of, *keys])}), {', '.join(keys)}, " if keys else ""
     # Only where there are too many rows must they be ranked.
     return (
         f"{crowd} AS MATERIALIZED (SELECT {by} FROM {source}{there} GROUP BY {by} "
@@ -198,6 +207,7 @@ def _first(
         f"(SELECT 1 FROM {crowd} b WHERE {same}) UNION ALL "
         f"SELECT {names} FROM (SELECT *, row_number() OVER (PARTITION BY {names}) AS copy "
         f"FROM {source} a WHERE EXISTS (SELECT 1 FROM {crowd} b WHERE {same})) QUALIFY "
-        f"row_number() OVER (PARTITION BY {by} ORDER BY hash(xor(hash({names}), copy::UBIGINT)), "
+        f"row_number() OVER (PARTITION BY {by} ORDER BY {chosen}"
+        f"hash(xor(hash({names}), copy::UBIGINT)), "
         f"{names}) <= {cap})"
     )

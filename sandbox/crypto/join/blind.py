@@ -8,11 +8,13 @@ what the coordinator matches does not depend on filters.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from sandbox import _native
 from sandbox.crypto.join.channel import SEED_BYTES, Pair
@@ -21,6 +23,8 @@ from sandbox.crypto.join.machine import Entropy, Machine, Send, receive, send
 from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape
 from sandbox.crypto.join.shares import Words
 from sandbox.errors import TrustError
+
+Slots = NDArray[np.uint32]
 
 SLOT_BYTES = 4
 KEY_BYTES = 32
@@ -34,6 +38,15 @@ class Rows:
 
     keys: Sequence[pa.Array]
     values: Words
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What a member keeps of a matching. slots: where keys lie; common: 32 bytes that both members, and
+    nobody else, have for this matching."""
+
+    slots: Slots
+    common: bytes = field(repr=False)
 
 
 def member(
@@ -50,17 +63,94 @@ def member(
     matching: how many dummies match, 0..shape.dummies; the left member's number counts. Raises
     TrustError SB-3045, SB-3047 and ProtocolError SB-4010 where a message is not what the job fixed.
     """
+    pool, slots = yield from _matched(shape, own, pair, coordinator, rows, matching, entropy)
+    placement = _placement(shape, slots, pool.order, coordinator)
+    return (yield from _multiplied(shape, own, pair, coordinator, placement, pool.values, entropy))
+
+
+def prepare(
+    shape: Shape,
+    own: str,
+    pair: Pair,
+    coordinator: str,
+    keys: Sequence[pa.Array],
+    matching: int,
+    entropy: Entropy,
+) -> Machine[tuple[NDArray[np.intp], Kept]]:
+    """Match keys (none twice); return the places of those that take part, and where they lie, to be
+    kept. Raises as `member`."""
+    places = np.arange(len(keys[0]), dtype=np.uint64)
+    rows = Rows(keys, places.reshape(1, -1))
+    pool, sent = yield from _matched(shape, own, pair, coordinator, rows, matching, entropy)
+    _placement(shape, sent, pool.order, coordinator)  # Holds the slots to what they must be.
+    slots = np.empty(len(pool.order) // SLOT_BYTES, np.uint32)
+    slots[np.frombuffer(memoryview(pool.order), np.uint32)] = np.frombuffer(sent, np.uint32)
+    taking_part = pool.values[0].astype(np.intp)
+    return taking_part, Kept(slots[: len(taking_part)].copy(), pair.key("kept matching"))
+
+
+def over_kept(
+    shape: Shape,
+    own: str,
+    pair: Pair,
+    coordinator: str,
+    kept: Kept,
+    values: Words,
+    entropy: Entropy,
+) -> Machine[Words]:
+    """Return what `member` returns, over slots that both members kept: no tag is sent.
+
+    values: shape (columns, rows), row for row of `kept.slots`. Raises TrustError SB-3300 where the
+    members kept slots of different matchings, and else as `member`.
+    """
+    stream = pair.stream("kept matching")
+    if own == shape.members[0]:
+        yield from stream.send(kept.common)
+    elif not hmac.compare_digest((yield from stream.receive(KEY_BYTES)), kept.common):
+        raise TrustError("SB-3300", party=pair.peer)
+    placement = _placement(shape, kept.slots.data.cast("B").toreadonly(), None, own)
+    values.flags.writeable = False  # The kernels read in place.
+    return (yield from _multiplied(shape, own, pair, coordinator, placement, values, entropy))
+
+
+def _matched(
+    shape: Shape,
+    own: str,
+    pair: Pair,
+    coordinator: str,
+    rows: Rows,
+    matching: int,
+    entropy: Entropy,
+) -> Machine[tuple[_Pool, bytes]]:
+    """Send the tags and return the slots that they were given."""
     side = shape.members.index(own)
     matching = yield from _agree_on_matching(pair, matching, left=side == 0)
     pool = _Pool(rows, shape.rows[side], shape.dummies, pair, min(matching, shape.dummies), entropy)
     yield from send(coordinator, pool.sent)
-    slots = yield from receive(coordinator, SLOT_BYTES * shape.padded[side])
+    return pool, (yield from receive(coordinator, SLOT_BYTES * shape.padded[side]))
+
+
+def _placement(
+    shape: Shape, slots: bytes | memoryview, order: _native.Buffer | None, party: str
+) -> _native.Placement:
+    """Hold slots to lie among all, none of them twice; party: who said them."""
     try:
-        placement = _native.Placement(shape.slots, slots, pool.order)
+        return _native.Placement(shape.slots, slots, order)
     except _native.PeerError as error:
-        raise TrustError("SB-3047", party=coordinator) from error
-    factor = _native.SlotColumns.placed(placement, [*pool.values])
-    share = _left if side == 0 else _right
+        raise TrustError("SB-3047", party=party) from error
+
+
+def _multiplied(
+    shape: Shape,
+    own: str,
+    pair: Pair,
+    coordinator: str,
+    placement: _native.Placement,
+    values: Words,
+    entropy: Entropy,
+) -> Machine[Words]:
+    factor = _native.SlotColumns.placed(placement, [*values])
+    share = _left if own == shape.members[0] else _right
     words = yield from share(shape, factor, pair, coordinator, entropy)
     return np.frombuffer(memoryview(words), np.uint64).reshape(shape.columns)
 

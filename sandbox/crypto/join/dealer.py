@@ -3,6 +3,8 @@
 It sees how many tags each member sends (padded sizes), which pseudonyms match (with the members' common
 dummies among them), and columns under masks that it has no key for. It sees no key, no value and no
 filtered count, and what it returns can shift a result, never choose a mask.
+
+It multiplies slot by slot and needs no matching for that, so that it keeps none that members prepared.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from sandbox import _native
 from sandbox.crypto.join.channel import SEED_BYTES
 from sandbox.crypto.join.machine import Entropy, Machine, Receive, receive, send
 from sandbox.crypto.join.manydealer import deal_products
-from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape, read_shapes
+from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape, Stage, read_shapes
 from sandbox.errors import ProtocolError, TrustError
 
 
@@ -43,8 +45,10 @@ def _agreed(stated: dict[str, list[Shape]]) -> list[Shape]:
 
 def _run_one(shape: Shape, entropy: Entropy) -> Machine[None]:
     if len(shape.members) == 2:
-        yield from _match(shape, entropy)
-        yield from _multiply(shape)
+        if shape.stage is not Stage.MULTIPLY:
+            yield from _match(shape, entropy)
+        if shape.stage is not Stage.MATCH:
+            yield from _multiply(shape)
         return
     seeds = []
     for member in shape.members:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 from sandbox import _native
@@ -21,6 +22,16 @@ MOST_PRODUCTS = 4096
 """Of one join of more than two."""
 
 
+class Stage(StrEnum):
+    """What of a join runs: of more than two members always the whole."""
+
+    WHOLE = "whole"
+    MATCH = "match"
+    """The members keep their slots, and nothing is multiplied."""
+    MULTIPLY = "multiply"
+    """Over slots that the members have kept; no tag is sent."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """One join among `members` (fingerprints, in the order of the statement's sides).
@@ -28,7 +39,8 @@ class Shape:
     rows: each one's declared bound on join keys. columns: how many per-key columns each brings.
     dummies: rows that each adds, of which a number that the coordinator does not know match.
     products: of more than two members, what is multiplied and summed over common keys: a column of
-    each, None for who takes no part; of two, all columns with all, and nothing is said here.
+    each, None for who takes no part; of two, all columns with all, and nothing is said here. stage:
+    which part of it runs.
     """
 
     members: tuple[str, ...]
@@ -36,6 +48,7 @@ class Shape:
     columns: tuple[int, ...]
     dummies: int
     products: tuple[tuple[int | None, ...], ...] = ()
+    stage: Stage = Stage.WHOLE
 
     @property
     def padded(self) -> tuple[int, ...]:
@@ -93,7 +106,10 @@ def _shape(document: dict[str, Any]) -> Shape:
         raise ValueError("products")
     if len(products) > MOST_PRODUCTS:
         raise ValueError("products")
-    return Shape(members, rows, columns, dummies, products)
+    stage = Stage(document["stage"])
+    if stage is not Stage.WHOLE and len(members) > 2:
+        raise ValueError("stage")
+    return Shape(members, rows, columns, dummies, products, stage)
 
 
 def _product(values: Any, columns: tuple[int, ...]) -> tuple[int | None, ...]:

@@ -108,5 +108,6 @@ def test_every_purpose_and_phase_in_use_is_named() -> None:
     assert used == {"tags", "dummies", "zero", "psi keys", "psi", "matching"} | {
         "left mask",
         "right mask",
+        "kept matching",
     }
     assert all(f"`{name}`" in DOCUMENT for name in used)

@@ -1,0 +1,134 @@
+"""A worker's part of a prepared matching: which slot each key has, kept in a file of its node.
+
+Where no key and no unit repeats and rows have an order (a file or table, no view), a statement's rows
+find their slots by their number in the unchanged source. Else they find them by their key's hash under
+a key that is in this file alone. Neither needs a message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sandbox import _native
+from sandbox.crypto.join import blind
+from sandbox.crypto.join.blind import KEY_BYTES, Kept, Rows
+from sandbox.crypto.join.channel import Pair
+from sandbox.crypto.join.keys import KeyHashes
+from sandbox.crypto.join.shape import TAG_BYTES, Shape
+from sandbox.crypto.join.shares import Words
+from sandbox.disposable import Header
+
+if TYPE_CHECKING:
+    from nodes.join_worker import Wire
+
+Places = NDArray[np.intp]
+
+ORDERED = {"preserve_insertion_order": "true"}
+"""The setting of a session whose rows are to come as the source has them."""
+SEED = bytes(32)
+"""Of a join at home, whose slots nobody else sees."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file says of its matching beside the slots. version: digest of the data, as registered;
+    dummies: of each member; rows: how many the source has where slots go by number, else 0."""
+
+    version: str
+    dummies: int
+    rows: int
+
+
+def prepare(
+    request: Header, wire: Wire, pair: Pair, shape: Shape, keys: Sequence[pa.Array], rows: int
+) -> None:
+    """Match keys with the other member's, and write down which slot each has.
+
+    rows: how many the source has, if keys are theirs, number for number; else 0.
+    """
+    own, to = request["own"], request["coordinator"]
+    ((matching,),) = request["matching"]
+    machine = blind.prepare(shape, own, pair, to, keys, matching, os.urandom)
+    taking_part, kept = wire.drive(machine)
+    facts = Facts(request["version"], shape.dummies, rows)
+    write(request["keep"], facts, kept, keys, taking_part)
+
+
+def write(
+    file: str, facts: Facts, kept: Kept, keys: Sequence[pa.Array], taking_part: Places
+) -> None:
+    """Write a matching that nobody but this node's owner reads, and wait until it is on disk.
+
+    taking_part: which of the keys have the slots of `kept`.
+    """
+    secret = os.urandom(KEY_BYTES)
+    said = {**asdict(facts), "common": kept.common.hex(), "secret": secret.hex()}
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+        np.savez(
+            opened,
+            said=np.frombuffer(json.dumps(said).encode(), np.uint8),
+            places=taking_part.astype(np.uint32),
+            slots=kept.slots,
+            tags=_tags(KeyHashes(keys, secret))[taking_part],
+        )
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def facts_of(file: Path) -> Facts:
+    """Return what a file says of its matching; raises OSError where there is none."""
+    with np.load(file, allow_pickle=False) as found:
+        said = _said(found)
+    return Facts(said["version"], said["dummies"], said["rows"])
+
+
+def by_number(file: str, values: Words) -> tuple[Kept, Words]:
+    """Return the slots of rows that come as the source has them, and the values of those with one.
+
+    Raises ValueError for another number of rows: then the source is not the one that was matched.
+    """
+    with np.load(file, allow_pickle=False) as found:
+        said, slots = _said(found), found["slots"]
+        places = None if len(slots) == said["rows"] else found["places"]
+    if values.shape[1] != said["rows"]:
+        raise ValueError("rows")
+    if places is not None:
+        values = values[:, places]
+    return Kept(slots, bytes.fromhex(said["common"])), np.ascontiguousarray(values)
+
+
+def by_key(file: str, rows: Rows) -> tuple[Kept, Words]:
+    """Return the slots of rows of distinct keys, and the values of those that have one."""
+    with np.load(file, allow_pickle=False) as found:
+        said, slots, tags = _said(found), found["slots"], found["tags"]
+    hashed = KeyHashes(rows.keys, bytes.fromhex(said["secret"]))
+    places = np.flatnonzero(hashed.present)
+    # Equal tags share a number; which numbers they are is nobody's business.
+    known, asked = (
+        np.frombuffer(memoryview(each), np.uint32)
+        for each in _native.match_tags([tags.tobytes(), _tags(hashed)[places].tobytes()], SEED)
+    )
+    slot_of = np.full(len(known) + len(asked), -1, np.int64)
+    slot_of[known] = slots
+    own = slot_of[asked]
+    chosen = places[own >= 0]
+    kept = Kept(own[own >= 0].astype(np.uint32), bytes.fromhex(said["common"]))
+    return kept, np.ascontiguousarray(rows.values[:, chosen])
+
+
+def _said(found: Mapping[str, NDArray[np.uint8]]) -> Header:
+    said: Header = json.loads(found["said"].tobytes())
+    return said
+
+
+def _tags(hashed: KeyHashes) -> NDArray[np.uint8]:
+    return np.frombuffer(memoryview(hashed.tags), np.uint8).reshape(-1, TAG_BYTES)
