@@ -14,7 +14,16 @@ from benchmarks.published import figure
 from benchmarks.report import read
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
-RESULTS = ("large_query", "latency", "concurrency", "startup", "install", "demo", "kernels")
+RESULTS = (
+    "large_query",
+    "latency",
+    "concurrency",
+    "startup",
+    "install",
+    "demo",
+    "kernels",
+    "join_kernels",
+)
 WITH_DATA = ("published",)
 """Results that `make bench` does not make: they need tables that are not the project's."""
 _FIGURE = re.compile(r"(<!-- figure (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -36,6 +45,7 @@ def render(page: str) -> str:
         "jobs": _jobs,
         "install": _install,
         "kernels": _kernels,
+        "join_kernels": _join_kernels,
         "published": lambda found: _table(figure.HEAD, figure.rows(found["published"]["measured"])),
     }
     return _FIGURE.sub(
@@ -154,6 +164,18 @@ def _kernels(results: Mapping[str, Any]) -> str:
         for name, each in results["kernels"]["measured"].items()
     ]
     return _table(("kernel", "median (least – greatest)"), rows)
+
+
+def _join_kernels(results: Mapping[str, Any]) -> str:
+    rows: dict[str, list[str]] = {}
+    for name, each in results["join_kernels"]["measured"].items():
+        kernel, _, size = name.removesuffix("]").replace("[", "-").rpartition("-")
+        row = rows.setdefault(kernel.replace("_", " ").replace("-", ", ", 1), [])
+        row.append(_spread(each))
+        if size == "2^20":
+            row.append(f"{each['least'] * 1e9 / 2**20:,.0f} ns")
+    head = ("kernel", "2^16 keys", "2^20 keys", "a key, at least")
+    return _table(head, [(kernel, *found) for kernel, found in rows.items()])
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

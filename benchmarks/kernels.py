@@ -7,21 +7,21 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks.report import parser, write
 
-SUITE = Path(__file__).resolve().parent / "test_kernels.py"
+SUITES = Path(__file__).resolve().parent
 
 
-def main() -> None:
-    """Measure and write."""
-    chosen = parser(__doc__ or "").parse_args()
+def measured(suite: str) -> dict[str, Any]:
+    """Run a file of kernels; return seconds by kernel."""
     with tempfile.TemporaryDirectory() as scratch:
         found = Path(scratch) / "found.json"
         options = ("--benchmark-json", str(found), "--benchmark-warmup=on", "--timeout=0")
-        subprocess.run([sys.executable, "-m", "pytest", str(SUITE), *options], check=True)
+        subprocess.run([sys.executable, "-m", "pytest", str(SUITES / suite), *options], check=True)
         benchmarks = json.loads(found.read_text(encoding="utf-8"))["benchmarks"]
-    measured = {
+    return {
         each["name"].removeprefix("test_"): {
             "median": float(f"{each['stats']['median']:.4g}"),
             "least": float(f"{each['stats']['min']:.4g}"),
@@ -30,7 +30,12 @@ def main() -> None:
         }
         for each in benchmarks
     }
-    write("kernels", measured, chosen.json)
+
+
+def main() -> None:
+    """Measure and write."""
+    chosen = parser(__doc__ or "").parse_args()
+    write("kernels", measured("test_kernels.py"), chosen.json)
 
 
 if __name__ == "__main__":
