@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from sandbox.disposable import Header, preamble
-from sandbox.rpc import node_pb2
-from sandbox.warm_server import answered
+from sandbox.disposable import Header
+from sandbox.rpc.joinparts import Frame
+from sandbox.warm_server import Line
 
 UNREAD_FRAMES = 8
 
@@ -17,15 +17,15 @@ class Frames:
     """The frames of one join. `incoming`: for the worker; `outgoing`: from it."""
 
     def __init__(self) -> None:
-        self.incoming: asyncio.Queue[node_pb2.JoinFrame] = asyncio.Queue(UNREAD_FRAMES)
-        self.outgoing: asyncio.Queue[node_pb2.JoinFrame] = asyncio.Queue(UNREAD_FRAMES)
+        self.incoming: asyncio.Queue[Frame] = asyncio.Queue(UNREAD_FRAMES)
+        self.outgoing: asyncio.Queue[Frame] = asyncio.Queue(UNREAD_FRAMES)
         self.gone = asyncio.Event()
 
     def hang_up(self) -> None:
         """The coordinator is gone: no frame comes in or gets out any more."""
         self.gone.set()
 
-    async def until(self, ended: asyncio.Future[Any]) -> AsyncIterator[node_pb2.JoinFrame]:
+    async def until(self, ended: asyncio.Future[Any]) -> AsyncIterator[Frame]:
         """Yield outgoing frames until `ended` is done and all that was said before is yielded."""
         while True:
             getting = asyncio.ensure_future(self.outgoing.get())
@@ -39,17 +39,15 @@ class Frames:
             return
 
 
-async def carry(
-    frames: Frames, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> tuple[Header, bytes]:
+async def carry(frames: Frames, line: Line) -> tuple[Header, memoryview]:
     """Carry frames until the worker answers; return its answer.
 
     Raises EOFError when the worker dies or the coordinator hangs up.
     """
-    listening = asyncio.create_task(_listen(frames, reader))
+    listening = asyncio.create_task(_listen(frames, line))
     tasks = [
         listening,
-        asyncio.create_task(_feed(frames, writer)),
+        asyncio.create_task(_feed(frames, line)),
         asyncio.create_task(frames.gone.wait()),
     ]
     try:
@@ -62,18 +60,16 @@ async def carry(
             task.cancel()
 
 
-async def _feed(frames: Frames, writer: asyncio.StreamWriter) -> None:
+async def _feed(frames: Frames, line: Line) -> None:
     while True:
         frame = await frames.incoming.get()
-        writer.write(preamble({"party": frame.party}, len(frame.payload)))
-        writer.write(frame.payload)
-        await writer.drain()
+        await line.send({"party": frame.party}, frame.payload)
 
 
-async def _listen(frames: Frames, reader: asyncio.StreamReader) -> tuple[Header, bytes]:
+async def _listen(frames: Frames, line: Line) -> tuple[Header, memoryview]:
     while True:
-        header, payload = await answered(reader)
+        header, payload = await line.receive()
         party = header.get("party")
         if party is None:
             return header, payload
-        await frames.outgoing.put(node_pb2.JoinFrame(party=party, payload=payload))
+        await frames.outgoing.put(Frame(party=party, payload=payload))

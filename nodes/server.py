@@ -24,6 +24,7 @@ from sandbox.rpc import common_pb2, node_pb2, node_pb2_grpc
 from sandbox.rpc.channels import bind, chunks, gather_parts, new_server, server_credentials
 from sandbox.rpc.documents import from_message, to_message
 from sandbox.rpc.guard import Context, Guard
+from sandbox.rpc.joinparts import Frame, Part, serve_join
 from sandbox.rpc.problems import problem_of
 from sandbox.rpc.stopping import stop_requested
 from sandbox.version import __version__
@@ -114,10 +115,10 @@ class NodeService(node_pb2_grpc.NodeServicer):
             yield node_pb2.SharePart(chunk=chunk)
 
     async def Join(  # noqa: N802
-        self, request: AsyncIterator[node_pb2.JoinPart], context: Context
-    ) -> AsyncIterator[node_pb2.JoinPart]:
+        self, request: AsyncIterator[Part], context: Context
+    ) -> AsyncIterator[Part]:
         first = await anext(aiter(request), None)
-        if first is None or first.WhichOneof("part") != "start":
+        if not isinstance(first, node_pb2.JoinPart) or first.WhichOneof("part") != "start":
             raise InputError("SB-3252")
         roster = [from_message(signature) for signature in first.start.roster]
         frames = Frames()
@@ -125,7 +126,7 @@ class NodeService(node_pb2_grpc.NodeServicer):
         sharing = asyncio.create_task(self._tasks.share(first.start.job_digest, roster, frames))
         try:
             async for frame in frames.until(sharing):
-                yield node_pb2.JoinPart(frame=frame)
+                yield frame
             await sharing
             yield node_pb2.JoinPart(committed=common_pb2.Empty())
         except SandboxError as error:
@@ -167,12 +168,12 @@ class NodeService(node_pb2_grpc.NodeServicer):
         return common_pb2.Empty()
 
 
-async def _feed(request: AsyncIterator[node_pb2.JoinPart], frames: Frames) -> None:
+async def _feed(request: AsyncIterator[Part], frames: Frames) -> None:
     """Hand on the coordinator's frames; when its stream ends, so does the join."""
     try:
         async for part in request:
-            if part.WhichOneof("part") == "frame":
-                await frames.incoming.put(part.frame)
+            if isinstance(part, Frame):
+                await frames.incoming.put(part)
     finally:
         frames.hang_up()
 
@@ -214,9 +215,9 @@ async def _serve(profile: Path, sampler: Sampler) -> int:
             _own_coordinator(config.coordinator_fingerprint, vault),
         )
         server = new_server((guard,))
-        node_pb2_grpc.add_NodeServicer_to_server(
-            NodeService(config.name, tasks, witnessing, Budgets(identity, vault)), server
-        )
+        service = NodeService(config.name, tasks, witnessing, Budgets(identity, vault))
+        node_pb2_grpc.add_NodeServicer_to_server(service, server)
+        serve_join(server, service.Join)
         port = bind(server, config.listen, server_credentials(profile))
         await server.start()
         print(

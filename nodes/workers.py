@@ -161,14 +161,14 @@ class Workers:
                 try:
                     async with (
                         asyncio.timeout(self._limits.join_deadline_s),
-                        self._servers[JOIN].converse(header, request.secrets) as (reader, writer),
+                        self._servers[JOIN].converse(header, request.secrets) as line,
                     ):
-                        answer, part = await carry(frames, reader, writer)
+                        answer, part = await carry(frames, line)
                 except (TimeoutError, EOFError, OSError, ValueError) as failure:
                     log.warning("join worker for %s: %s", request.dataset, type(failure).__name__)
                     raise Unavailable("SB-5201") from None
         self._raise_if_failed(JOIN, request.dataset, answer)
-        return answer, part
+        return answer, bytes(part)
 
     async def encrypt(
         self, researcher: str, contexts: bytes, ring: Ring, length: int, slots: Slots

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 START_S = 30.0
 """Longest wait for a warm server's imports on a busy machine."""
 STOP_S = 5.0
-STREAM_BYTES = 4 << 20
-"""Read ahead from a worker: a few frames of a join."""
+BUFFER_BYTES = 4 << 20
+"""Asked of the system for each direction of a child's socket: a few frames of a join."""
 _PASSED_ON = (
     "PATH",
     "HOME",
@@ -73,43 +73,41 @@ class WarmServer:
     async def ask(self, header: Header, part: bytes) -> tuple[Header, bytes]:
         """Hand a request to a standing child and return its answer; raises EOFError or OSError when
         it dies."""
-        async with self.converse(header, part) as (reader, _):
-            return await answered(reader)
+        async with self.converse(header, part) as line:
+            answer, sent = await line.receive()
+            return answer, bytes(sent)
 
     @contextlib.asynccontextmanager
-    async def converse(
-        self, header: Header, part: bytes
-    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async def converse(self, header: Header, part: bytes) -> AsyncIterator[Line]:
         """Hand a request to a standing child and stay connected with it.
 
         A request that no child had taken when the server died is handed over again.
         """
-        reader, writer = await self._taken()
+        line = await self._taken()
         try:
-            writer.write(disposable.message(header, part))
-            await writer.drain()
-            yield reader, writer
+            await line.send(header, part)
+            yield line
         finally:
             # Hanging up also ends a child that is still at work.
-            writer.transport.abort()
+            line.close()
 
-    async def _taken(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _taken(self) -> Line:
         while True:
             await self._ready.wait()
             try:
-                reader, writer = await self._hand_over()
+                line = self._hand_over()
             except (BrokenPipeError, ConnectionError):
                 self._ready.clear()
                 continue
             try:
-                if await reader.read(1) == disposable.TAKEN:
-                    return reader, writer
+                if await line.taken():
+                    return line
             except BaseException:
-                writer.transport.abort()
+                line.close()
                 raise
-            writer.transport.abort()
+            line.close()
 
-    async def _hand_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    def _hand_over(self) -> Line:
         if self._tray is None:
             raise BrokenPipeError
         ours, theirs = socket.socketpair()
@@ -119,7 +117,7 @@ class WarmServer:
             except BaseException:
                 ours.close()
                 raise
-        return await asyncio.open_unix_connection(sock=ours, limit=STREAM_BYTES)
+        return Line(ours)
 
     async def _launch(self) -> asyncio.subprocess.Process:
         ours, theirs = socket.socketpair()
@@ -181,13 +179,49 @@ class WarmServer:
             self._tray = None
 
 
-async def answered(reader: asyncio.StreamReader) -> tuple[Header, bytes]:
-    """Read one message of a worker; raises EOFError when it is gone."""
-    head, part = disposable.lengths(await reader.readexactly(disposable.PREFIX_BYTES))
-    return (
-        disposable.parse_header(await reader.readexactly(head)),
-        await reader.readexactly(part),
-    )
+class Line:
+    """The daemon's end of a child's socket: whole messages, each read into memory of its own.
+
+    One task may send while another receives.
+    """
+
+    def __init__(self, child: socket.socket) -> None:
+        child.setblocking(False)
+        for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            child.setsockopt(socket.SOL_SOCKET, buffer, BUFFER_BYTES)
+        self._child = child
+        self._loop = asyncio.get_running_loop()
+
+    async def taken(self) -> bool:
+        """Whether the child took the request that follows; False if it is gone."""
+        try:
+            return await self._loop.sock_recv(self._child, 1) == disposable.TAKEN
+        except ConnectionError:
+            return False
+
+    async def send(self, header: Header, part: bytes | memoryview) -> None:
+        """Send one message."""
+        await self._loop.sock_sendall(self._child, disposable.preamble(header, len(part)))
+        await self._loop.sock_sendall(self._child, part)
+
+    async def receive(self) -> tuple[Header, memoryview]:
+        """Return the next message; raises EOFError when the child is gone."""
+        head, part = disposable.lengths(bytes(await self._exactly(disposable.PREFIX_BYTES)))
+        return disposable.parse_header(bytes(await self._exactly(head))), await self._exactly(part)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._child.close()
+
+    async def _exactly(self, count: int) -> memoryview:
+        buffer = memoryview(bytearray(count))
+        at = 0
+        while at < count:
+            received = await self._loop.sock_recv_into(self._child, buffer[at:])
+            if not received:
+                raise EOFError
+            at += received
+        return buffer
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

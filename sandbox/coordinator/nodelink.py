@@ -15,12 +15,13 @@ from sandbox.errors import InputError, SandboxError
 from sandbox.rpc import common_pb2, node_pb2, node_pb2_grpc
 from sandbox.rpc.channels import chunks, open_channel
 from sandbox.rpc.documents import from_message, to_message
+from sandbox.rpc.joinparts import METHOD, Part, read_part, write_part
 from sandbox.rpc.problems import error_of, error_of_call
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-JoinCall = grpc.aio.StreamStreamCall[node_pb2.JoinPart, node_pb2.JoinPart]
+JoinCall = grpc.aio.StreamStreamCall[Part, Part]
 
 SHORT_S = 8.0
 """For acts that compute nothing. A node that is down is noticed within this time."""
@@ -44,6 +45,9 @@ class NodeLink:
         self.address = address
         self._channel = open_channel(profile, address, f"node-{identity.name}")
         self._stub = node_pb2_grpc.NodeStub(self._channel)
+        self._join = self._channel.stream_stream(
+            METHOD, request_serializer=write_part, response_deserializer=read_part
+        )
 
     async def close(self) -> None:
         """Close the channel."""
@@ -101,7 +105,7 @@ class NodeLink:
 
     def join(self, deadline_s: float) -> JoinCall:
         """Open the stream of a join."""
-        call: JoinCall = self._stub.Join(timeout=deadline_s)
+        call: JoinCall = self._join(None, timeout=deadline_s)
         return call
 
     async def evidence(self, job_digest: str, since: Sequence[int]) -> node_pb2.EvidenceReply:

@@ -23,6 +23,7 @@ from sandbox.crypto.join.machine import Machine, Receive, Send
 from sandbox.errors import ProtocolError
 from sandbox.rpc import node_pb2
 from sandbox.rpc.documents import to_message
+from sandbox.rpc.joinparts import Frame, Part
 from sandbox.rpc.problems import error_of, error_of_call
 
 UNREAD_FRAMES = 8
@@ -61,7 +62,7 @@ class Relay:
         self._members = members
         self._calls: dict[str, JoinCall] = {}
         self._writing = {member: asyncio.Lock() for member in members}
-        self._heard: dict[str, asyncio.Queue[bytes]] = {
+        self._heard: dict[str, asyncio.Queue[bytes | memoryview]] = {
             member: asyncio.Queue(UNREAD_FRAMES) for member in members
         }
 
@@ -99,9 +100,10 @@ class Relay:
         try:
             await self._write(member, node_pb2.JoinPart(start=start))
             async for part in call:
+                if isinstance(part, Frame):
+                    await self._carry(member, part)
+                    continue
                 match part.WhichOneof("part"):
-                    case "frame":
-                        await self._carry(member, part.frame)
                     case "committed":
                         return
                     case "problem":
@@ -112,33 +114,29 @@ class Relay:
             raise error_of_call(error, self._members[member].identity.name) from None
         raise ProtocolError("SB-4010", party=member)
 
-    async def _carry(self, source: str, frame: node_pb2.JoinFrame) -> None:
+    async def _carry(self, source: str, frame: Frame) -> None:
         if frame.party == self._own:
             await self._heard[source].put(frame.payload)
         elif frame.party in self._calls:
-            await self._send(frame.party, source, frame.payload)
+            await self._write(frame.party, Frame(source, frame.payload))
         else:
             raise ProtocolError("SB-4010", party=source)
 
     async def _deal(self, dealer: Machine[None]) -> None:
         """Drive the coordinator's own machine; its steps are heavy and run beside the event loop."""
-        received: bytes | None = None
+        received: bytes | memoryview | None = None
         while True:
             step = await asyncio.to_thread(_next, dealer, received)
             received = None
             match step:
                 case Send(party, payload):
-                    await self._send(party, self._own, payload)
+                    await self._write(party, Frame(self._own, payload))
                 case Receive(party):
                     received = await self._heard[party].get()
                 case None:
                     return
 
-    async def _send(self, member: str, source: str, payload: bytes | memoryview) -> None:
-        frame = node_pb2.JoinFrame(party=source, payload=bytes(payload))
-        await self._write(member, node_pb2.JoinPart(frame=frame))
-
-    async def _write(self, member: str, part: node_pb2.JoinPart) -> None:
+    async def _write(self, member: str, part: Part) -> None:
         async with self._writing[member]:
             try:
                 await self._calls[member].write(part)
@@ -149,7 +147,7 @@ class Relay:
                 raise ProtocolError("SB-4010", party=member) from None
 
 
-def _next(dealer: Machine[None], received: bytes | None) -> Send | Receive | None:
+def _next(dealer: Machine[None], received: bytes | memoryview | None) -> Send | Receive | None:
     """Return the machine's next step; None at its end."""
     try:
         return next(dealer) if received is None else dealer.send(received)

@@ -52,14 +52,14 @@ def _run_one(shape: Shape, entropy: Entropy) -> Machine[None]:
         return
     seeds = []
     for member in shape.members:
-        seeds.append((yield from receive(member, SEED_BYTES)))
+        seeds.append(bytes((yield from receive(member, SEED_BYTES))))
     yield from _match(shape, entropy)
     yield from deal_products(shape, seeds)
 
 
 def _match(shape: Shape, entropy: Entropy) -> Machine[None]:
     """Give each tag a slot, equal ones the same, and tell every member its own."""
-    tags: list[bytes] = []
+    tags: list[bytes | memoryview] = []
     for member, rows in zip(shape.members, shape.padded, strict=True):
         tags.append((yield from receive(member, TAG_BYTES * rows)))
     try:

@@ -35,7 +35,7 @@ Entropy = Callable[[int], bytes]
 """Returns so many bytes that nobody can foresee."""
 
 T = TypeVar("T")
-Machine = Generator[Send | Receive, bytes, T]
+Machine = Generator[Send | Receive, bytes | memoryview, T]
 
 
 def frames(payload: bytes | memoryview) -> Iterator[memoryview]:
@@ -51,10 +51,10 @@ def send(party: str, payload: bytes | memoryview) -> Machine[None]:
         yield Send(party, frame)
 
 
-def receive(party: str, length: int) -> Machine[bytes]:
+def receive(party: str, length: int) -> Machine[bytes | memoryview]:
     """Return the next `length` bytes from `party`; raises ProtocolError SB-4010 for frames that do not
     add up to it."""
-    received: list[bytes] = []
+    received: list[bytes | memoryview] = []
     missing = length
     while missing:
         frame = yield Receive(party)

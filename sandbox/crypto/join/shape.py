@@ -82,10 +82,10 @@ def write_shapes(shapes: list[Shape]) -> bytes:
     return json.dumps([asdict(shape) for shape in shapes]).encode()
 
 
-def read_shapes(frame: bytes, party: str) -> list[Shape]:
+def read_shapes(frame: bytes | memoryview, party: str) -> list[Shape]:
     """Read `write_shapes`' frame; raises ProtocolError SB-4010 for anything else or out of limits."""
     try:
-        documents = json.loads(frame)
+        documents = json.loads(bytes(frame))
         shapes = [_shape(document) for document in documents]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ProtocolError("SB-4010", party=party) from error
