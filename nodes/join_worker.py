@@ -40,6 +40,8 @@ UNREAD_BYTES = 1 << 28
 FRAME_COST = 256
 """What an unread frame takes beside its bytes: empty ones take memory too."""
 
+_NO_WORDS = np.zeros(0, np.uint64)
+
 T = TypeVar("T")
 
 
@@ -199,13 +201,13 @@ def _rows(connection: duckdb.DuckDBPyConnection, request: Header) -> Rows:
     return _split(columns, request["keys"])
 
 
-def _held_keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Array]:
+def _held_keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.ChunkedArray]:
     columns = _keys(connection, request)
     _hold(request)
     return columns
 
 
-def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Array]:
+def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.ChunkedArray]:
     """Return the columns of this side's distinct keys, bounded as its rows are."""
     columns = _once(connection, request)
     if columns is None:
@@ -216,7 +218,7 @@ def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Arr
     return [column.filter(pa.array(complete)) for column in columns]
 
 
-def _to_keep(connection: duckdb.DuckDBPyConnection, request: Header) -> tuple[list[pa.Array], int]:
+def _to_keep(connection: duckdb.DuckDBPyConnection, request: Header) -> tuple[list[pa.ChunkedArray], int]:
     """Return the columns of the keys to be matched, and how many rows the source has if they are its
     rows', one by one, else 0."""
     columns = _once(connection, request)
@@ -234,7 +236,7 @@ def _over_kept(connection: duckdb.DuckDBPyConnection, request: Header) -> tuple[
     return prepared_worker.by_key(request["kept"], _rows(connection, request))
 
 
-def _once(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Array] | None:
+def _once(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.ChunkedArray] | None:
     """Return all rows' keys and values if no key and no unit occurs twice: then none is left out."""
     columns = fetched(connection, request["row_sql"])
     keys = columns[: request["keys"]]
@@ -246,25 +248,21 @@ def _once(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Arr
     return columns
 
 
-def _repeat(columns: list[pa.Array]) -> bool:
+def _repeat(columns: list[pa.ChunkedArray]) -> bool:
     return KeyHashes(columns, os.urandom(KEY_BYTES)).repeat
 
 
-def fetched(connection: duckdb.DuckDBPyConnection, sql: str) -> list[pa.Array]:
-    """Return the columns of a statement's rows."""
-    table = connection.sql(sql).to_arrow_table().combine_chunks()
-    return [_whole(column) for column in table.columns]
+def fetched(connection: duckdb.DuckDBPyConnection, sql: str) -> list[pa.ChunkedArray]:
+    """Return the columns of a statement's rows, all in the same chunks."""
+    table: pa.Table = connection.sql(sql).to_arrow_table()
+    return list(table.columns)
 
 
-def _split(columns: list[pa.Array], keys: int) -> Rows:
-    # Read in place: to_numpy() would import pandas where there is one.
-    values = [
-        np.frombuffer(value.buffers()[1] or b"", np.uint64, len(value), 8 * value.offset)
-        for value in columns[keys:]
-    ]
+def _split(columns: list[pa.ChunkedArray], keys: int) -> Rows:
+    values = [np.concatenate([_NO_WORDS, *map(_words, column.chunks)]) for column in columns[keys:]]
     return Rows(columns[:keys], np.stack(values))
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column as one array; a table without rows has none."""
-    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+def _words(values: pa.Array) -> Words:
+    """Read integers in place: to_numpy() would import pandas where there is one."""
+    return np.frombuffer(values.buffers()[1] or b"", np.uint64, len(values), 8 * values.offset)

@@ -37,7 +37,7 @@ def run(
     request: Header,
     wire: Wire,
     pairs: Mapping[str, Pair],
-    read: Callable[[], list[pa.Array]],
+    read: Callable[[], list[pa.ChunkedArray]],
 ) -> list[list[int]]:
     """Run this member's intersections; return the rows of a receiver's fragment, none of a sender.
 
@@ -69,7 +69,7 @@ def disclose(
     request: Header,
     wire: Wire,
     pairs: Mapping[str, Pair],
-    read: Callable[[], list[pa.Array]],
+    read: Callable[[], list[pa.ChunkedArray]],
     hold: Callable[[], None],
 ) -> dict[str, float]:
     """Run a disclosure's one intersection; the receiver writes its key's columns of rows that match.
@@ -125,7 +125,7 @@ class _Rows:
     columns: `keys` of them in canonical form, then what is kept of rows that match.
     """
 
-    def __init__(self, columns: list[pa.Array], keys: int, pair: Pair, most: int) -> None:
+    def __init__(self, columns: list[pa.ChunkedArray], keys: int, pair: Pair, most: int) -> None:
         self._columns = columns[keys:]
         hashed = KeyHashes(columns[:keys], pair.key("psi keys"))
         self._there = np.flatnonzero(hashed.present)
@@ -165,7 +165,7 @@ def _write(table: pa.Table, file: str, form: str) -> None:
         os.fsync(opened.fileno())
 
 
-def _tags(read: Callable[[], list[pa.Array]], pair: Pair, most: int) -> memoryview:
+def _tags(read: Callable[[], list[pa.ChunkedArray]], pair: Pair, most: int) -> memoryview:
     return _filled(memoryview(KeyHashes(read(), pair.key("psi keys")).tags), most)
 
 

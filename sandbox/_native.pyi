@@ -50,8 +50,11 @@ class KeyColumn:
     ) -> KeyColumn:
         """`large`: offsets of 64 bits, not 32."""
 
-def hash_keys(columns: Sequence[KeyColumn], key: ReadOnly) -> tuple[Buffer, Buffer]:
-    """BLAKE3 under a 32-byte key, 16 bytes per row; a byte per row: 0 where a column is NULL."""
+def hash_keys(chunks: Sequence[Sequence[KeyColumn]], key: ReadOnly) -> tuple[Buffer, Buffer]:
+    """BLAKE3 under a 32-byte key, 16 bytes per row; a byte per row: 0 where a column is NULL.
+
+    Each chunk of rows has all columns of the key.
+    """
 
 def permutation(seed: ReadOnly, items: int) -> Buffer:
     """A uniform permutation of 0..items from a 32-byte seed, as uint32."""

@@ -59,17 +59,16 @@ fn keys(rows: usize) {
         .flat_map(|i| (i * 13).to_le_bytes())
         .collect();
     let data = texts.concat();
-    let int = Column::int64(&ints, None, all).expect("column");
-    let text = Column::text(Text::Utf8, &offsets, data.as_bytes(), None, all).expect("column");
+    let int = || Column::int64(&ints, None, all).expect("column");
+    let text = || Column::text(Text::Utf8, &offsets, data.as_bytes(), None, all).expect("column");
     let key = [3; 32];
-    time("hash int64", rows, || {
-        hash::hash(std::slice::from_ref(&int), &key)
-    });
+    time("hash int64", rows, || hash::hash(&[vec![int()]], &key));
     time("hash utf8 of 13 bytes", rows, || {
-        hash::hash(std::slice::from_ref(&text), &key)
+        hash::hash(&[vec![text()]], &key)
     });
-    let both = [int, text];
-    time("hash (int64, utf8)", rows, || hash::hash(&both, &key));
+    time("hash (int64, utf8)", rows, || {
+        hash::hash(&[vec![int(), text()]], &key)
+    });
     time("permutation", rows, || permutation::permutation(&key, rows));
     let order: Vec<[u8; 4]> = permutation::permutation(&key, rows)
         .expect("order")

@@ -107,4 +107,5 @@ def serve_join(
     stream = grpc.stream_stream_rpc_method_handler(
         handler, request_deserializer=read_part, response_serializer=write_part
     )
-    server.add_registered_method_handlers(service, {method: stream})
+    # The generated code calls this too; grpc's stubs do not know it yet.
+    server.add_registered_method_handlers(service, {method: stream})  # type: ignore[attr-defined]

@@ -43,7 +43,7 @@ def array(values: list[Any], kind: type | None = None) -> pa.Array[Any]:
 
 
 def hashes(*columns: pa.Array[Any], key: bytes = SESSION) -> tuple[list[bytes], list[int]]:
-    hashed, present = _native.hash_keys([column(each) for each in columns], key)
+    hashed, present = _native.hash_keys([[column(each) for each in columns]], key)
     whole = bytes(hashed)
     return [whole[i : i + 16] for i in range(0, len(whole), 16)], list(bytes(present))
 
@@ -139,16 +139,16 @@ def test_two_sessions_share_no_hash() -> None:
 def test_buffers_that_do_not_hold_their_rows_are_refused() -> None:
     short = _native.KeyColumn.int64(bytes(15), None, 0, 2)
     with pytest.raises(ValueError, match="shorter than its rows"):
-        _native.hash_keys([short], SESSION)
+        _native.hash_keys([[short]], SESSION)
     outside = _native.KeyColumn.utf8(
         np.array([0, 9], np.int32).tobytes(), b"abc", None, 0, 1, large=False
     )
     with pytest.raises(ValueError, match="outside its data"):
-        _native.hash_keys([outside], SESSION)
+        _native.hash_keys([[outside]], SESSION)
     with pytest.raises(ValueError, match="32 bytes"):
-        _native.hash_keys([outside], b"short")
+        _native.hash_keys([[outside]], b"short")
     with pytest.raises(ValueError, match="all of one length"):
-        _native.hash_keys([], SESSION)
+        _native.hash_keys([[]], SESSION)
 
 
 @given(st.binary(min_size=32, max_size=32), st.integers(0, 70_000))

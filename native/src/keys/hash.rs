@@ -24,24 +24,44 @@ pub struct Hashed {
     pub present: Vec<u8>,
 }
 
-/// The first 128 bits of BLAKE3, keyed, of each row's encoded key.
-pub fn hash(columns: &[Column<'_>], key: &[u8; 32]) -> Result<Hashed> {
-    let rows = columns.first().map_or(0, Column::rows);
-    if columns.is_empty() || columns.iter().any(|column| column.rows() != rows) {
-        return Err(Error::Parameters(
-            "a join key has columns, all of one length",
-        ));
+/// The first 128 bits of BLAKE3, keyed, of each row's encoded key; the rows come in chunks.
+pub fn hash(chunks: &[Vec<Column<'_>>], key: &[u8; 32]) -> Result<Hashed> {
+    let mut rows = 0;
+    for columns in chunks {
+        let height = columns.first().map(Column::rows);
+        if height.is_none() || columns.iter().any(|column| Some(column.rows()) != height) {
+            return Err(Error::Parameters(
+                "a join key has columns, all of one length",
+            ));
+        }
+        rows += height.unwrap_or(0);
     }
     let mut hashes = vec![0; rows];
     let mut present = vec![1; rows];
+    let (mut hashes_left, mut present_left) = (&mut hashes[..], &mut present[..]);
+    for columns in chunks {
+        let height = columns[0].rows();
+        let (hashes, present);
+        (hashes, hashes_left) = hashes_left.split_at_mut(height);
+        (present, present_left) = present_left.split_at_mut(height);
+        hash_chunk(columns, key, hashes, present)?;
+    }
+    Ok(Hashed { hashes, present })
+}
+
+fn hash_chunk(
+    columns: &[Column<'_>],
+    key: &[u8; 32],
+    hashes: &mut [Block],
+    present: &mut [u8],
+) -> Result<()> {
     hashes
         .par_chunks_mut(TASK)
         .zip(present.par_chunks_mut(TASK))
         .enumerate()
         .try_for_each(|(task, (hashes, present))| {
             hash_rows(columns, key, task * TASK, hashes, present)
-        })?;
-    Ok(Hashed { hashes, present })
+        })
 }
 
 fn hash_rows(
@@ -162,12 +182,13 @@ mod tests {
             let texts: Vec<&Vec<u8>> = rows.iter().map(|row| &row.1).collect();
             let (offsets, data) = offsets(&texts);
             let all = Slice { offset: 0, length: rows.len() };
-            let columns = [
+            let chunk = || vec![
                 Column::int64(&ints, None, all).unwrap(),
                 Column::text(Text::Binary, &offsets, &data, None, all).unwrap(),
             ];
-            let hashed = hash(&columns, KEY).unwrap();
-            prop_assert_eq!(hashed.hashes, one_by_one(&columns));
+            let expected = one_by_one(&chunk());
+            let hashed = hash(&[chunk(), chunk()], KEY).unwrap();
+            prop_assert_eq!(hashed.hashes, [expected.clone(), expected].concat());
             prop_assert!(hashed.present.iter().all(|&flag| flag == 1));
         }
     }
@@ -182,12 +203,20 @@ mod tests {
             offset: 0,
             length: 100,
         };
-        let whole = hash(&[Column::int64(&ints, Some(&validity), all).unwrap()], KEY).unwrap();
+        let whole = hash(
+            &[vec![Column::int64(&ints, Some(&validity), all).unwrap()]],
+            KEY,
+        )
+        .unwrap();
         let cut = Slice {
             offset: 13,
             length: 70,
         };
-        let part = hash(&[Column::int64(&ints, Some(&validity), cut).unwrap()], KEY).unwrap();
+        let part = hash(
+            &[vec![Column::int64(&ints, Some(&validity), cut).unwrap()]],
+            KEY,
+        )
+        .unwrap();
         assert_eq!(part.hashes, whole.hashes[13..83]);
         assert_eq!(part.present, whole.present[13..83]);
         assert_eq!(whole.present.iter().filter(|&&flag| flag == 0).count(), 38);
@@ -211,11 +240,11 @@ mod tests {
             length: 2,
         };
         let ints = [0; 16];
-        let columns = [
+        let columns = vec![
             Column::int64(&ints, None, one).unwrap(),
             Column::int64(&ints, None, two).unwrap(),
         ];
-        assert!(hash(&columns, KEY).is_err());
-        assert!(hash(&[], KEY).is_err());
+        assert!(hash(&[columns], KEY).is_err());
+        assert!(hash(&[vec![]], KEY).is_err());
     }
 }

@@ -123,21 +123,24 @@ impl KeyColumn {
     }
 }
 
-/// The 128-bit keyed hash of each row's key, and a byte per row: 1, or 0 where a column is NULL.
+/// The 128-bit keyed hash of each row's key, and a byte per row: 1, or 0 where a column is NULL. Rows come in chunks.
 #[pyfunction]
 pub fn hash_keys(
     py: Python<'_>,
-    columns: Vec<Py<KeyColumn>>,
+    chunks: Vec<Vec<Py<KeyColumn>>>,
     key: Input,
 ) -> PyResult<(Buffer, Buffer)> {
     let key = seed(&key, "a key")?;
-    let columns: Vec<&KeyColumn> = columns.iter().map(Py::get).collect();
+    let chunks: Vec<Vec<&KeyColumn>> = chunks
+        .iter()
+        .map(|columns| columns.iter().map(Py::get).collect())
+        .collect();
     let hashed = py.detach(|| {
-        let columns: Vec<Column<'_>> = columns
+        let chunks: Vec<Vec<Column<'_>>> = chunks
             .iter()
-            .map(|column| column.column())
+            .map(|columns| columns.iter().map(|column| column.column()).collect())
             .collect::<Result<_, _>>()?;
-        hash::hash(&columns, &key)
+        hash::hash(&chunks, &key)
     })?;
     Ok((hashed.hashes.into(), hashed.present.into()))
 }

@@ -36,7 +36,7 @@ class Rows:
     """A side's rows, one per join key. keys: a column for each of the key's; values: shape (columns,
     rows), taken modulo 2^64."""
 
-    keys: Sequence[pa.Array]
+    keys: Sequence[pa.Array | pa.ChunkedArray]
     values: Words
 
 

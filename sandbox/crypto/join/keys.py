@@ -14,11 +14,13 @@ from sandbox import _native
 class KeyHashes:
     """The hashes of rows' keys under one key: `tags` (16 bytes each) and which rows have a key.
 
-    columns: one array per column of the key, of one length; integers are taken as int64.
+    columns: one per column of the key, of one length, chunked alike; integers are taken as int64.
     """
 
-    def __init__(self, columns: Sequence[pa.Array], key: bytes) -> None:
-        hashed, present = _native.hash_keys([_column(column) for column in columns], key)
+    def __init__(self, columns: Sequence[pa.Array | pa.ChunkedArray], key: bytes) -> None:
+        # Chunk by chunk: to join a column of text first would take longer than to hash it.
+        chunks = zip(*(_chunks(column) for column in columns), strict=True)
+        hashed, present = _native.hash_keys([[*map(_column, chunk)] for chunk in chunks], key)
         self.tags = hashed
         self._present = present
         self.present: NDArray[np.bool_] = np.frombuffer(memoryview(present), np.bool_)
@@ -27,6 +29,10 @@ class KeyHashes:
     def repeat(self) -> bool:
         """Whether any key occurs twice."""
         return _native.has_repeats(self.tags, self._present)
+
+
+def _chunks(column: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
+    return column.chunks if isinstance(column, pa.ChunkedArray) else [column]
 
 
 def _column(array: pa.Array) -> _native.KeyColumn:

@@ -25,8 +25,8 @@ from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.shape import TAG_BYTES
 from sandbox.errors import SandboxError
 from sandbox.jobs import JOB_KIND
-from sandbox.rpc import node_pb2
 from sandbox.rpc.documents import from_message
+from sandbox.rpc.joinparts import Frame
 from sandbox.submission import Terms, draft_job
 from tests.endtoend import deployment, shops
 from tests.nodes.trio import roster_body
@@ -38,7 +38,7 @@ SEMI = "SELECT COUNT(*) AS n FROM a.people WHERE id IN (SELECT buyer FROM b.purc
 
 
 @dataclass
-class Frame:
+class Seen:
     """A frame that was carried."""
 
     source: str
@@ -50,11 +50,11 @@ class Frame:
 class Carried:
     """What a relay has seen, and what it does with the frame number `altered` between the nodes."""
 
-    frames: list[Frame] = field(default_factory=list)
+    frames: list[Seen] = field(default_factory=list)
     altered: int | None = None
     how: str = ""
 
-    def between(self) -> list[Frame]:
+    def between(self) -> list[Seen]:
         return [frame for frame in self.frames if frame.to != "coordinator"]
 
     def tags(self, source: str) -> set[bytes]:
@@ -72,14 +72,14 @@ class Hostile(Relay):
         self._names = {own: "coordinator"} | {f: link.identity.name for f, link in links.items()}
         self._carried = carried
 
-    async def _carry(self, source: str, frame: node_pb2.JoinFrame) -> None:
-        seen = Frame(self._names[source], self._names[frame.party], frame.payload)
+    async def _carry(self, source: str, frame: Frame) -> None:
+        seen = Seen(self._names[source], self._names[frame.party], bytes(frame.payload))
         if seen.to != "coordinator" and len(self._carried.between()) == self._carried.altered:
             match self._carried.how:
                 case "altered":
-                    frame.payload = bytes([frame.payload[0] ^ 1]) + frame.payload[1:]
+                    frame = Frame(frame.party, bytes([seen.payload[0] ^ 1]) + seen.payload[1:])
                 case "cut":
-                    frame.payload = frame.payload[:-1]
+                    frame = Frame(frame.party, seen.payload[:-1])
                 case "repeated":
                     await super()._carry(source, frame)
         self._carried.frames.append(seen)

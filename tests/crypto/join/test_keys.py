@@ -11,7 +11,7 @@ from sandbox.crypto.join.keys import KeyHashes
 KEY = bytes(range(32))
 
 
-def tags(*columns: pa.Array) -> list[bytes | None]:
+def tags(*columns: pa.Array | pa.ChunkedArray) -> list[bytes | None]:
     hashed = KeyHashes(columns, KEY)
     raw = bytes(hashed.tags)
     found = [raw[i : i + 16] for i in range(0, len(raw), 16)]
@@ -24,6 +24,15 @@ def test_a_slice_hashes_as_its_own_copy(texts: list[str | None], start: int, len
     cut = array.slice(start, length)
     assert tags(cut) == tags(pa.array(cut.to_pylist(), pa.string()))
     assert tags(cut) == tags(cut.cast(pa.large_string()))
+
+
+@given(st.lists(st.lists(st.one_of(st.none(), st.text())), max_size=4))
+def test_chunks_hash_as_one_column(chunks: list[list[str | None]]) -> None:
+    column = pa.chunked_array([pa.array(chunk, pa.string()) for chunk in chunks], pa.string())
+    numbers = pa.chunked_array(
+        [pa.array(range(len(chunk)), pa.int64()) for chunk in chunks], pa.int64()
+    )
+    assert tags(column, numbers) == tags(column.combine_chunks(), numbers.combine_chunks())
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(-(2**31), 2**31 - 1))))
