@@ -143,7 +143,7 @@ class _Rows:
         self._keys = len(tags) // TAG_BYTES
         self.tags = _filled(tags, most)
 
-    def kept(self, matched: NDArray[np.uint32]) -> list[pa.Array]:
+    def kept(self, matched: NDArray[np.uint32]) -> list[pa.ChunkedArray]:
         """Return what is kept of the rows whose key, by its place among the tags, is in `matched`."""
         # What fills the set up is no row's, and matches by chance alone.
         found = np.zeros(self._keys, np.bool_)
