@@ -218,7 +218,9 @@ def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Chu
     return [column.filter(pa.array(complete)) for column in columns]
 
 
-def _to_keep(connection: duckdb.DuckDBPyConnection, request: Header) -> tuple[list[pa.ChunkedArray], int]:
+def _to_keep(
+    connection: duckdb.DuckDBPyConnection, request: Header
+) -> tuple[list[pa.ChunkedArray], int]:
     """Return the columns of the keys to be matched, and how many rows the source has if they are its
     rows', one by one, else 0."""
     columns = _once(connection, request)
