@@ -49,7 +49,7 @@ class Facts:
 
 
 def prepare(
-    request: Header, wire: Wire, pair: Pair, shape: Shape, keys: Sequence[pa.Array], rows: int
+    request: Header, wire: Wire, pair: Pair, shape: Shape, keys: Sequence[pa.ChunkedArray], rows: int
 ) -> None:
     """Match keys with the other member's, and write down which slot each has.
 
@@ -64,7 +64,7 @@ def prepare(
 
 
 def write(
-    file: str, facts: Facts, kept: Kept, keys: Sequence[pa.Array], taking_part: Places
+    file: str, facts: Facts, kept: Kept, keys: Sequence[pa.ChunkedArray], taking_part: Places
 ) -> None:
     """Write a matching that nobody but this node's owner reads, and wait until it is on disk.
 

@@ -121,7 +121,7 @@ def _matched(
     rows: Rows,
     matching: int,
     entropy: Entropy,
-) -> Machine[tuple[_Pool, bytes]]:
+) -> Machine[tuple[_Pool, bytes | memoryview]]:
     """Send the tags and return the slots that they were given."""
     side = shape.members.index(own)
     matching = yield from _agree_on_matching(pair, matching, left=side == 0)
