@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -26,7 +26,7 @@ from benchmarks.memory import Peak
 from benchmarks.ours import Fedsandbox
 from benchmarks.systems import PEERS, Kind, NotBuilt, Outcome, Run, System
 
-OURS: tuple[System, ...] = (Fedsandbox(),)
+OURS = (Fedsandbox(),)
 """What --modes chooses from."""
 CAPPED = ("openmined",)
 """Peers that --peer-rows bounds: they need minutes where others need seconds."""
@@ -283,7 +283,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     if min(sizes) < 1 or chosen.runs < 1:
         parser.error("--rows, --peer-rows and --runs are positive")
     chosen.sizes = sorted(sizes)
-    chosen.pairs = [(each, kind) for each in OURS for kind in each.kinds if kind.mode in wanted]
+    asked = [
+        replace(each, kinds=tuple(kind for kind in each.kinds if kind.mode in wanted))
+        for each in OURS
+    ]
+    chosen.pairs = [(each, kind) for each in asked for kind in each.kinds]
     chosen.pairs += [(PEERS[name], kind) for name in peers for kind in PEERS[name].kinds]
     return chosen
 

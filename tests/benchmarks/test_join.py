@@ -166,7 +166,7 @@ def test_rows_that_no_capped_peer_joins_bring_its_size_along() -> None:
     chosen = join._options(["--rows", "1048576", "--peers", "openmined,duckdb"])
     assert chosen.sizes == [65_536, 1_048_576]
     names = [system.name for system, _ in join._fitting(chosen.pairs, 1_048_576, chosen.peer_rows)]
-    assert names == ["fedsandbox", "fedsandbox", "duckdb", "duckdb"]
+    assert list(dict.fromkeys(names)) == ["fedsandbox", "duckdb"]
     assert join._options(["--rows", "1000", "--peers", "openmined"]).sizes == [1000]
 
 
