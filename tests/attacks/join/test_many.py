@@ -1,4 +1,4 @@
-"""Attacks j20–j24: on joins of three, by a coordinator, a researcher at its side, or another member."""
+"""Attacks j30–j34: on joins of three, by a coordinator, a researcher at its side, or another member."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def one_of_each(values: Sequence[int], seed: str) -> tuple[list[int], list[bytes
 
 
 @pytest.mark.parametrize("trial", range(10))
-def test_attack_j20_opened_shares_and_dealt_seeds_give_the_sum_and_no_row(trial: int) -> None:
+def test_attack_j30_opened_shares_and_dealt_seeds_give_the_sum_and_no_row(trial: int) -> None:
     """The dealer made all masks: with one row, each share is a polynomial in the three values, whose
     coefficients it knows, if nothing else is added. It evaluates them at the true values, and must
     see them fail."""
@@ -82,7 +82,7 @@ def counts(heard: Heard, shape: Shape) -> Counter[frozenset[str]]:
     return Counter(frozenset(owners) for owners in tags.values())
 
 
-def test_attack_j21_what_two_of_three_share_is_not_counted_exactly() -> None:
+def test_attack_j31_what_two_of_three_share_is_not_counted_exactly() -> None:
     """One key that a and b have, and c or does or not: of 200 joins of either kind the best threshold on
     any set's count decides right in at most (1 + tanh(ε/2))/2 = 62.2% at ε = 1/2 if dummies hide it, and
     in all without. 75% is beyond 5 standard deviations of 400 draws."""
@@ -107,7 +107,7 @@ def test_attack_j21_what_two_of_three_share_is_not_counted_exactly() -> None:
             assert max(right, 400 - right) / 400 < 0.75
 
 
-def test_attack_j22_pseudonyms_of_two_joins_of_a_collection_cannot_be_linked() -> None:
+def test_attack_j32_pseudonyms_of_two_joins_of_a_collection_cannot_be_linked() -> None:
     """b and c take part in a join with each member of a collection: were their tags the same in both, a
     coordinator could tell which of their rows either member's people are."""
     products = ((0, 0, 0),)
@@ -131,7 +131,7 @@ def test_attack_j22_pseudonyms_of_two_joins_of_a_collection_cannot_be_linked() -
     assert not first & second
 
 
-def test_attack_j23_member_that_takes_two_masked_columns_apart_learns_nothing() -> None:
+def test_attack_j33_member_that_takes_two_masked_columns_apart_learns_nothing() -> None:
     """a sends b a column in a slot-wise product and another one in a sum: under one mask their
     difference would be that of the values. Of 600 random words, none is below 2^32 but with
     probability 1.4e-7."""
@@ -152,7 +152,7 @@ def test_attack_j23_member_that_takes_two_masked_columns_apart_learns_nothing() 
 
 
 @pytest.mark.parametrize("slots", [[0, 0], [0, 6], [2**32 - 1, 1]])
-def test_attack_j24_dealer_that_gives_a_slot_twice_or_none_is_refused(slots: list[int]) -> None:
+def test_attack_j34_dealer_that_gives_a_slot_twice_or_none_is_refused(slots: list[int]) -> None:
     """Two rows in one slot would be one number that their sum shows."""
     shape = shape_of([2] * 3, (1, 1, 1), ((0, 0, 0),), dummies=0)
 

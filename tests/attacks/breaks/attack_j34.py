@@ -1,4 +1,4 @@
-"""Break j24: a member takes the slots that it is given, or others that fit, without a word."""
+"""Break j34: a member takes the slots that it is given, or others that fit, without a word."""
 
 from __future__ import annotations
 
