@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from sandbox.crypto.join.machine import FRAME_BYTES
 from sandbox.crypto.join.schedule import shared_columns
-from sandbox.crypto.join.shape import MOST_COLUMNS, MOST_PRODUCTS, MOST_ROWS
+from sandbox.crypto.join.shape import (
+    MOST_COLUMNS,
+    MOST_JOINS,
+    MOST_PRODUCTS,
+    MOST_ROWS,
+    write_shapes,
+)
 from sandbox.errors import Refusal
 from sandbox.sql.algebra import JoinMode, Plan
 from sandbox.sql.perkey import key_columns
@@ -18,8 +25,9 @@ def require_protocol(plan: Plan) -> None:
 
     SB-1089: two datasets of one node. SB-1087: a table of more rows, or more columns of a side (sums in
     each of its groups), than one join takes. SB-1102: conditions under which nothing is left to sum.
-    Of more than two tables, SB-1100 and SB-1101: more products, or more partial products over all rows,
-    than one join takes.
+    SB-1103: more joins of members (and products of each) than their first frame can name. Of more than
+    two tables, SB-1100 and SB-1101: more products, or more partial products over all rows, than one
+    join takes.
     """
     if plan.mode is None:
         return
@@ -41,6 +49,10 @@ def require_protocol(plan: Plan) -> None:
             )
     if len(plan.sides) > 2:
         _require_products(plan)
+    if plan.mode is JoinMode.BLIND:
+        shapes = shapes_of(plan, MOST_ROWS)
+        if len(shapes) > MOST_JOINS or len(write_shapes(shapes)) > FRAME_BYTES:
+            raise Refusal("SB-1103", joins=len(shapes), table=plan.name)
 
 
 def _require_products(plan: Plan) -> None:

@@ -29,6 +29,12 @@ def table(name: str, node: str, rows: int = 100) -> Table:
     return Table(name, replace(CARD, row_bound=rows), (Member(node, name),))
 
 
+def collection(name: str, members: int) -> Table:
+    """Return a table of many nodes, by fingerprints as long as they are."""
+    nodes = (f"{name}{n:063d}" for n in range(members))
+    return Table(name, replace(CARD, name=name), tuple(Member(node, name) for node in nodes))
+
+
 TABLES = {name: table(name, name) for name in ("a", "b", "c")}
 
 
@@ -85,6 +91,17 @@ def test_an_equality_with_what_is_grouped_by_takes_one_column_for_each_value() -
             "SELECT a.x, b.x, COUNT(*) FROM a JOIN b USING (k) JOIN c USING (k) GROUP BY 1, 2",
             {name: table(name, name, 2**24) for name in "abc"},
             "SB-1101",
+        ),
+        (
+            "SELECT COUNT(*) FROM a JOIN b USING (k)",
+            {name: collection(name, 40) for name in "ab"},
+            "SB-1103",
+        ),
+        (
+            "SELECT a.x, b.x, COUNT(*), SUM(c.x) FROM a JOIN b USING (k) JOIN c USING (k) "
+            "GROUP BY 1, 2",
+            {"a": collection("a", 900), "b": table("b", "b"), "c": table("c", "c")},
+            "SB-1103",
         ),
         (
             "SELECT COUNT(*) FROM a JOIN b USING (k)",
