@@ -64,8 +64,7 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
         require_two_members(own_plan)
     if spec.malicious and own_plan.mode is not JoinMode.PSI:
         raise InputError("SB-1092", table=own_plan.name)
-    if spec.disclosure and spec.disclosure.receiver != own_plan.table.members[0].node:
-        raise Refusal("SB-2252", receiver=spec.disclosure.receiver)
+    _require_receiver(spec, own_plan)
     members = own_plan.members
     own = tuple(member for member in members if member.node == node.fingerprint)
     if set(spec.members) != {member.node for member in members} or not own:
@@ -85,6 +84,13 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
     if 2 * bound >= modulus:
         raise Refusal("SB-2220", ring=spec.ring)
     return Assessment(own_plan, noise, own)
+
+
+def _require_receiver(spec: JobSpec, own_plan: Plan) -> None:
+    """Raise Refusal SB-2252 unless the node that is told keeps rows of its own."""
+    told = spec.disclosure.receiver if spec.disclosure else None
+    if told is not None and told != own_plan.table.members[0].node:
+        raise Refusal("SB-2252", receiver=told)
 
 
 def decide(spec: JobSpec, assessment: Assessment, registry: Registry, node: str) -> Decision:

@@ -95,6 +95,18 @@ RULES = {
         {"join_mode": "blind"},
         {"join_modes": ("psi", "blind")},
     ),
+    "disclose_ids_to": (
+        "SB-2250",
+        {"disclose_ids_to": ("c",)},
+        {"disclosure": True, "told": ("fs1b", "b")},
+        {"disclose_ids_to": ("c", "fs1b")},
+    ),
+    "require_malicious": (
+        "SB-2251",
+        {"join_modes": ("psi",), "require_malicious": True},
+        {"join_mode": "psi"},
+        {"join_modes": ("psi",), "require_malicious": False},
+    ),
     "job.epsilon_max": (
         "SB-2018",
         {"epsilon_max": Decimal("0.5")},
@@ -158,6 +170,34 @@ def test_core_data_is_refused_until_its_owner_says_otherwise() -> None:
 def test_a_star_admits_every_researcher_and_purpose() -> None:
     policy = replace(OPEN, researchers=("*",), purposes=("*",))
     assert check(policy, replace(PASSES, researcher=BEN, purpose="any"), "x") is Decision.ALLOW
+
+
+@pytest.mark.parametrize("named", ["fs1b", "b"])
+def test_ids_are_disclosed_to_who_is_named_and_cost_no_epsilon(named: str) -> None:
+    asked = replace(
+        PASSES, disclosure=True, told=("fs1b", "b"), epsilon=Decimal(0), delta=Decimal(0)
+    )
+    assert check(replace(OPEN, disclose_ids_to=(named,)), asked, "x") is Decision.ALLOW
+
+
+def test_ids_are_disclosed_to_nobody_by_default_nor_to_everybody() -> None:
+    asked = replace(PASSES, disclosure=True, told=("fs1b",))
+    with pytest.raises(Refusal, match="SB-2250"):
+        check(OPEN, asked, "x")
+    with pytest.raises(InputError, match="SB-2002"):
+        parse_policy('disclose_ids_to = ["*"]', "policy.toml")
+
+
+def test_column_of_a_disclosure_is_held_to_every_class_of_operations() -> None:
+    """An exact answer tells as much of it as all operations together, whatever the job names."""
+    policy = replace(
+        OPEN,
+        disclose_ids_to=("fs1b",),
+        maximum_grades=dict.fromkeys(OperationClass, Grade.L4) | {OperationClass.ORDER: Grade.L1},
+    )
+    asked = replace(PASSES, operations=(), disclosure=True, told=("fs1b",))
+    with pytest.raises(Refusal, match="SB-2015"):
+        check(policy, asked, "x")
 
 
 def test_no_join_mode_is_admitted_unless_named() -> None:
@@ -247,6 +287,8 @@ policies = st.builds(
     ),
     operations=st.lists(st.sampled_from(list(CLASS_OF)), unique=True).map(tuple),
     join_modes=st.lists(st.sampled_from(["psi", "blind"]), unique=True).map(tuple),
+    disclose_ids_to=st.lists(st.sampled_from(["b", "fs1b"]), unique=True).map(tuple),
+    require_malicious=st.booleans(),
     dataset_grade=grades,
     maximum_grades=st.fixed_dictionaries(dict.fromkeys(OperationClass, grades)),
     allowed_columns=st.lists(st.sampled_from(["kwh", "*"]), unique=True).map(tuple),

@@ -1,13 +1,9 @@
-"""Break j21: no dummies match, so that each set's count is exact."""
+"""Break j21: whoever may run `psi` may be told ids."""
 
 from __future__ import annotations
 
-from sandbox.crypto.join import many
-from sandbox.crypto.join.shape import Shape
+from sandbox.privacy import policy
 
 
 def apply() -> None:
-    def none(shape: Shape) -> int:
-        return 0
-
-    many.most_matching = none
+    policy._RULES = tuple(rule for rule in policy._RULES if rule is not policy._disclosure)

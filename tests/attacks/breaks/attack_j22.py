@@ -1,14 +1,12 @@
-"""Break j22: tags are made with the same key in every join of a job."""
+"""Break j22: what was allowed at the offer counts, whatever changed since."""
 
 from __future__ import annotations
 
-from sandbox.crypto.join import many
-
-derived = many.derive_key
+from nodes.tasks import Accepted, Tasks
 
 
 def apply() -> None:
-    def same(secret: bytes, salt: bytes, *labels: bytes) -> bytes:
-        return derived(bytes(32), salt, *labels)
+    def trusting(self: Tasks, accepted: Accepted) -> None:
+        """Hold nothing again."""
 
-    many.derive_key = same  # type: ignore[attr-defined, assignment]
+    Tasks._hold_again = trusting  # type: ignore[method-assign]

@@ -1,15 +1,20 @@
-"""Break j23: a member masks every product with one seed."""
+"""Break j23: a disclosure's statement may be written in any way that has the same tables and columns."""
 
 from __future__ import annotations
 
-from sandbox.crypto.join import many, manydealer
+from sandbox.sql import matched
 
-own_seed = many.seed_of
+
+class _Whatever(str):
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    __hash__ = str.__hash__
 
 
 def apply() -> None:
-    def same(seed: bytes, product: int) -> bytes:
-        return own_seed(seed, 0)
-
-    many.seed_of = same
-    manydealer.seed_of = same  # type: ignore[attr-defined]
+    written = matched.matched_statement
+    matched.matched_statement = lambda *given: _Whatever(written(*given))
