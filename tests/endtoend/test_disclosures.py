@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import random
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -155,3 +159,20 @@ def test_join_that_ended_is_found_again_and_is_no_answer(folder: Path, session: 
     assert session.joined(joined.job_id) == joined
     with pytest.raises(InputError, match="SB-1094"):
         session.result(joined.job_id)
+
+
+def test_receiver_killed_at_some_moment_has_a_whole_file_or_none(tmp_path: Path) -> None:
+    chance = random.Random(11)
+    folder = tmp_path / "deployment"
+    shops.make(folder)
+    allow(folder, "b", "purchases", ("a",))
+    for _ in range(3):
+        with deployment.running(folder) as processes, deployment.researcher(folder) as session:
+            asked = session.join("a.people", "b.purchases", on="id=buyer")
+            session.submit(asked.plan, asked._terms)
+            time.sleep(chance.uniform(0.1, 0.5))
+            receiver = next(p for p in processes.programs if p.folder == folder / "nodes" / "a")
+            os.kill(processes.pid(receiver), signal.SIGKILL)
+    with deployment.running(folder):
+        for file in (folder / "nodes" / "a").glob("joined/*"):
+            assert sorted(column(file, "id")) == in_both(folder)
