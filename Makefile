@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PROTOS := $(wildcard proto/sandbox/v1/*.proto)
 PROTOC := $(RUN) -m grpc_tools.protoc -I sandbox/rpc=proto/sandbox/v1
 
-BENCHMARKS := large_query latency concurrency startup install demo kernels join_kernels
+BENCHMARKS := large_query latency concurrency startup install demo kernels join_kernels many
 
 .PHONY: setup demo test breaks histories lint format types imports native fuzz stubs stubs-check docker-lint bench peers figures ci clean
 

@@ -23,6 +23,7 @@ RESULTS = (
     "demo",
     "kernels",
     "join_kernels",
+    "many",
 )
 WITH_DATA = ("published",)
 """Results that `make bench` does not make: they need tables that are not the project's."""
@@ -46,6 +47,7 @@ def render(page: str) -> str:
         "install": _install,
         "kernels": _kernels,
         "join_kernels": _join_kernels,
+        "many": _many,
         "published": lambda found: _table(figure.HEAD, figure.rows(found["published"]["measured"])),
     }
     return _FIGURE.sub(
@@ -176,6 +178,23 @@ def _join_kernels(results: Mapping[str, Any]) -> str:
             row.append(f"{each['least'] * 1e9 / 2**20:,.0f} ns")
     head = ("kernel", "2^16 keys", "2^20 keys", "a key, at least")
     return _table(head, [(kernel, *found) for kernel, found in rows.items()])
+
+
+def _many(results: Mapping[str, Any]) -> str:
+    rows = [
+        (
+            str(run["tables"]),
+            f"2^{run['rows'].bit_length() - 1}",
+            str(run["groups"]),
+            _spread(run["seconds"]),
+            _s(run["predicted_s"]),
+            f"{run['predicted_bytes'] / 1e6:,.0f} MB",
+            f"{run['peak_mib']:,.0f} MiB",
+        )
+        for run in results["many"]["measured"]["runs"]
+    ]
+    head = ("tables", "rows of each", "groups", "seconds", "predicted", "moved", "largest process")
+    return _table(head, rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
