@@ -43,6 +43,13 @@ def column_name(card: DatasetCard, column: Column) -> str:
     return f"c{card.columns.index(column)}"
 
 
+def card_column(relation: Relation, name: str) -> Column | None:
+    """Return the card's column that a relation's column is as it stands, None if it is computed."""
+    value = next((v for n, v in relation.columns.items() if n.lower() == name.lower()), None)
+    card = relation.table.card
+    return next((c for c in card.columns if column_scalar(c, column_name(card, c)) == value), None)
+
+
 class Sources:
     """Resolves FROM against the catalogue and the statement's common table expressions."""
 

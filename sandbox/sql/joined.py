@@ -19,7 +19,7 @@ from sandbox.errors import Refusal
 from sandbox.privacy.statistics import Axis
 from sandbox.sql import joint
 from sandbox.sql.algebra import FactorKind, JoinMode, Measure, MeasureKind, Quantisation, Side, Term
-from sandbox.sql.bind import Sources, no_keys
+from sandbox.sql.bind import Sources, card_column, no_keys
 from sandbox.sql.groups import positions
 from sandbox.sql.joins import read_tables
 from sandbox.sql.joint import JointNumber, JointTruth, Piece, Polynomial, TooManyProducts, Value
@@ -218,17 +218,9 @@ class Joined:
         )
 
     def units(self, node: exp.Distinct, kept: Kept | None, label: str) -> int:
-        """Return the measure that counts keys with a joined row; nothing else is counted distinctly."""
-        key = self._key_name()
-        named = node.expressions[0] if len(node.expressions) == 1 else None
-        if (
-            not isinstance(named, exp.Column)
-            or len(self._tables.keys) != 1
-            or not self._is_key(named)
-        ):
-            raise refusal("SB-1065", node, kind=Refusal, key=key)
-        if any(holders(self._tables, place) > 1 for place in range(self._count)):
-            raise refusal("SB-1055", node, kind=Refusal, unit=key)
+        """Return the measure that counts keys with a joined row, or units of one row each that are in
+        one; nothing else is counted distinctly."""
+        key, counted = self._key_name(), self._counted(node)
         masks = self._masks(kept)
         weights = list(self._weights.values())
         if len(weights) > 1:
@@ -240,11 +232,33 @@ class Joined:
             raise refusal("SB-1065", node, kind=Refusal, key=key)
         ((pieces, _),) = product.items()
         factors = tuple(
-            self._columns[n].factor(Presence(part, FactorKind.ANY)) for n, part in enumerate(pieces)
+            self._columns[n].factor(part if n == counted else Presence(part, FactorKind.ANY))
+            for n, part in enumerate(pieces)
         )
-        return self._measure(
-            MeasureKind.UNITS, (Term(1, factors),), 0, 1, label, Fraction(1), False
-        )
+        # A unit's rows that match are a part of the joined rows that are in, with their sensitivity.
+        kind = MeasureKind.UNITS if counted is None else MeasureKind.ROWS
+        return self._measure(kind, (Term(1, factors),), 0, 1, label, Fraction(1), False)
+
+    def _counted(self, node: exp.Distinct) -> int | None:
+        """Return the side whose rows COUNT(DISTINCT unit) counts, None where it counts keys.
+
+        Raises Refusal SB-1055 where several members may hold what is to be counted once, SB-1065.
+        """
+        named = node.expressions[0] if len(node.expressions) == 1 else None
+        place = self._tables.place(named) if isinstance(named, exp.Column) else 0
+        table = self._tables.tables[place].table
+        relation = self._tables.tables[place].relation
+        column = card_column(relation, named.name) if isinstance(named, exp.Column) else None
+        others, counted = set(range(self._count)), None
+        if column is None or [key[place] for key in self._tables.keys] != [column]:
+            own = column is not None and column.name == table.card.privacy_unit
+            if not own or table.card.contribution_cap > 1 or table.occurrences > 1:
+                raise refusal("SB-1065", node, kind=Refusal, key=self._key_name())
+            counted = place
+            others.remove(place)
+        if any(holders(self._tables, n) > 1 for n in others):
+            raise refusal("SB-1055", node, kind=Refusal, unit=self._key_name())
+        return counted
 
     def bins(
         self, node: exp.Expr, kept: Kept | None, label: str
@@ -413,11 +427,6 @@ class Joined:
 
     def _key_name(self) -> str:
         return ", ".join(key[0].name for key in self._tables.keys)
-
-    def _is_key(self, node: exp.Column) -> bool:
-        place = self._tables.place(node)
-        value = self._bind.scalar(node, place)
-        return value.reads == {self._tables.keys[0][place].name}
 
     def _optional_name(self) -> str:
         return next(t.name for t in self._tables.tables if t.optional)

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from sandbox.catalog import Column, Table
 from sandbox.errors import Refusal
-from sandbox.sql.bind import Relation, Sources, column_name
+from sandbox.sql.bind import Relation, Sources, card_column
 from sandbox.sql.keys import KEY_TYPES
 from sandbox.sql.parse import check_clauses, construct, nearest, only, refusal
 from sandbox.sql.rows import Scope
@@ -200,11 +200,7 @@ class _Reader:
 
     def _named(self, node: exp.Column, place: int) -> Column | None:
         """Return the card's column that a bare column of that table is, None if it is computed."""
-        relation = self._tables[place].relation
-        lowered = {name.lower(): value for name, value in relation.columns.items()}
-        value = lowered.get(node.name.lower())
-        card = relation.table.card
-        return next((c for c in card.columns if value and value.sql == column_name(card, c)), None)
+        return card_column(self._tables[place].relation, node.name)
 
     def _no_query(self, condition: exp.Expr) -> None:
         for node in condition.find_all(exp.In, exp.Exists):

@@ -15,7 +15,7 @@ from sqlglot import exp
 from sandbox.catalog import Column
 from sandbox.errors import Refusal
 from sandbox.sql.algebra import Fragment, KeyColumn, Side
-from sandbox.sql.bind import Relation, Sources, column_name
+from sandbox.sql.bind import Relation, Sources, card_column
 from sandbox.sql.joins import conjuncts
 from sandbox.sql.keys import KEY_TYPES, keyed_rows
 from sandbox.sql.parse import construct, only, refusal
@@ -142,12 +142,9 @@ def _names(column: exp.Expr, scope: Scope) -> bool:
 
 def _key(node: exp.Expr, relation: Relation, scope: Scope) -> Column:
     """Return the card's column that a bare column of a key is."""
-    card = relation.table.card
-    if _names(node, scope):
-        value = scope.columns[node.name.lower()]
-        found = next((c for c in card.columns if column_name(card, c) == value.sql), None)
-        if found is not None and found.join_key:
-            return found
+    found = card_column(relation, node.name) if _names(node, scope) else None
+    if found is not None and found.join_key:
+        return found
     name = node.name if isinstance(node, exp.Column) else node.sql("duckdb")[:80]
     raise refusal("SB-1060", node, kind=Refusal, name=name, table=relation.table.name)
 

@@ -47,7 +47,17 @@ def asked(select: str, rest: str = "", join: str = f"JOIN {ORDERS} {ON}") -> str
          "COALESCE"),
         (asked("COUNT(*)", "JOIN visits v ON v.person = o.person", f"LEFT JOIN {ORDERS} {ON}"),
          "SB-1064", "v.person"),
-        (asked("COUNT(DISTINCT o.number)"), "SB-1065", "o.number)"),
+        (asked("COUNT(DISTINCT o.amount)"), "SB-1065", "o.amount)"),
+        ("SELECT COUNT(DISTINCT half) FROM (SELECT person, person / 2 AS half FROM a.people) "
+         f"p JOIN {ORDERS} {ON}", "SB-1065", "half) FROM"),
+        (f"SELECT COUNT(*) FROM (SELECT person * 2 AS twice FROM a.people) p JOIN {ORDERS} "
+         "ON p.twice = o.person", "SB-1068", "b.orders"),
+        ("SELECT COUNT(*) FROM b.orders WHERE person IN (SELECT person * 2 FROM a.people)", "SB-1060",
+         "person * 2"),
+        ("SELECT COUNT(*) FROM (SELECT person * 2 AS twice FROM b.orders) WHERE twice IN "
+         "(SELECT person FROM a.people)", "SB-1060", "twice IN"),
+        ("SELECT COUNT(DISTINCT o.number) FROM visits JOIN b.orders o USING (person)", "SB-1055",
+         "o.number)"),
         (asked("COUNT(DISTINCT p.person)", "WHERE p.age > 3 OR o.paid"), "SB-1065", "p.person)"),
         ("SELECT COUNT(DISTINCT v.person) FROM visits v JOIN a.people p USING (person)", "SB-1055",
          "v.person"),

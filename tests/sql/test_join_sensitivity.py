@@ -94,6 +94,25 @@ def test_one_unit_of_any_side_moves_no_measure_beyond_its_sensitivity(seed: int)
             assert_within(planned, place, vector, joined_sums(planned, without(before, name, unit)))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_distinct_units_move_within_their_sensitivity(seed: int) -> None:
+    """One row of each order counts; people's notes come as often as their keys allow."""
+    before, chance = crowded_rows(seed), random.Random(seed)
+    tables = crowded_catalogue()
+    orders = tables["b.orders"]
+    tables["b.orders"] = replace(orders, card=replace(orders.card, contribution_cap=1))
+    text = (
+        "SELECT o.kind, n.flag, COUNT(DISTINCT o.number), COUNT(DISTINCT o.number) FILTER (WHERE paid) "
+        "FROM b.orders o JOIN e.notes n USING (person) WHERE n.weight > 1 GROUP BY 1, 2"
+    )
+    planned = plan(text, tables)
+    vector = joined_sums(planned, before)
+    for place, name in enumerate(("b.orders", "e.notes")):
+        units = sorted({int(str(row[0])) for row in before[name]})
+        for unit in chance.sample(units, min(6, len(units))):
+            assert_within(planned, place, vector, joined_sums(planned, without(before, name, unit)))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_person_that_two_sides_know_is_covered_when_both_forget_it(seed: int) -> None:
     tables, before = crowded_catalogue(), crowded_rows(seed)

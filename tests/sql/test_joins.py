@@ -103,6 +103,11 @@ def test_joined_plans_answer_as_plain_sql_does(town: Town, batch: int) -> None:
          "p.person = o.person AND o.day < DATE '2024-01-05' + INTERVAL 3 DAY)", 0),
         ("SELECT COUNT(*) FROM a.people p, b.orders o WHERE p.person = o.person AND o.paid OR "
          "p.person = o.person", 0),
+        ("SELECT o.kind, COUNT(DISTINCT o.number), COUNT(DISTINCT n.person) FILTER (WHERE n.flag), "
+         "COUNT(DISTINCT o.number) FILTER (WHERE n.weight > 2 AND o.amount < 60), COUNT(*) "
+         "FROM b.orders o JOIN e.notes n USING (person) WHERE o.paid GROUP BY 1", 1),
+        ("SELECT n.flag, COUNT(DISTINCT v.number), COUNT(*) FROM visits v JOIN e.notes n "
+         "USING (person) WHERE n.weight > 1 AND v.score > -5 GROUP BY 1", 1),
         ("SELECT p.level, COUNT(*) AS n FROM a.people p JOIN b.orders o USING (person) GROUP BY 1 "
          "HAVING COUNT(*) > 3 ORDER BY n DESC LIMIT 2", 1),
     ],
