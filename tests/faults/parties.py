@@ -23,6 +23,7 @@ from tests.faults.killed import KILL_AT
 
 KILLED = Path(__file__).resolve().parent / "killed.py"
 LOG = "killed.log"
+MACHINES = frozenset({"machines"})
 SQL = "SELECT kind, COUNT(*) AS n FROM machines GROUP BY kind"
 
 
@@ -90,6 +91,7 @@ class Deployment:
     coordinator: Party
     nodes: dict[str, Party]
     session: Session
+    offered: frozenset[str] = MACHINES
 
     def submit(
         self, missing: Missing = Missing.WAIT, least: int | None = None, sql: str = SQL
@@ -146,15 +148,19 @@ class Deployment:
             except SandboxError:
                 return False
             there = all(node.reachable and node.confirmed for node in nodes)
-            return there and "machines" in tables
+            return there and self.offered <= tables
 
         until("a healthy deployment", well, 60)
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Deployment]:
-    """Make a deployment and run it with processes that can be killed."""
-    deployment.make(folder)
+def running(
+    folder: Path,
+    make: Callable[[Path], None] = deployment.make,
+    offered: frozenset[str] = MACHINES,
+) -> Iterator[Deployment]:
+    """Make a deployment and run it with processes that can be killed; offered: its tables."""
+    make(folder)
     parties = [Party(program) for program in local.programs(folder)]
     try:
         for party in parties:
@@ -163,7 +169,7 @@ def running(folder: Path) -> Iterator[Deployment]:
         by_name = {party.program.name: party for party in parties}
         coordinator = by_name.pop("coordinator")
         with deployment.researcher(folder) as session:
-            whole = Deployment(coordinator, by_name, session)
+            whole = Deployment(coordinator, by_name, session, offered)
             whole.healthy()
             yield whole
     finally:
