@@ -18,7 +18,7 @@ from sandbox.errors import Refusal
 from sandbox.sql.columns import scalar as column_scalar
 from sandbox.sql.parse import check_clauses, construct, nearest, only, refusal
 from sandbox.sql.rows import Scope, bind, condition
-from sandbox.sql.scalar import Scalar, Truth
+from sandbox.sql.scalar import Scalar, Truth, meaning
 
 MOST_SUBQUERIES = 40
 
@@ -158,7 +158,7 @@ class Sources:
         ours, theirs = list(left.columns.values()), list(right.columns.values())
         if isinstance(card, str):
             raise refusal("SB-1015", node, left=left.table.name, right=right.table.name, what=card)
-        if [_meaning(v) for v in ours] != [_meaning(v) for v in theirs] or [
+        if [meaning(v) for v in ours] != [meaning(v) for v in theirs] or [
             t.sql for t in left.conditions
         ] != [t.sql for t in right.conditions]:
             raise refusal(
@@ -172,10 +172,6 @@ class Sources:
             left.table.members + right.table.members,
         )
         return replace(left, table=table)
-
-
-def _meaning(value: Scalar) -> tuple[str, str]:
-    return type(value).__name__, value.sql
 
 
 def _one_card(left: DatasetCard, right: DatasetCard) -> DatasetCard | str:

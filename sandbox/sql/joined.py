@@ -29,7 +29,7 @@ from sandbox.sql.measures import Group
 from sandbox.sql.onetable import roundings
 from sandbox.sql.parse import refusal
 from sandbox.sql.reach import holders, joined_rows, keys_per_unit, reaches
-from sandbox.sql.scalar import TooWide, integer
+from sandbox.sql.scalar import TooWide, integer, meaning
 from sandbox.sql.sides import Columns, Presence
 
 WIDEST_SUM = 2**61
@@ -381,7 +381,7 @@ class Joined:
             value = replace(value, nullable=True)
         sql, values = positions(node, value)
         name = self._columns[place].group(sql, value, len(values))
-        return Group(node.sql("duckdb"), (place, type(value), value.sql), name, values, place)
+        return Group(node.sql("duckdb"), (place, meaning(value)), name, values, place)
 
     def identity(self, node: exp.Expr) -> object:
         """Return what is equal for expressions that group alike."""
@@ -390,7 +390,7 @@ class Joined:
             raise refusal("SB-1063", node, kind=Refusal, expression=node.sql("duckdb")[:80])
         place = min(places, default=0)
         value = self._bind.scalar(node, place)
-        return place, type(value), value.sql
+        return place, meaning(value)
 
     def histogram(self, node: exp.Expr) -> Group:
         """Refuse: HISTOGRAM is of one table."""

@@ -93,7 +93,7 @@ class OneTable(Measures):
     def identity(self, node: exp.Expr) -> object:
         """Return what is equal for expressions that group alike."""
         value = rows.bind(node, self._scope)
-        return type(value), value.sql
+        return scalar.meaning(value)
 
     def histogram(self, node: exp.Expr) -> Group:
         """HISTOGRAM(x[, n]): equal buckets over the declared bounds, named by their lower edge."""
@@ -112,7 +112,7 @@ class OneTable(Measures):
     def _placed(self, node: exp.Expr, value: scalar.Scalar) -> Group:
         sql, values = positions(node, value)
         name = self.column("g", sql, 0, len(values) - 1, nullable=True)
-        return Group(node.sql("duckdb"), (type(value), value.sql), name, values)
+        return Group(node.sql("duckdb"), scalar.meaning(value), name, values)
 
     def sides(self, groups: tuple[Group, ...]) -> tuple[Side, ...]:
         """Return the one side, with the fragment that computes all that was asked."""

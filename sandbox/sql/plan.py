@@ -121,7 +121,7 @@ class _Planner:
                 self._aggregates.operations.append("histogram")
                 groups.append((node, self._rows.histogram(node)))
         # What is named twice is one group: it has no combinations with itself.
-        first = {(g.place, g.column): (node, g) for node, g in reversed(groups)}
+        first = {(g.place, g.identity): (node, g) for node, g in reversed(groups)}
         return list(first.values())[::-1]
 
     def _resolve(self, node: exp.Expr) -> exp.Expr:

@@ -138,6 +138,12 @@ def text(value: str) -> Text:
     return Text(quoted(value), domain=(value,), exact=value)
 
 
+def meaning(value: Scalar) -> tuple[type, str, Fraction]:
+    """Return what is equal for values that are equal in every row: a multiple of a number has its SQL
+    and another step."""
+    return type(value), value.sql, value.step if isinstance(value, Number) else Fraction(1)
+
+
 def reads(values: Sequence[Scalar]) -> frozenset[str]:
     """Return the columns that any of `values` reads."""
     return frozenset[str]().union(*(value.reads for value in values))

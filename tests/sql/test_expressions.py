@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import date
+from decimal import Decimal
 
 import duckdb
 import pytest
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import parse_one
 
+from sandbox.errors import SandboxError
 from sandbox.sql import rows
 from sandbox.sql.plan import plan
 from sandbox.sql.rows import Scope
 from sandbox.sql.scalar import Moment
+from tests.sql import town
 from tests.sql.generator import Generator
 from tests.sql.inprocess import exact_answer
 from tests.sql.plants import catalogue, raw_rows, store
@@ -50,6 +53,36 @@ def test_a_time_with_an_offset_is_an_instant(offset: str) -> None:
     ahead = {"+02": 120, "+05:30": 330, "-11:00": -660}.get(offset, 0)
     assert total.estimates[0] is not None
     assert total.estimates[0].value == (720 - ahead) % 1440
+
+
+@pytest.mark.parametrize(
+    ("select", "labels"),
+    [
+        ("level * 2 AS d, COUNT(*) FROM a.people GROUP BY d", [(2, 4, 6)]),
+        ("level, level * 2 AS d, COUNT(*) FROM a.people GROUP BY 1, 2", [(1, 2, 3), (2, 4, 6)]),
+        ("p.level, p.level / 2 AS d, COUNT(*) FROM a.people p JOIN b.orders USING (person) "
+         "GROUP BY 1, 2", [(1, 2, 3), (Decimal("0.5"), 1, Decimal("1.5"))]),
+    ],
+)  # fmt: skip
+def test_a_multiple_of_a_column_is_another_group(
+    select: str, labels: list[tuple[object, ...]]
+) -> None:
+    planned = plan(f"SELECT {select}", town.catalogue())
+    assert [group.values for group in planned.groups] == labels
+    assert [o.group for o in planned.outputs] == [*range(len(labels)), None]
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("SELECT level * 2, COUNT(*) FROM a.people GROUP BY level", "SB-1008"),
+        ("SELECT COUNT(score) FROM (SELECT score FROM c.visits UNION ALL "
+         "SELECT score * 2 AS score FROM d.visits)", "SB-1015"),
+    ],
+)  # fmt: skip
+def test_a_multiple_of_a_column_is_not_taken_for_it(statement: str, code: str) -> None:
+    with pytest.raises(SandboxError, match=code):
+        plan(statement, town.catalogue())
 
 
 @given(
