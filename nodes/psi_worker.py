@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
@@ -126,8 +127,9 @@ class _Rows:
     """
 
     def __init__(self, columns: list[pa.ChunkedArray], keys: int, pair: Pair, most: int) -> None:
-        self._columns = columns[keys:]
+        self._canonical, self._columns = columns[:keys], columns[keys:]
         hashed = KeyHashes(columns[:keys], pair.key("psi keys"))
+        self._count = len(hashed.present)
         self._there = np.flatnonzero(hashed.present)
         self._key_of_row: NDArray[np.int32] | None = None
         tags = memoryview(hashed.tags)
@@ -148,8 +150,18 @@ class _Rows:
         # What fills the set up is no row's, and matches by chance alone.
         found = np.zeros(self._keys, np.bool_)
         found[matched[matched < self._keys]] = True
-        rows = self._there[found if self._key_of_row is None else found[self._key_of_row]]
-        return [column.take(pa.array(rows)) for column in self._columns]
+        rows = np.zeros(self._count, np.bool_)
+        rows[self._there] = found if self._key_of_row is None else found[self._key_of_row]
+        mask = pa.array(rows)
+        return [
+            _either(own.filter(mask), key.filter(mask) if own.type == key.type else None)
+            for own, key in zip(self._columns, self._canonical, strict=True)
+        ]
+
+
+def _either(own: pa.ChunkedArray, key: pa.ChunkedArray | None) -> pa.ChunkedArray:
+    """Return a column as its source has it: NULL where it is in canonical form (matched.py)."""
+    return own if key is None else pc.coalesce(own, key)
 
 
 def _write(table: pa.Table, file: str, form: str) -> None:

@@ -216,6 +216,8 @@ class PsiReceiver:
 
         Raises PeerError for another length or a failed check; nothing follows then.
         """
+    def catch_up(self) -> None:
+        """Do what the peer need not wait for, after a message was sent; `advance` does it else."""
     def matches(self) -> Buffer:
         """The indices of the keys that the sender has, 32-bit, once all messages have come."""
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
-from sandbox.catalog import Column, Table
+from sandbox.catalog import Column, ColumnType, Table
 from sandbox.errors import InputError, Refusal
 from sandbox.sql.algebra import Fragment, JoinMode, KeyColumn, Plan, Side
 from sandbox.sql.columns import identifier
@@ -135,10 +135,19 @@ def _key(node: exp.Expr, table: Table) -> Column:
 
 
 def _side(table: Table, keys: Sequence[Column], *, kept: bool) -> Side:
-    """Return a side that yields its keys in their canonical form; kept: and as they are beside it."""
+    """Return a side that yields its keys in their canonical form; kept: and as they are beside it, but
+    for text that is in that form: NULL says so, and spares most columns a second copy."""
     named = tuple(KeyColumn(c.name, c.type, f"key{n}") for n, c in enumerate(keys))
     items = [f"{key_sql(c)} AS {k.sql}" for k, c in zip(named, keys, strict=True)]
-    items += [f"{identifier(c.name)} AS own{n}" for n, c in enumerate(keys) if kept]
-    names = tuple(c.name for c in keys)
-    fragment = Fragment(f"SELECT {', '.join(items)} FROM base", names, 1)
+    sql = f"SELECT {', '.join(items)} FROM base"
+    if kept:
+        own = [f"{identifier(c.name)} AS own{n}" for n, c in enumerate(keys)]
+        texts = [f"nullif(TRY_CAST(own{n} AS VARCHAR), {k.sql})" for n, k in enumerate(named)]
+        shown = [
+            f"{texts[n] if c.type is ColumnType.TEXT else f'own{n}'} AS own{n}"
+            for n, c in enumerate(keys)
+        ]
+        names = ", ".join([*(k.sql for k in named), *shown])
+        sql = f"SELECT {names} FROM (SELECT {', '.join([*items, *own])} FROM base)"
+    fragment = Fragment(sql, tuple(c.name for c in keys), 1)
     return Side(table.name, table, fragment, keys=named)

@@ -57,12 +57,15 @@ def test_receiver_reads_its_key_as_it_is_beside_the_form_that_is_compared() -> N
     with duckdb.connect() as connection:
         register(connection)
         connection.execute(
-            "CREATE TABLE rows AS SELECT ' Ann ' AS person, ' Ann ' AS payer, '1970-01-03' AS day"
+            "CREATE TABLE rows AS SELECT person, person AS payer, '1970-01-03' AS day "
+            "FROM (VALUES (' Ann '), ('Bob'), (NULL)) AS people(person)"
         )
         ours = connection.sql(matched_sql(planned.sides[0], "rows")).fetchall()
         theirs = connection.sql(matched_sql(planned.semi, "rows")).fetchall()
-    assert ours == [("Ann", 2, " Ann ", "1970-01-03")]
-    assert theirs == [("Ann", 2)]
+    day = "1970-01-03"
+    # NULL: it is as it is compared; nobody has the last one.
+    assert ours == [("Ann", 2, " Ann ", day), ("Bob", 2, None, day), (None, 2, None, day)]
+    assert theirs == [("Ann", 2), ("Bob", 2), (None, 2)]
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ impl Encoded {
     }
 
     /// The receiver's state and message under `a`, `c`: its halves of the VOLE, one block per block of the encoding.
-    pub fn mask(self, a: &[Block], c: &[Block]) -> Result<(Receiver, Vec<u8>)> {
+    pub fn mask(self, a: &[Block], c: Zeroizing<Vec<Block>>) -> Result<(Receiver, Vec<u8>)> {
         let parameters = self.sizes.encoding()?;
         if a.len() != parameters.length() || c.len() != parameters.length() {
             return Err(Error::Parameters("a VOLE of another length"));
@@ -126,32 +126,51 @@ impl Encoded {
         for (out, (a, p)) in masked.iter_mut().zip(a.iter().zip(self.encoding.iter())) {
             *out = (a ^ p).to_le_bytes();
         }
-        let mut values = Zeroizing::new(vec![0; self.keys.len()]);
-        okvs::decode(&parameters, self.seed, &self.keys, c, &mut values)?;
         let receiver = Receiver {
             sizes: self.sizes,
             keys: self.keys,
-            values,
+            seed: self.seed,
+            c,
+            values: Zeroizing::default(),
         };
         Ok((receiver, message))
     }
 }
 
-/// The receiver after its message: its keys and what C decodes to for them.
+/// The receiver after its message: its keys, C, and what that decodes to for them.
 pub struct Receiver {
     sizes: Sizes,
     keys: Zeroizing<Vec<Block>>,
+    seed: Block,
+    c: Zeroizing<Vec<Block>>,
     values: Zeroizing<Vec<Block>>,
 }
 
 impl Receiver {
+    /// Decodes C, once. The message does not wait for it: the sender works meanwhile.
+    pub fn decode(&mut self) -> Result<()> {
+        if self.values.len() < self.keys.len() {
+            let mut values = Zeroizing::new(vec![0; self.keys.len()]);
+            okvs::decode(
+                &self.sizes.encoding()?,
+                self.seed,
+                &self.keys,
+                &self.c,
+                &mut values,
+            )?;
+            self.values = values;
+        }
+        Ok(())
+    }
+
     /// For each of the sender's values the receiver's key that it matches; `Malformed` for an answer of another length.
     /// The indices come in no order that says anything of the sender's.
     pub fn matches(mut self, answer: &[u8], mask: Mask) -> Result<Vec<u32>> {
-        compared(&self.keys, &mut self.values, mask);
         if answer.len() != self.sizes.answer_bytes() {
             return Err(Error::Malformed);
         }
+        self.decode()?;
+        compared(&self.keys, &mut self.values, mask);
         Ok(lookup::indices(
             &self.values,
             answer,

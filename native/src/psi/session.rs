@@ -153,6 +153,14 @@ impl Receiver {
         Ok(reply)
     }
 
+    /// Does what no message waits for, after one was sent; the next one does it else.
+    pub fn catch_up(&mut self) -> Result<()> {
+        match &mut self.state {
+            Receiving::Values(receiver, ..) => receiver.decode(),
+            _ => Ok(()),
+        }
+    }
+
     /// The indices of the keys that the sender has, once the values have come.
     pub fn matches(&self) -> Option<&[u32]> {
         match &self.state {
@@ -163,13 +171,14 @@ impl Receiver {
 
     fn masked(
         &mut self,
-        noise: vole::Noise,
+        mut noise: vole::Noise,
         committed: [u8; COMMITMENT],
     ) -> Result<(Receiving, Vec<u8>)> {
         let encoded = self.encoded.take();
         let encoded = encoded.ok_or(Error::Parameters("the keys come first"))?;
         let half = self.own.block();
-        let (receiver, mut message) = encoded.mask(&noise.a, &noise.c)?;
+        let c = Zeroizing::new(std::mem::take(&mut noise.c));
+        let (receiver, mut message) = encoded.mask(&noise.a, c)?;
         if self.sizes.malicious {
             message.extend(half.to_le_bytes());
         }

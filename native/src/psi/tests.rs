@@ -49,7 +49,7 @@ fn receiver(
 ) -> (Receiver, Vec<u8>) {
     let keys = Zeroizing::new(keys.to_vec());
     let encoded = Encoded::new(sizes, keys, &mut Prg::new(seed)).unwrap();
-    encoded.mask(a, c).unwrap()
+    encoded.mask(a, Zeroizing::new(c.to_vec())).unwrap()
 }
 
 fn plain(ours: &[Block], theirs: &[Block]) -> BTreeSet<Block> {
@@ -168,6 +168,7 @@ fn run(
         if let Some(indices) = receiver.matches() {
             return Ok(indices.to_vec());
         }
+        receiver.catch_up()?;
         if sender.wants_keys() {
             sender.take_keys(theirs.to_vec())?;
         }

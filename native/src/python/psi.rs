@@ -67,6 +67,10 @@ impl PsiReceiver {
         Ok(py.detach(|| self.0.advance(message.bytes()))?.into())
     }
 
+    fn catch_up(&mut self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| self.0.catch_up())?)
+    }
+
     fn matches(&self) -> PyResult<Buffer> {
         let indices = self.0.matches();
         let indices =

@@ -85,3 +85,5 @@ def _converse(
             # One word for every departure: which check failed would be an oracle.
             raise TrustError("SB-3047", party=stream.peer) from error
         yield from stream.send(memoryview(reply))
+        if isinstance(party, _native.PsiReceiver):
+            party.catch_up()
