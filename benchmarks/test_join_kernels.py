@@ -50,7 +50,7 @@ def test_permutation(benchmark: BenchmarkFixture, rows: int) -> None:
 @each_size
 def test_take(benchmark: BenchmarkFixture, rows: int) -> None:
     """Tags brought into the order in which they are sent."""
-    benchmark(_native.take, _blocks(b"tags", rows), 16, _native.permutation(SESSION, rows))
+    benchmark(_native.take, [_blocks(b"tags", rows)], 16, _native.permutation(SESSION, rows))
 
 
 @each_size

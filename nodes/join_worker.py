@@ -25,7 +25,15 @@ import pyarrow as pa
 from nodes import prepared_worker, psi_worker, sources
 from nodes.slots import join_wait_s
 from sandbox.crypto.join import many
-from sandbox.crypto.join.blind import KEY_BYTES, Kept, Rows, member, over_kept, zero_share
+from sandbox.crypto.join.blind import (
+    KEY_BYTES,
+    Kept,
+    Rows,
+    member,
+    over_kept,
+    tag_key,
+    zero_share,
+)
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Machine, Send, send
@@ -39,8 +47,6 @@ UNREAD_BYTES = 1 << 28
 """More than any protocol leaves unread: a peer that sends more has departed from it."""
 FRAME_COST = 256
 """What an unread frame takes beside its bytes: empty ones take memory too."""
-
-_NO_WORDS = np.zeros(0, np.uint64)
 
 T = TypeVar("T")
 
@@ -138,7 +144,8 @@ def run(
             machine = over_kept(shape, own, pair, coordinator, kept, values, os.urandom)
             words = [wire.drive(machine), *words]
         else:
-            rows = _rows(connection, request)
+            # Hashed before the slot, for how long it takes depends on how many rows there are.
+            rows = _rows(connection, request, [tag_key(pair) for pair in pairs.values()])
             answer["local"] = _local(connection, request)
             _hold(request)
             words = [*_products(request, wire, pairs, shapes, rows), *words]
@@ -190,15 +197,23 @@ def _local(connection: duckdb.DuckDBPyConnection, request: Header) -> list[int]:
     return [int(value) for value in connection.execute(request["local_sql"]).fetchone() or ()]
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, request: Header) -> Rows:
-    """Return one row per key: the rows as they are where no key and no unit repeats, else grouped.
+def _rows(
+    connection: duckdb.DuckDBPyConnection, request: Header, hash_keys: Sequence[bytes] = ()
+) -> Rows:
+    """Return one row per key, hashed under each of `hash_keys`: the rows as they are where no key and no
+    unit repeats, else grouped.
 
     Local sums bound units over all rows, so that beside them rows are always grouped.
     """
-    columns = None if request["local_sql"] else _once(connection, request)
-    if columns is None:
+    first, *others = hash_keys or [os.urandom(KEY_BYTES)]
+    found = None if request["local_sql"] else _once(connection, request, first)
+    if found is None:
         columns = fetched(connection, request["per_key_sql"])
-    return _split(columns, request["keys"])
+        found = columns, KeyHashes(columns[: request["keys"]], first)
+    columns, hashed = found
+    keys = columns[: request["keys"]]
+    known = {first: hashed} | {key: KeyHashes(keys, key) for key in others}
+    return Rows(keys, _values(columns[request["keys"] :]), known)
 
 
 def _held_keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.ChunkedArray]:
@@ -209,13 +224,13 @@ def _held_keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[p
 
 def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.ChunkedArray]:
     """Return the columns of this side's distinct keys, bounded as its rows are."""
-    columns = _once(connection, request)
-    if columns is None:
+    found = _once(connection, request, os.urandom(KEY_BYTES))
+    if found is None:
         return fetched(connection, request["keys_sql"])
-    complete = KeyHashes(columns, os.urandom(KEY_BYTES)).present
-    if complete.all():
+    columns, hashed = found
+    if hashed.present.all():
         return columns
-    return [column.filter(pa.array(complete)) for column in columns]
+    return [column.filter(pa.array(hashed.present)) for column in columns]
 
 
 def _to_keep(
@@ -223,35 +238,34 @@ def _to_keep(
 ) -> tuple[list[pa.ChunkedArray], int]:
     """Return the columns of the keys to be matched, and how many rows the source has if they are its
     rows', one by one, else 0."""
-    columns = _once(connection, request)
-    if columns is None:
+    found = _once(connection, request, os.urandom(KEY_BYTES))
+    if found is None:
         return fetched(connection, request["keys_sql"]), 0
-    keys = columns[: request["keys"]]
+    keys = found[0][: request["keys"]]
     return keys, 0 if request["source"]["kind"] == "view" else len(keys[0])
 
 
 def _over_kept(connection: duckdb.DuckDBPyConnection, request: Header) -> tuple[Kept, Words]:
     """Return the slots and values of this side's keys."""
     if request["by_number"]:
-        rows = _split(fetched(connection, request["values_sql"]), 0)
-        return prepared_worker.by_number(request["kept"], rows.values)
+        values = _values(fetched(connection, request["values_sql"]))
+        return prepared_worker.by_number(request["kept"], values)
     return prepared_worker.by_key(request["kept"], _rows(connection, request))
 
 
-def _once(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.ChunkedArray] | None:
-    """Return all rows' keys and values if no key and no unit occurs twice: then none is left out."""
+def _once(
+    connection: duckdb.DuckDBPyConnection, request: Header, key: bytes
+) -> tuple[list[pa.ChunkedArray], KeyHashes] | None:
+    """Return all rows' keys and values, and the keys hashed under `key`, if no key and no unit occurs
+    twice: then none is left out."""
     columns = fetched(connection, request["row_sql"])
-    keys = columns[: request["keys"]]
     units = [] if request["unit_is_key"] else [columns.pop(request["keys"])]
+    hashed = KeyHashes(columns[: request["keys"]], key)
     # Rows without a unit are one unit's.
     nameless = sum(unit.null_count for unit in units) > 1
-    if nameless or any(_repeat(each) for each in (keys, units) if each):
+    if nameless or hashed.repeat or (units and KeyHashes(units, key).repeat):
         return None
-    return columns
-
-
-def _repeat(columns: list[pa.ChunkedArray]) -> bool:
-    return KeyHashes(columns, os.urandom(KEY_BYTES)).repeat
+    return columns, hashed
 
 
 def fetched(connection: duckdb.DuckDBPyConnection, sql: str) -> list[pa.ChunkedArray]:
@@ -260,9 +274,15 @@ def fetched(connection: duckdb.DuckDBPyConnection, sql: str) -> list[pa.ChunkedA
     return list(table.columns)
 
 
-def _split(columns: list[pa.ChunkedArray], keys: int) -> Rows:
-    values = [np.concatenate([_NO_WORDS, *map(_words, column.chunks)]) for column in columns[keys:]]
-    return Rows(columns[:keys], np.stack(values))
+def _values(columns: list[pa.ChunkedArray]) -> Words:
+    """Return columns of integers as an array of shape (columns, rows)."""
+    values = np.empty((len(columns), len(columns[0]) if columns else 0), np.uint64)
+    for row, column in zip(values, columns, strict=True):
+        at = 0
+        for chunk in column.chunks:
+            row[at : at + len(chunk)] = _words(chunk)
+            at += len(chunk)
+    return values
 
 
 def _words(values: pa.Array) -> Words:

@@ -49,7 +49,12 @@ class Facts:
 
 
 def prepare(
-    request: Header, wire: Wire, pair: Pair, shape: Shape, keys: Sequence[pa.ChunkedArray], rows: int
+    request: Header,
+    wire: Wire,
+    pair: Pair,
+    shape: Shape,
+    keys: Sequence[pa.ChunkedArray],
+    rows: int,
 ) -> None:
     """Match keys with the other member's, and write down which slot each has.
 

@@ -135,7 +135,7 @@ class _Rows:
         tags = memoryview(hashed.tags)
         if len(self._there) * TAG_BYTES < len(tags):
             places = self._there.astype(np.uint32).tobytes()
-            tags = memoryview(_native.take(tags, TAG_BYTES, places))
+            tags = memoryview(_native.take([tags], TAG_BYTES, places))
         if hashed.repeat:
             blocks = pa.FixedSizeBinaryArray.from_buffers(
                 pa.binary(TAG_BYTES), len(self._there), [None, pa.py_buffer(tags)]

@@ -59,8 +59,8 @@ def hash_keys(chunks: Sequence[Sequence[KeyColumn]], key: ReadOnly) -> tuple[Buf
 def permutation(seed: ReadOnly, items: int) -> Buffer:
     """A uniform permutation of 0..items from a 32-byte seed, as uint32."""
 
-def take(values: ReadOnly, width: int, order: ReadOnly) -> Buffer:
-    """`values[order]` for elements of 4, 8 or 16 bytes; `order` is uint32."""
+def take(parts: Sequence[ReadOnly], width: int, order: ReadOnly) -> Buffer:
+    """`values[order]` for elements of 4, 8 or 16 bytes, the values of all parts; `order` is uint32."""
 
 def match_tags(parties: Sequence[ReadOnly], seed: ReadOnly) -> list[Buffer]:
     """Slots (uint32, in 0..M, M = all rows) of 2 to 5 parties' distinct 16-byte tags; equal ones share.

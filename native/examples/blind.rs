@@ -77,7 +77,7 @@ fn keys(rows: usize) {
         .collect();
     let values = ints.as_chunks::<8>().0;
     time("gather of 8 bytes", rows, || {
-        gather(values, &order, u64::from_le_bytes)
+        gather(&[values], &order, u64::from_le_bytes)
     });
     time("expand a block", rows, || {
         let mut out = vec![0; rows];

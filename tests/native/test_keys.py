@@ -161,13 +161,13 @@ def test_a_permutation_holds_every_item_once(seed: bytes, items: int) -> None:
 def test_rows_are_taken_as_numpy_takes_them(dtype: type[np.uint32 | np.uint64], width: int) -> None:
     values = np.random.default_rng(1).integers(0, 2**32, 50_000).astype(dtype)
     order = _native.permutation(bytes(32), 50_000)
-    taken = np.frombuffer(memoryview(_native.take(values.tobytes(), width, order)), dtype)
+    taken = np.frombuffer(memoryview(_native.take([values.tobytes()], width, order)), dtype)
     assert np.array_equal(taken, values[np.frombuffer(memoryview(order), np.uint32)])
 
 
 def test_rows_outside_are_refused() -> None:
     one = np.array([1], np.uint32).tobytes()
     with pytest.raises(ValueError, match="outside"):
-        _native.take(bytes(16), 16, one)
+        _native.take([bytes(16)], 16, one)
     with pytest.raises(ValueError, match="4, 8 or 16"):
-        _native.take(bytes(16), 2, one)
+        _native.take([bytes(16)], 2, one)

@@ -152,19 +152,22 @@ pub fn permutation(py: Python<'_>, seed: Input, items: usize) -> PyResult<Buffer
     Ok(py.detach(|| order::permutation(&seed, items))?.into())
 }
 
-/// `values[order]` for elements of 4, 8 or 16 bytes; `order` are 32-bit indices.
+/// `values[order]` for elements of 4, 8 or 16 bytes, the values being those of all parts; `order` are 32-bit indices.
 #[pyfunction]
-pub fn take(py: Python<'_>, values: Input, width: usize, order: Input) -> PyResult<Buffer> {
-    let (values, order) = (values.bytes(), elements(order.bytes())?);
-    let taken = match width {
-        4 => py.detach(|| gather(elements(values)?, order, u32::from_le_bytes).map(Buffer::from)),
-        8 => py.detach(|| gather(elements(values)?, order, u64::from_le_bytes).map(Buffer::from)),
-        16 => {
-            py.detach(|| gather(elements(values)?, order, Block::from_le_bytes).map(Buffer::from))
-        }
+pub fn take(py: Python<'_>, parts: Vec<Input>, width: usize, order: Input) -> PyResult<Buffer> {
+    let parts: Vec<&[u8]> = parts.iter().map(Input::bytes).collect();
+    let order = elements(order.bytes())?;
+    let taken = py.detach(|| match width {
+        4 => gather(&cut(&parts)?, order, u32::from_le_bytes).map(Buffer::from),
+        8 => gather(&cut(&parts)?, order, u64::from_le_bytes).map(Buffer::from),
+        16 => gather(&cut(&parts)?, order, Block::from_le_bytes).map(Buffer::from),
         _ => Err(Error::Parameters("elements have 4, 8 or 16 bytes")),
-    };
+    });
     Ok(taken?)
+}
+
+fn cut<'a, const W: usize>(parts: &[&'a [u8]]) -> Result<Vec<&'a [[u8; W]]>, Error> {
+    parts.iter().map(|part| elements(part)).collect()
 }
 
 /// The elements of a buffer, at whatever address.

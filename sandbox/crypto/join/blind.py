@@ -9,7 +9,7 @@ what the coordinator matches does not depend on filters.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,10 +34,15 @@ COUNT_BYTES = 4
 @dataclass(frozen=True)
 class Rows:
     """A side's rows, one per join key. keys: a column for each of the key's; values: shape (columns,
-    rows), taken modulo 2^64."""
+    rows), taken modulo 2^64; hashed: by key, what has been hashed before it is asked for."""
 
     keys: Sequence[pa.Array | pa.ChunkedArray]
     values: Words
+    hashed: Mapping[bytes, KeyHashes] = field(default_factory=dict, repr=False)
+
+    def hashes(self, key: bytes) -> KeyHashes:
+        """Return the rows' keys hashed under `key`."""
+        return self.hashed[key] if key in self.hashed else KeyHashes(self.keys, key)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +211,11 @@ def _agree_on_matching(pair: Pair, matching: int, *, left: bool) -> Machine[int]
     return int.from_bytes((yield from stream.receive(COUNT_BYTES)), "big")
 
 
+def tag_key(pair: Pair) -> bytes:
+    """Return the key of the tags that two members make of their rows' keys."""
+    return pair.key("tags")
+
+
 class _Pool:
     """A member's rows, dummies and filling, in the random order in which their tags leave.
 
@@ -215,16 +225,14 @@ class _Pool:
     def __init__(
         self, rows: Rows, bound: int, dummies: int, pair: Pair, matching: int, entropy: Entropy
     ) -> None:
-        hashed = KeyHashes(rows.keys, pair.key("tags"))
+        hashed = rows.hashes(tag_key(pair))
         kept = np.flatnonzero(hashed.present)[:bound]
-        tags = np.frombuffer(memoryview(hashed.tags), np.uint8).reshape(-1, TAG_BYTES)
-        self.values = rows.values
-        rows.values.flags.writeable = False  # The kernels read in place.
-        if len(kept) < len(tags):
-            tags, self.values = tags[kept], np.ascontiguousarray(rows.values[:, kept])
-            self.values.flags.writeable = False
+        tags, self.values = hashed.tags, rows.values
+        if len(kept) < len(hashed.present):
+            tags = _native.take([tags], TAG_BYTES, kept.astype(np.uint32).tobytes())
+            self.values = np.ascontiguousarray(rows.values[:, kept])
+        self.values.flags.writeable = False  # The kernels read in place.
         shared = _native.expand(pair.key("dummies")[:TAG_BYTES], matching)
-        filling = entropy(TAG_BYTES * (bound + dummies - matching - len(tags)))
-        everything = b"".join((tags.tobytes(), shared, filling))
+        filling = entropy(TAG_BYTES * (bound + dummies - matching - len(kept)))
         self.order = _native.permutation(entropy(KEY_BYTES), bound + dummies)
-        self.sent = memoryview(_native.take(everything, TAG_BYTES, self.order))
+        self.sent = memoryview(_native.take([tags, shared, filling], TAG_BYTES, self.order))

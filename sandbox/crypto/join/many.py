@@ -137,7 +137,7 @@ class _Pool:
         everything = b"".join((tags[kept].tobytes(), *dummies))
         everything += entropy(TAG_BYTES * shape.padded[place] - len(everything))
         self.order = _native.permutation(entropy(KEY_BYTES), shape.padded[place])
-        self.sent = memoryview(_native.take(everything, TAG_BYTES, self.order))
+        self.sent = memoryview(_native.take([everything], TAG_BYTES, self.order))
 
 
 def _dummies(common: bytes, pattern: int) -> bytes:
