@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.audit.export import read_log, verify_log
 from sandbox.audit.journal import Journal
-from sandbox.audit.receipt import Receipt, verify_receipt
+from sandbox.audit.receipt import Receipt, disclosed_to, verify_receipt
 from sandbox.cli.profile import accepted_by, coordinator_folder, researcher_folder
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, load_public
 from sandbox.errors import InputError, StateError, TrustError
@@ -39,7 +39,8 @@ def verify_file(file: Path, keys: Sequence[Path], profile: Path | None) -> Repor
     pinned = _pinned(keys, profile)
     if '"kind":"log"' in content.partition("\n")[0]:
         return _log_report(content, pinned)
-    verdict = verify_receipt(Receipt.from_json(content), pinned)
+    receipt = Receipt.from_json(content)
+    verdict = verify_receipt(receipt, pinned)
     facts = {
         "ok": verdict.ok,
         "trusted": verdict.trusted,
@@ -47,6 +48,9 @@ def verify_file(file: Path, keys: Sequence[Path], profile: Path | None) -> Repor
         "findings": [f"{one.subject}: {one.code} {one.sentence}" for one in verdict.findings],
         "parties": [_party(identity) for identity in verdict.identities],
     }
+    if told := disclosed_to(json.loads(receipt.job.body)):
+        names = {identity.fingerprint: identity.name for identity in receipt.identities}
+        facts["disclosed"] = text("audit.disclosed", node=names.get(told, told))
     return Report(verdict.ok, facts)
 
 
