@@ -168,7 +168,7 @@ def _opened(connection: duckdb.DuckDBPyConnection, request: Header) -> Iterator[
 def _hold(request: Header) -> None:
     """Wait for a slot: how long reading took depends on rows, what follows does not."""
     elapsed = time.monotonic() - request["received"]
-    time.sleep(join_wait_s(elapsed, request["row_bound"]))
+    time.sleep(join_wait_s(elapsed, request["row_bound"], kept="kept" in request))
 
 
 def _products(

@@ -37,16 +37,19 @@ JOIN_STEPS = 4
 """A join goes on at received + 100 ms * 2^(k/4): more slots, each nearer to the work."""
 JOIN_FIXED_S = 0.02
 JOIN_PER_ROW_S = 1e-7
+KEPT_PER_ROW_S = 5e-8
+"""Over a kept matching no key is read or hashed."""
+FIRST_KEPT_STEP = -JOIN_STEPS
 
 
-def join_wait_s(elapsed_s: float, row_bound: int) -> float:
-    """Return how long to hold what took `elapsed_s` and depends on rows: the keys of a join and, of a
-    semi-join, the share that counts what matched.
+def join_wait_s(elapsed_s: float, row_bound: int, *, kept: bool = False) -> float:
+    """Return how long to hold what took `elapsed_s` and depends on rows: the keys of a join, or its
+    columns over a `kept` matching; of a semi-join, the share that counts what matched.
 
     Between and after them a join's messages and times follow from declared sizes.
     """
-    expected_s = JOIN_FIXED_S + JOIN_PER_ROW_S * row_bound
-    slot = 0
+    expected_s = JOIN_FIXED_S + (KEPT_PER_ROW_S if kept else JOIN_PER_ROW_S) * row_bound
+    slot = FIRST_KEPT_STEP if kept else 0
     while SLOT_S * 2 ** (slot / JOIN_STEPS) < max(expected_s, elapsed_s):
         slot += 1
     return float(SLOT_S * 2 ** (slot / JOIN_STEPS) - elapsed_s)

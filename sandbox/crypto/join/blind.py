@@ -108,14 +108,16 @@ def over_kept(
     values: shape (columns, rows), row for row of `kept.slots`. Raises TrustError SB-3300 where the
     members kept slots of different matchings, and else as `member`.
     """
-    stream = pair.stream("kept matching")
-    if own == shape.members[0]:
+    stream, left = pair.stream("kept matching"), own == shape.members[0]
+    if left:
         yield from stream.send(kept.common)
-    elif not hmac.compare_digest((yield from stream.receive(KEY_BYTES)), kept.common):
-        raise TrustError("SB-3300", party=pair.peer)
     placement = _placement(shape, kept.slots.data.cast("B").toreadonly(), None, own)
     values.flags.writeable = False  # The kernels read in place.
-    return (yield from _multiplied(shape, own, pair, coordinator, placement, values, entropy))
+    words = yield from _multiplied(shape, own, pair, coordinator, placement, values, entropy)
+    # Last, for nobody waits on it: without its share the other's says nothing.
+    if not left and not hmac.compare_digest((yield from stream.receive(KEY_BYTES)), kept.common):
+        raise TrustError("SB-3300", party=pair.peer)
+    return words
 
 
 def _matched(
