@@ -31,6 +31,7 @@ from sandbox.crypto.join.blind import (
     Rows,
     member,
     over_kept,
+    placed,
     tag_key,
     zero_share,
 )
@@ -137,11 +138,12 @@ def run(
             (pair,), (shape,) = pairs.values(), shapes
             prepared_worker.prepare(request, wire, pair, shape, columns, numbered)
         elif "kept" in request:
+            (pair,), (shape,) = pairs.values(), shapes
             kept, values = _over_kept(connection, request)
+            factor = placed(shape, own, kept, values)
             answer["local"] = _local(connection, request)
             _hold(request)
-            (pair,), (shape,) = pairs.values(), shapes
-            machine = over_kept(shape, own, pair, coordinator, kept, values, os.urandom)
+            machine = over_kept(shape, own, pair, coordinator, kept.common, factor, os.urandom)
             words = [wire.drive(machine), *words]
         else:
             # Hashed before the slot, for how long it takes depends on how many rows there are.

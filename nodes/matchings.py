@@ -25,7 +25,7 @@ from sandbox.sql.algebra import Plan
 from sandbox.sql.preparing import same_key
 
 FOLDER = "matchings"
-ENDING = "npz"
+ENDING = "slots"
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -78,21 +78,21 @@ def write(
     secret = os.urandom(KEY_BYTES)
     said = {**asdict(facts), "common": kept.common.hex(), "secret": secret.hex()}
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
-        np.savez(
-            opened,
-            said=np.frombuffer(json.dumps(said).encode(), np.uint8),
-            places=taking_part.astype(np.uint32),
-            slots=kept.slots,
-            tags=_tags(KeyHashes(keys, secret))[taking_part],
-        )
+        for part in (
+            np.frombuffer(json.dumps(said).encode(), np.uint8),
+            kept.slots,
+            taking_part.astype(np.uint32),
+            _tags(KeyHashes(keys, secret))[taking_part],
+        ):
+            np.save(opened, part)
         opened.flush()
         os.fsync(opened.fileno())
 
 
 def facts_of(file: Path) -> Facts:
     """Return what a file says of its matching; raises OSError where there is none."""
-    with np.load(file, allow_pickle=False) as found:
-        said = _said(found)
+    with file.open("rb") as opened:
+        said = _said(opened)
     return Facts(said["version"], said["dummies"], said["rows"])
 
 
@@ -101,9 +101,9 @@ def by_number(file: str, values: Words) -> tuple[Kept, Words]:
 
     Raises ValueError for another number of rows: then the source is not the one that was matched.
     """
-    with np.load(file, allow_pickle=False) as found:
-        said, slots = _said(found), found["slots"]
-        places = None if len(slots) == said["rows"] else found["places"]
+    with open(file, "rb") as opened:
+        said, slots = _said(opened), np.load(opened)
+        places = None if len(slots) == said["rows"] else np.load(opened)
     if values.shape[1] != said["rows"]:
         raise ValueError("rows")
     if places is not None:
@@ -113,8 +113,9 @@ def by_number(file: str, values: Words) -> tuple[Kept, Words]:
 
 def by_key(file: str, rows: Rows) -> tuple[Kept, Words]:
     """Return the slots of rows of distinct keys, and the values of those that have one."""
-    with np.load(file, allow_pickle=False) as found:
-        said, slots, tags = _said(found), found["slots"], found["tags"]
+    with open(file, "rb") as opened:
+        said = _said(opened)
+        slots, _, tags = (np.load(opened) for _ in range(3))
     hashed = KeyHashes(rows.keys, bytes.fromhex(said["secret"]))
     places = np.flatnonzero(hashed.present)
     # Equal tags share a number; which numbers they are is nobody's business.
@@ -130,8 +131,9 @@ def by_key(file: str, rows: Rows) -> tuple[Kept, Words]:
     return kept, np.ascontiguousarray(rows.values[:, chosen])
 
 
-def _said(found: Mapping[str, NDArray[np.uint8]]) -> Header:
-    said: Header = json.loads(found["said"].tobytes())
+def _said(opened: IO[bytes]) -> Header:
+    """Return the first part of a file: slots, places and tags of keys come after it."""
+    said: Header = json.loads(np.load(opened).tobytes())
     return said
 
 

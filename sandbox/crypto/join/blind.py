@@ -70,7 +70,8 @@ def member(
     """
     pool, slots = yield from _matched(shape, own, pair, coordinator, rows, matching, entropy)
     placement = _placement(shape, slots, pool.order, coordinator)
-    return (yield from _multiplied(shape, own, pair, coordinator, placement, pool.values, entropy))
+    factor = _native.SlotColumns.placed(placement, [*pool.values])
+    return (yield from _multiplied(shape, own, pair, coordinator, factor, entropy))
 
 
 def prepare(
@@ -99,25 +100,31 @@ def over_kept(
     own: str,
     pair: Pair,
     coordinator: str,
-    kept: Kept,
-    values: Words,
+    common: bytes,
+    factor: _native.SlotColumns,
     entropy: Entropy,
 ) -> Machine[Words]:
     """Return what `member` returns, over slots that both members kept: no tag is sent.
 
-    values: shape (columns, rows), row for row of `kept.slots`. Raises TrustError SB-3300 where the
-    members kept slots of different matchings, and else as `member`.
+    common: as kept; factor: see `placed`. Raises TrustError SB-3300 where the members kept slots of
+    different matchings, and else as `member`.
     """
     stream, left = pair.stream("kept matching"), own == shape.members[0]
     if left:
-        yield from stream.send(kept.common)
-    placement = _placement(shape, kept.slots.data.cast("B").toreadonly(), None, own)
-    values.flags.writeable = False  # The kernels read in place.
-    words = yield from _multiplied(shape, own, pair, coordinator, placement, values, entropy)
+        yield from stream.send(common)
+    words = yield from _multiplied(shape, own, pair, coordinator, factor, entropy)
     # Last, for nobody waits on it: without its share the other's says nothing.
-    if not left and not hmac.compare_digest((yield from stream.receive(KEY_BYTES)), kept.common):
+    if not left and not hmac.compare_digest((yield from stream.receive(KEY_BYTES)), common):
         raise TrustError("SB-3300", party=pair.peer)
     return words
+
+
+def placed(shape: Shape, own: str, kept: Kept, values: Words) -> _native.SlotColumns:
+    """Return a member's columns over all slots; values: shape (columns, rows), row for row of
+    `kept.slots`. Raises TrustError SB-3047 for slots that are not what they must be."""
+    placement = _placement(shape, kept.slots.data.cast("B").toreadonly(), None, own)
+    values.flags.writeable = False  # The kernels read in place.
+    return _native.SlotColumns.placed(placement, [*values])
 
 
 def _matched(
@@ -152,11 +159,9 @@ def _multiplied(
     own: str,
     pair: Pair,
     coordinator: str,
-    placement: _native.Placement,
-    values: Words,
+    factor: _native.SlotColumns,
     entropy: Entropy,
 ) -> Machine[Words]:
-    factor = _native.SlotColumns.placed(placement, [*values])
     share = _left if own == shape.members[0] else _right
     words = yield from share(shape, factor, pair, coordinator, entropy)
     return np.frombuffer(memoryview(words), np.uint64).reshape(shape.columns)

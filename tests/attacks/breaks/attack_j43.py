@@ -8,7 +8,7 @@ from nodes.prepared_worker import facts_of
 
 def apply() -> None:
     def any_of_them(self: Matchings, *_: object) -> Matching:
-        file = next(self._files.folder.glob("*.npz"))
+        file = next(self._files.folder.glob("*.slots"))
         return Matching(file, facts_of(file))
 
     Matchings.find = any_of_them  # type: ignore[assignment, method-assign]

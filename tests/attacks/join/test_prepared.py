@@ -185,8 +185,8 @@ def test_attack_j43_matching_past_its_day_is_refused(
 
 def test_attack_j43_matching_whose_job_never_ended_is_none(node: Node, tmp_path: Path) -> None:
     """What a crash leaves between the file and the commit counts for nothing, and goes."""
-    left = node.folder / "matchings" / f"{'ef' * 32}.npz"
-    left.write_bytes((node.folder / "matchings" / f"{node.digest}.npz").read_bytes())
+    left = node.folder / "matchings" / f"{'ef' * 32}.slots"
+    left.write_bytes((node.folder / "matchings" / f"{node.digest}.slots").read_bytes())
     asked = node.asked(prepared=Prepared(name="shops", job="ef" * 32))
     with pytest.raises(Refusal, match="SB-2260"):
         node.matchings.find(asked, node.plan, "purchases")
@@ -196,4 +196,4 @@ def test_attack_j43_matching_whose_job_never_ended_is_none(node: Node, tmp_path:
     Matchings(node.matchings._vault, node.registry)
     assert not left.exists()
     assert not unfinished.exists()
-    assert (node.folder / "matchings" / f"{node.digest}.npz").exists()
+    assert (node.folder / "matchings" / f"{node.digest}.slots").exists()

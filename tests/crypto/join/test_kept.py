@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.crypto.join.blind import Kept, over_kept, prepare
+from sandbox.crypto.join.blind import Kept, over_kept, placed, prepare
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.machine import Machine, Send
@@ -47,7 +47,9 @@ def over(shape: Shape, own: str, kept: Kept, values: np.ndarray, job: bytes) -> 
     """Multiply a member's columns over what it keeps."""
     yield Send(DEALER, write_shapes([shape]))
     words = values.view(np.uint64)
-    return (yield from over_kept(shape, own, pair(own, job), DEALER, kept, words, os.urandom))
+    factor = placed(shape, own, kept, words)
+    both = pair(own, job)
+    return (yield from over_kept(shape, own, both, DEALER, kept.common, factor, os.urandom))
 
 
 def products(kept: dict[str, Kept], values: dict[str, np.ndarray], job: bytes) -> np.ndarray:
