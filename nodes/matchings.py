@@ -26,6 +26,7 @@ from sandbox.sql.preparing import same_key
 
 FOLDER = "matchings"
 ENDING = "slots"
+UNREADABLE = (OSError, ValueError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Matchings:
         self._vault = vault
         self._registry = registry
         self._files = JoinedFiles(registry.folder, FOLDER)
-        for file in self._files.folder.glob(f"*.{ENDING}"):
-            if self._spec(file.stem) is None:
+        for file in self._kept():
+            if not self._serves(file, self._spec(file.stem)):
                 file.unlink()
 
     @contextmanager
@@ -73,7 +74,7 @@ class Matchings:
         file = self._file(job)
         try:
             facts = facts_of(file)
-        except OSError:
+        except UNREADABLE:
             raise Refusal("SB-2260", name=name) from None
         own = self._registry.dataset(dataset)
         if own.version != facts.version or not sources.unchanged(own.source):
@@ -85,16 +86,32 @@ class Matchings:
         self._file(job).unlink(missing_ok=True)
 
     def forget_older(self, job: str, spec: JobSpec) -> None:
-        """Remove what the same researcher prepared under the same name before, and all that is past its
-        time."""
+        """Remove what the same researcher prepared under the same name before, and all that serves no
+        more. What is not committed may be about to be."""
         assert spec.prepare is not None, "the job prepares a matching"
-        for file in self._files.folder.glob(f"*.{ENDING}"):
+        for file in self._kept():
             other = self._spec(file.stem)
-            if other is None or other.prepare is None:
+            if other is None or other.prepare is None or file.stem == job:
                 continue
-            same = (other.researcher, other.prepare.name) == (spec.researcher, spec.prepare.name)
-            if (same and file.stem != job) or other.prepare.until <= time.time():
+            replaced = (other.researcher, other.prepare.name) == (
+                spec.researcher,
+                spec.prepare.name,
+            )
+            if replaced or not self._serves(file, other):
                 file.unlink(missing_ok=True)
+
+    def _serves(self, file: Path, made: JobSpec | None) -> bool:
+        """Tell whether any job could use a matching: a committed one, of rows that are here, in time."""
+        if made is None or made.prepare is None or made.prepare.until <= time.time():
+            return False
+        try:
+            version = facts_of(file).version
+        except UNREADABLE:
+            return False
+        return any(dataset.version == version for dataset in self._registry.datasets())
+
+    def _kept(self) -> list[Path]:
+        return [*self._files.folder.glob(f"*.{ENDING}")]
 
     def _file(self, job: str) -> Path:
         return self._files.folder / f"{job}.{ENDING}"

@@ -328,11 +328,14 @@ class Session:
             self._identity,
             self.identities(),
         )
+        # A job that is looked at again does not take its name back from a later one.
+        seen = self._notes.has_receipt(job)
         path = self._notes.keep_receipt(job, opened.receipt)
         if spec.disclosure is not None:
             return Joined(spec, self.identities()[spec.disclosure.receiver].name, path)
         if spec.prepare is not None:
-            self._prepared.keep(spec.prepare.name, job)
+            if not seen:
+                self._prepared.keep(spec.prepare.name, job)
             return PreparedJoin.of(note, path)
         return Result(spec, opened.answer, path, view.left_out, opened.noised)
 

@@ -64,6 +64,10 @@ class JobFolder:
             Signed.from_document(content["job"]), read_secret(folder / SEED_FILE), tables
         )
 
+    def has_receipt(self, job: str) -> bool:
+        """Tell whether a job's receipt has been kept."""
+        return (self._directory / job / RECEIPT_FILE).exists()
+
     def keep_receipt(self, job: str, receipt: Receipt) -> Path:
         """Write a job's receipt and return its file."""
         path = self._directory / job / RECEIPT_FILE

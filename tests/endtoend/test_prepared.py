@@ -121,12 +121,14 @@ def test_name_that_is_prepared_again_replaces_what_the_nodes_kept(
     folder: Path, session: Session
 ) -> None:
     prepare(session, "twice")
+    first = session.matching("twice").job_id
     before = {node: kept(folder, node) for node in ("a", "b")}
     prepare(session, "twice")
     for node, files in before.items():
         now = kept(folder, node)
         assert len(now) == len(files)
         assert set(now) != set(files)
+    session.ended(first)  # Looked at again, the older one does not take the name back.
     session.sql(STATEMENTS[0]).run(epsilon="1", delta="1e-6", prepared="twice")
 
 
@@ -136,6 +138,7 @@ def test_what_was_forgotten_is_gone_everywhere(folder: Path, session: Session) -
     assert all(any(over.digest in str(f) for f in kept(folder, node)) for node in ("a", "b"))
     session.forget("gone")
     assert not any(over.digest in str(f) for node in ("a", "b") for f in kept(folder, node))
+    session.ended(over.job_id)  # Looking at the job again does not bring the name back.
     with pytest.raises(InputError, match="SB-1122"):
         session.sql(STATEMENTS[0]).explain(epsilon="1", delta="1e-6", prepared="gone")
     # One who still names the job is refused by the nodes, uncharged.
@@ -186,7 +189,11 @@ def test_rows_that_are_replaced_end_the_matching_and_preparing_again_cures_it(
     with pytest.raises(Refusal, match="SB-2264"):
         session.sql(STATEMENTS[0]).run(epsilon="1", delta="1e-6", prepared="rows")
     assert losses(session.budget()) == losses(before)
+    assert any(session.matching("rows").digest in str(file) for file in kept(folder, "a"))
+    old = session.matching("rows").digest
     prepare(session, "rows")
+    assert len(kept(folder, "a")) == 1  # All were of the rows that are gone.
+    assert old not in str(kept(folder, "a"))
     shutil.copy(more, file)
     equals_duckdb(folder, session, STATEMENTS[1], "rows")
     # A file that changes where it lies is another version, too.
