@@ -84,8 +84,8 @@ def parse_card(written: str, file: str) -> DatasetCard:
             raise InputError("SB-1460", file=file, line=line, key=str(path[-1]))
         found = _CardFile.model_validate(content)
     except tomllib.TOMLDecodeError as error:
-        line, detail = syntax_fault(written, error)
-        raise InputError("SB-1201", file=file, line=line, detail=detail) from None
+        line, column = syntax_fault(written, error)
+        raise InputError("SB-1201", file=file, line=line, column=column) from None
     except ValidationError as error:
         raise _first_problem(file, written, error) from None
     return _Checked(file, written).card(found)

@@ -128,11 +128,15 @@ def check(file: Path) -> str:
 def _load(file: Path, model: type[Config]) -> Config:
     written = _read(file)
     try:
-        return model.model_validate(tomllib.loads(written, parse_float=Decimal))
+        found = model.model_validate(tomllib.loads(written, parse_float=Decimal))
     except tomllib.TOMLDecodeError as error:
-        raise _syntax_error(file, written, error) from None
+        line, column = syntax_fault(written, error)
+        raise InputError("SB-1301", file=str(file), line=line, column=column) from None
     except ValidationError as error:
         raise _first_problem(file, written, model, error) from None
+    if isinstance(found, CoordinatorConfig):
+        _refuse_shared(file, written, found)
+    return found
 
 
 def _read(file: Path) -> str:
@@ -144,9 +148,21 @@ def _read(file: Path) -> str:
         raise InputError("SB-1300", file=str(file), reason="not UTF-8") from None
 
 
-def _syntax_error(file: Path, written: str, error: tomllib.TOMLDecodeError) -> InputError:
-    line, detail = syntax_fault(written, error)
-    return InputError("SB-1301", file=str(file), line=line, detail=detail)
+def _refuse_shared(file: Path, written: str, config: CoordinatorConfig) -> None:
+    """Two servers cannot listen at one address, nor two nodes be told apart by what they share."""
+    if config.listen == config.enrol_listen:
+        line = line_of(written, ("enrol_listen",))
+        raise InputError(
+            "SB-1130", file=str(file), line=line, first="listen", second="enrol_listen"
+        )
+    for key in Peer.model_fields:
+        owners: dict[str, str] = {}
+        for number, peer in enumerate(config.nodes):
+            first = owners.setdefault(getattr(peer, key), peer.name)
+            if len(owners) <= number:
+                facts = {"first": first, "second": peer.name, "key": key}
+                line = line_of(written, ("nodes", number, key))
+                raise InputError("SB-1131", file=str(file), line=line, **facts)
 
 
 def _first_problem(
@@ -167,11 +183,13 @@ def _first_problem(
     return InputError("SB-1304", file=str(file), line=line, key=key, expected=rule_of(problem))
 
 
-def syntax_fault(written: str, error: tomllib.TOMLDecodeError) -> tuple[int, str]:
-    """Return the line of what is no TOML, and what is wrong there."""
-    place = re.search(r"at line (\d+)", str(error))
-    line = int(place[1]) if place else len(written.splitlines()) or 1
-    return line, str(error).split(" (at")[0]
+def syntax_fault(written: str, error: tomllib.TOMLDecodeError) -> tuple[int, int]:
+    """Return the line and column, from 1, of what is no TOML; tomllib's own words are English."""
+    place = re.search(r"at line (\d+), column (\d+)", str(error))
+    if place:
+        return int(place[1]), int(place[2])
+    lines = written.splitlines() or [""]
+    return len(lines), len(lines[-1]) + 1
 
 
 def line_of(written: str, path: tuple[str | int, ...]) -> int:

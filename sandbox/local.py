@@ -76,7 +76,12 @@ def init(
 
 
 def make_coordinator(folder: Path, name: str, listen: str, enrol_listen: str) -> Party:
-    """Make an authority and a coordinator that knows nobody yet; nodes join by invitation."""
+    """Make an authority and a coordinator that knows nobody yet; nodes join by invitation.
+
+    Raises InputError SB-1320 if one is there already, SB-1133 if both addresses are one.
+    """
+    if listen == enrol_listen:
+        raise InputError("SB-1133", address=listen)
     if (folder / "ca").exists() or (folder / "coordinator").exists():
         raise InputError("SB-1320", folder=str(folder))
     authority = create_authority(folder / "ca")

@@ -137,15 +137,19 @@ def redeem(
     """Spend an invitation and return the PEM certificate of the party that presents it.
 
     presented: "INVITATION.SECRET". A node's `address` is where the coordinator will reach it.
-    Raises TrustError SB-1342 (unknown, wrong, used or expired: all alike), SB-1343 (another party).
+    Raises TrustError SB-1342 (unknown, wrong, used or expired: all alike), SB-1343 (another party);
+    InputError SB-1344, SB-1132, SB-1341 if a node names no address or one that another node has, or
+    has another's name. None of these spends the invitation.
     """
     invitation, _, secret = presented.partition(".")
     promise = _promise(profile, invitation, secret, int(now()))
     asked = request.identity
     if (asked.role.value, asked.name) != (promise["role"], promise["name"]):
         raise TrustError("SB-1343", role=promise["role"], name=promise["name"])
-    if asked.role is Role.NODE and not _is_address(address):
-        raise InputError("SB-1344")
+    if asked.role is Role.NODE:
+        if not _is_address(address):
+            raise InputError("SB-1344")
+        _refuse_taken(profile, asked, address)
     authority = Authority.load(profile.parent / "ca")
     certificate = issue(
         authority,
@@ -243,10 +247,23 @@ def _is_address(address: str) -> bool:
     return bool(host) and " " not in address and port.isdigit() and 0 < int(port) < 65_536
 
 
+def _refuse_taken(profile: Path, node: PublicIdentity, address: str) -> None:
+    admitted = Trust(profile).identities().keys() - {node.fingerprint}
+    for peer in load_coordinator(profile).nodes:
+        if peer.fingerprint in admitted and peer.name == node.name:
+            raise InputError("SB-1341", role=node.role.value, name=node.name)
+        if peer.fingerprint in admitted and peer.address == address:
+            raise InputError("SB-1132", name=peer.name, address=address)
+
+
 def _add_node(config: Path, node: PublicIdentity, address: str) -> None:
     document = tomlkit.parse(config.read_text(encoding="utf-8"))
     nodes = document.setdefault("nodes", tomlkit.aot())
     entry = {"name": node.name, "address": address, "fingerprint": node.fingerprint}
+    # What still shares a value with the node is an earlier entry of its own or a revoked node's.
+    for number in reversed(range(len(nodes))):
+        if nodes[number].items() & entry.items():
+            del nodes[number]
     nodes.append(tomlkit.item(entry))
     draft = config.with_suffix(".new")
     draft.write_text(tomlkit.dumps(document), encoding="utf-8")

@@ -116,9 +116,40 @@ def test_key_given_twice_at_the_end_is_named_with_its_line(tmp_path: Path) -> No
     assert (error.code, error.facts["line"]) == ("SB-1301", 5)
 
 
-def test_broken_toml_is_named_with_its_line(tmp_path: Path) -> None:
-    error = problem(written(tmp_path / "nodes" / "a", NODE + "oops\n"))
-    assert (error.code, error.facts["line"]) == ("SB-1301", 5)
+@pytest.mark.parametrize(
+    ("broken", "line", "column"), [("oops\n", 5, 5), ("oops", 5, 5), ("\n\nlisten = [1,\n2", 8, 2)]
+)
+def test_broken_toml_is_named_with_its_position_in_our_own_words(
+    tmp_path: Path, broken: str, line: int, column: int
+) -> None:
+    file = written(tmp_path / "nodes" / "a", NODE + broken)
+    error = problem(file)
+    assert error.code == "SB-1301"
+    assert error.facts == {"file": str(file), "line": line, "column": column}
+
+
+def test_coordinator_with_one_address_for_both_servers_is_refused_by_both_keys(
+    tmp_path: Path,
+) -> None:
+    error = problem(written(tmp_path / "coordinator", COORDINATOR.replace("7100", "7000")))
+    assert (error.code, error.facts["line"]) == ("SB-1130", 3)
+    assert (error.facts["first"], error.facts["second"]) == ("listen", "enrol_listen")
+
+
+@pytest.mark.parametrize(
+    ("key", "line", "second", "first"),
+    [
+        ("name", 11, 'name = "b"', 'name = "a"'),
+        ("address", 12, "127.0.0.1:7002", "127.0.0.1:7001"),
+        ("fingerprint", 13, "b" * 32, "a" * 32),
+    ],
+)
+def test_nodes_that_cannot_be_told_apart_are_refused_by_name(
+    tmp_path: Path, key: str, line: int, second: str, first: str
+) -> None:
+    error = problem(written(tmp_path / "coordinator", COORDINATOR.replace(second, first)))
+    assert (error.code, error.facts["key"], error.facts["line"]) == ("SB-1131", key, line)
+    assert error.facts["first"] == "a"
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.config import load_coordinator
 from sandbox.coordinator.enrolment import Token, invite
 from sandbox.crypto.identity import Role
 from sandbox.local import HOST, free_ports
@@ -211,6 +212,39 @@ def test_name_that_has_joined_is_not_invited_again(hub: Path, tmp_path: Path) ->
         *(3, "SB-1341", "coordinator", "invite", "--role", "researcher", "--name", "twice"),
         *("--profile", hub),
     )
+
+
+def test_node_at_the_address_of_another_joins_only_once_that_one_is_revoked(
+    hub: Path, tmp_path: Path
+) -> None:
+    at = f"{HOST}:{free_ports(1)[0]}"
+    for name in ("old", "new"):
+        ok("identity", "new", name, "--role", "node", "--profile", tmp_path / name)
+    old, new = (
+        (
+            *("node", "join", token_for(hub, "node", name)),
+            *("--profile", tmp_path / name, "--listen", at),
+        )
+        for name in ("old", "new")
+    )
+    ok(*old)
+    assert "'old'" in refused(3, "SB-1132", *new).stderr
+    ok("researcher", "revoke", fingerprint(tmp_path / "old"), "--profile", hub / "coordinator")
+    ok(*new)
+    there = [peer for peer in load_coordinator(hub / "coordinator").nodes if peer.address == at]
+    assert [peer.name for peer in there] == ["new"]
+    # Its owner lets `old` join again elsewhere, with the keys it has.
+    elsewhere = f"{HOST}:{free_ports(1)[0]}"
+    again = token_for(hub, "node", "old")
+    (tmp_path / "old" / "tls.crt").unlink()
+    ok("node", "join", again, "--profile", tmp_path / "old", "--listen", elsewhere)
+    assert [peer.name for peer in load_coordinator(hub / "coordinator").nodes].count("old") == 1
+
+
+def test_coordinator_with_one_address_for_both_servers_is_not_made(tmp_path: Path) -> None:
+    both = ("--listen", f"{HOST}:7400", "--enrol-listen", f"{HOST}:7400")
+    refused(3, "SB-1133", "coordinator", "init", tmp_path / "hub", *both)
+    assert not (tmp_path / "hub").exists()
 
 
 def test_party_that_was_revoked_at_the_coordinator_is_refused(hub: Path, tmp_path: Path) -> None:
