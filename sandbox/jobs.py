@@ -35,6 +35,11 @@ BUDGET_REQUEST_KIND = "budget-request"
 CLOCK_TOLERANCE_S = 120
 """How far apart two honest clocks may be before a job counts as made in the future."""
 
+LONGEST_LIFETIME_S = 7 * 24 * 3600
+"""How long after its creation a job may expire. Until then whoever holds the signed job can have it
+run and charged, under whatever rules and rows are in force that day, even if its researcher has long
+lost interest or his key. A week leaves owners time to approve by hand and absent nodes to return."""
+
 Hex16 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 HexBytes = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$", max_length=4096)]
@@ -241,7 +246,10 @@ def sign_job(spec: JobSpec, researcher: Identity) -> Signed:
 
 
 def read_job(signed: Signed, researcher: PublicIdentity, now: int) -> JobSpec:
-    """Return a job whose signature, signer, role and times hold; raises TrustError or InputError."""
+    """Return a job whose signature, signer, role and times hold.
+
+    Raises TrustError SB-3102..SB-3104 or SB-3310, those of `verify`, or InputError SB-3101.
+    """
     spec = read_document(JobSpec, signed, verify(signed, researcher, JOB_KIND))
     if spec.researcher != researcher.fingerprint or researcher.role is not Role.RESEARCHER:
         raise TrustError("SB-3102", signer=signed.signer)
@@ -249,6 +257,9 @@ def read_job(signed: Signed, researcher: PublicIdentity, now: int) -> JobSpec:
         raise TrustError("SB-3103", seconds=spec.created - now)
     if spec.expires <= now:
         raise TrustError("SB-3104", seconds=now - spec.expires)
+    if spec.expires - spec.created > LONGEST_LIFETIME_S:
+        lifetime_s = spec.expires - spec.created
+        raise TrustError("SB-3310", seconds=lifetime_s, most=LONGEST_LIFETIME_S)
     return spec
 
 

@@ -19,6 +19,7 @@ from sandbox.crypto.rings import SEED_BYTES, choose_ring, ring_named
 from sandbox.crypto.seal import seal
 from sandbox.errors import InputError, TrustError
 from sandbox.jobs import (
+    LONGEST_LIFETIME_S,
     ROSTER_KIND,
     Z64,
     Disclosure,
@@ -38,8 +39,6 @@ from sandbox.sql.answer import Answer, DisplayRules, answer
 from sandbox.sql.names import table_names
 from sandbox.sql.noise import capacity, job_noise, member_laws
 from sandbox.tables import Catalogue
-
-JOB_LIFETIME_S = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Terms:
     file: FileFormat = "csv"
     prepare: Preparation | None = None
     prepared: Prepared | None = None
-    lifetime_s: int = JOB_LIFETIME_S
+    lifetime_s: int = LONGEST_LIFETIME_S
 
 
 @dataclass(frozen=True)

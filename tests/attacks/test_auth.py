@@ -20,7 +20,14 @@ from sandbox.crypto.certificates import create_authority
 from sandbox.crypto.identity import Identity, Role
 from sandbox.crypto.trust import Trust
 from sandbox.errors import Refusal
-from sandbox.jobs import BUDGET_REQUEST_KIND, CANCEL_KIND, JOB_KIND, BudgetRequest, Cancellation
+from sandbox.jobs import (
+    BUDGET_REQUEST_KIND,
+    CANCEL_KIND,
+    JOB_KIND,
+    LONGEST_LIFETIME_S,
+    BudgetRequest,
+    Cancellation,
+)
 from sandbox.rpc import common_pb2, coordinator_pb2, node_pb2
 from sandbox.rpc.documents import to_message
 from sandbox.submission import Terms
@@ -259,6 +266,22 @@ def test_attack_04_an_expired_job_is_refused(at: str, target: Target, session: S
     with calling(target.folder, "coordinator", target.profile("researcher")) as stub:
         refused = outcome(stub.Submit, to_message(old))
     assert (refused.status, refused.code) == (DENIED, "SB-3104")
+
+
+@pytest.mark.parametrize("at", ["coordinator", "node"])
+def test_attack_04_a_job_that_would_live_longer_than_a_week_is_refused(
+    at: str, target: Target, session: Session
+) -> None:
+    fresh = target.draft(session, COUNT)
+    standing = altered(
+        fresh, target.researcher, created=now(), expires=now() + LONGEST_LIFETIME_S + 60
+    )
+    if at == "node":
+        assert offered(target.folder, "a", standing) == "SB-3310"
+        return
+    with calling(target.folder, "coordinator", target.profile("researcher")) as stub:
+        refused = outcome(stub.Submit, to_message(standing))
+    assert (refused.status, refused.code) == (DENIED, "SB-3310")
 
 
 def test_attack_04_an_old_budget_request_is_refused(target: Target) -> None:

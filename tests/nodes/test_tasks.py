@@ -14,6 +14,7 @@ from nodes.slots import LAST, SLOT_S, first_slot, wait_s
 from nodes.taskrows import TaskState
 from sandbox.crypto.identity import Identity, Role, parse
 from sandbox.errors import InputError, Refusal, SandboxError, TrustError, Unavailable
+from sandbox.jobs import LONGEST_LIFETIME_S
 from sandbox.privacy.budget import BudgetLimits
 from sandbox.privacy.policy import Policy
 from sandbox.rpc import node_pb2
@@ -137,6 +138,17 @@ def test_rules_and_cards_that_changed_after_the_offer_bind_the_share(trio: Trio)
         assert node.vault.task(job.digest).state is TaskState.REFUSED
         assert node.vault.log.entries(parse(job.body)["job"])[-1].entry.kind == "refusal"
     assert lost(trio, trio.researcher.public.fingerprint) == before
+
+
+def test_job_that_would_live_longer_than_a_week_is_refused_and_nothing_is_kept(trio: Trio) -> None:
+    spec = trio.draft().spec
+    longest = spec.model_copy(update={"expires": spec.created + LONGEST_LIFETIME_S})
+    too_long = longest.model_copy(update={"expires": longest.expires + 1})
+    job = trio.sign(too_long)
+    with pytest.raises(TrustError, match="SB-3310"):
+        trio.nodes["a"].tasks.offer(job, 1)
+    assert trio.nodes["a"].vault.task_of(too_long.job) is None
+    trio.offers(trio.sign(longest), "a")
 
 
 def test_job_that_expired_is_ended_and_its_approval_with_it(
