@@ -29,9 +29,9 @@ from sandbox.coordinator.waits import Patience
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, parse
 from sandbox.errors import SandboxError, Unavailable
 from sandbox.jobs import JobSpec, Missing, Offer, sign_job
-from sandbox.rpc import node_pb2
+from sandbox.rpc import common_pb2, node_pb2
 from sandbox.rpc.documents import from_message, to_message
-from sandbox.rpc.problems import problem_of
+from sandbox.rpc.problems import error_of, problem_of
 from tests.audit.evidence import journal
 from tests.nodes.vaults import RESEARCHER, party
 
@@ -302,3 +302,10 @@ async def seen(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not holds():
             await asyncio.sleep(0.005)
+
+
+def problem(scene: Scene) -> SandboxError:
+    """What the job failed with."""
+    assert scene.job.phase is Phase.FAILED
+    assert scene.job.problem is not None
+    return error_of(common_pb2.Problem.FromString(scene.job.problem))
