@@ -20,6 +20,7 @@ from sandbox.privacy.derivatives import Reference
 from sandbox.privacy.noise import Law, Mechanism, tail_bound
 from sandbox.sql.algebra import JoinMode, MeasureKind, Plan
 from sandbox.sql.magnitude import reference_measures
+from sandbox.sql.runnable import require_room
 
 
 def job_noise(
@@ -34,14 +35,18 @@ def job_noise(
 
     delta = 0 asks for Laplace noise. A disclosure has no noise and charges nothing; a preparation
     charges what hides how many keys match, and a join over a `prepared` matching nothing of the kind.
-    Raises InputError SB-2201/2202 for epsilon or delta.
+    Raises InputError SB-2201/2202 for epsilon or delta, Refusal SB-1101, SB-1104 for a join that so
+    many dummies make too large.
     """
     if plan.matched:
         return NoisePlan(Mechanism.LAPLACE, (), Charge(Decimal(0), Decimal(0)))
     if plan.prepares:
-        return matching_plan(_matched_keys(plan), epsilon, delta)
-    asked = workload(plan, magnitudes, prepared=prepared)
-    return noise_plan(asked, epsilon, delta, mechanism_for(delta))
+        noise = matching_plan(_matched_keys(plan), epsilon, delta)
+    else:
+        asked = workload(plan, magnitudes, prepared=prepared)
+        noise = noise_plan(asked, epsilon, delta, mechanism_for(delta))
+    require_room(plan, noise)
+    return noise
 
 
 def member_laws(plan: Plan, noise: NoisePlan, node: str) -> list[Law]:

@@ -12,12 +12,16 @@ from sandbox.crypto.join.shape import (
     write_shapes,
 )
 from sandbox.errors import Refusal
+from sandbox.privacy.allocate import NoisePlan
 from sandbox.sql.algebra import JoinMode, Plan
 from sandbox.sql.perkey import key_columns
 from sandbox.sql.shapes import entries, shapes_of
 
 MOST_SHARED = 1 << 26
 """Words that a member keeps of partial products: 512 MiB, and as much again while they are made."""
+
+MOST_DUMMIES = 1 << 22
+"""Of one member in one join: as many as a worker of the memory it has by default can carry."""
 
 
 def require_protocol(plan: Plan) -> None:
@@ -61,7 +65,33 @@ def _require_products(plan: Plan) -> None:
         wanted.add(entry.columns)
         if len(wanted) > MOST_PRODUCTS:
             raise Refusal("SB-1100", most=MOST_PRODUCTS)
-    shape = shapes_of(plan, 0)[0]
+    _require_shares(plan, 0)
+
+
+def require_room(plan: Plan, noise: NoisePlan) -> None:
+    """Raise Refusal for a join that has too many dummies to run, before anything is signed or spent.
+
+    SB-1104: to hide how many keys a unit may match, a member would add more than MOST_DUMMIES. SB-1101:
+    of more than two tables, partial products take too much over all rows with the dummies.
+    """
+    if noise.matching is None:
+        return
+    if noise.member_dummies > MOST_DUMMIES:
+        most = max(plan.sides, key=lambda side: side.keys_per_unit)
+        raise Refusal(
+            "SB-1104",
+            table=most.table.name,
+            keys=noise.matching.keys,
+            dummies=noise.member_dummies,
+            most=MOST_DUMMIES,
+            epsilon=str(noise.matching.epsilon),
+        )
+    if len(plan.sides) > 2:
+        _require_shares(plan, noise.member_dummies)
+
+
+def _require_shares(plan: Plan, dummies: int) -> None:
+    shape = shapes_of(plan, dummies)[0]
     shared = shared_columns(shape)
     if shared * shape.slots > MOST_SHARED:
         raise Refusal("SB-1101", columns=shared, rows=shape.slots, most=MOST_SHARED // shape.slots)

@@ -9,9 +9,11 @@ import pytest
 
 from sandbox.catalog import Column, ColumnType, DatasetCard, Member, Table
 from sandbox.errors import Refusal
+from sandbox.sql.noise import job_noise
 from sandbox.sql.perkey import key_columns
 from sandbox.sql.plan import plan
-from sandbox.sql.runnable import require_protocol
+from sandbox.sql.preparing import preparing_plan, preparing_statement
+from sandbox.sql.runnable import MOST_DUMMIES, require_protocol
 
 CARD = DatasetCard(
     name="t",
@@ -121,3 +123,55 @@ def test_what_has_no_protocol_is_refused(
 ) -> None:
     with pytest.raises(Refusal, match=code):
         require_protocol(plan(statement, tables))
+
+
+EPSILON, DELTA = Decimal(1), Decimal("0.000001")
+
+
+def reaching(keys: int, *names: str) -> dict[str, Table]:
+    """Return tables of which one unit reaches many keys."""
+    unit = Column("u", ColumnType.INTEGER)
+    card = replace(
+        CARD,
+        columns=(*CARD.columns, unit),
+        privacy_unit="u",
+        contribution_cap=keys,
+        row_bound=50_000,
+    )
+    return {n: Table(n, replace(card, name=n), (Member(n, n),)) for n in names}
+
+
+def test_a_join_that_drowns_in_dummies_is_refused_before_anything_is_spent() -> None:
+    two = "SELECT COUNT(*) FROM a JOIN b USING (k)"
+    planned = plan(two, reaching(23_184, "a", "b"))
+    require_protocol(planned)
+    with pytest.raises(Refusal, match="SB-1104") as refused:
+        job_noise(planned, EPSILON, DELTA, {})
+    assert refused.value.facts["keys"] == 23_184
+    assert refused.value.facts["table"] in {"a", "b"}
+    # What the text says helps does: fewer rows of a unit, more epsilon.
+    assert job_noise(plan(two, reaching(100, "a", "b")), EPSILON, DELTA, {}).member_dummies > 0
+    edge = plan(two, reaching(4_000, "a", "b"))
+    assert job_noise(edge, EPSILON, DELTA, {}).member_dummies <= MOST_DUMMIES
+    with pytest.raises(Refusal, match="SB-1104"):
+        job_noise(edge, Decimal("0.5"), DELTA, {})
+
+
+def test_a_preparation_and_what_runs_over_it_are_held_to_their_own_dummies() -> None:
+    tables = reaching(23_184, "a", "b")
+    prepared = preparing_plan(preparing_statement("a", "b", (("k", "k"),)), tables)
+    with pytest.raises(Refusal, match="SB-1104"):
+        job_noise(prepared, Decimal("0.05"), Decimal("1e-10"), {})
+    assert job_noise(prepared, Decimal(1), DELTA, {}).member_dummies <= MOST_DUMMIES
+    over = plan("SELECT COUNT(*) FROM a JOIN b USING (k)", tables)
+    assert job_noise(over, EPSILON, DELTA, {}, prepared=True).member_dummies == 0
+
+
+def test_shares_of_three_tables_are_held_to_rows_and_dummies_together() -> None:
+    text = "SELECT a.x, b.x, COUNT(*) FROM a JOIN b USING (k) JOIN c USING (k) GROUP BY 1, 2"
+    few, many = (plan(text, reaching(keys, "a", "b", "c")) for keys in (1, 500))
+    for planned in (few, many):
+        require_protocol(planned)
+    job_noise(few, EPSILON, DELTA, {})
+    with pytest.raises(Refusal, match="SB-1101"):
+        job_noise(many, EPSILON, DELTA, {})
