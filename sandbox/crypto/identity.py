@@ -40,7 +40,9 @@ Document = dict[str, Any]
 DOMAIN = b"fedsandbox/v1/"
 KEY_FILE = "identity.key"
 PUBLIC_FILE = "identity.json"
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_FINGERPRINT = r"fs1[a-z2-7]{32}"
+_NAME = re.compile(rf"(?!{_FINGERPRINT}\Z)[a-z0-9]([a-z0-9-]{{0,38}}[a-z0-9])?")
+"""Never the form of a fingerprint: a policy that names one would be about the party called so."""
 _KIND = re.compile(r"[a-z0-9-]{1,40}")
 _PEM_END = re.compile(
     rb"(?<=-----END PRIVATE KEY-----\n)|(?<=-----END ENCRYPTED PRIVATE KEY-----\n)"

@@ -155,6 +155,13 @@ def test_a_name_that_would_not_fit_a_certificate_is_refused(name: str) -> None:
         Identity.generate(name, Role.NODE)
 
 
+def test_a_party_cannot_be_called_what_a_fingerprint_is(alice: Identity) -> None:
+    """Where a policy or a command takes either, the name would stand for the other party."""
+    with pytest.raises(InputError, match="SB-3003"):
+        Identity.generate(alice.public.fingerprint, Role.NODE)
+    Identity.generate("fs1-north", Role.NODE)
+
+
 def test_an_identity_loads_as_it_was_saved_and_is_never_overwritten(
     alice: Identity, tmp_path: Path
 ) -> None:
