@@ -101,7 +101,7 @@ def running(folder: Path, *, plain: bool = False) -> Iterator[Processes]:
         for program in local.programs(folder)
     ]
     with Processes(folder, programs) as processes:
-        processes.start(health=local.health_check(folder))
+        processes.start(90, health=local.health_check(folder))
         yield processes
 
 
