@@ -8,7 +8,6 @@ never stops the other.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import socket
@@ -130,8 +129,14 @@ def run(
                 lambda: _hold(request),
             )
         elif request["mode"] == "psi":
-            read = functools.cache(lambda: _held_keys(connection, request))
-            answer["rows"] = psi_worker.run(connection, request, wire, pairs, read)
+            answer["rows"] = psi_worker.run(
+                connection,
+                request,
+                wire,
+                pairs,
+                lambda: _keys(connection, request),
+                lambda: _hold(request),
+            )
         elif "keep" in request:
             columns, numbered = _to_keep(connection, request)
             _hold(request)
@@ -216,12 +221,6 @@ def _rows(
     keys = columns[: request["keys"]]
     known = {first: hashed} | {key: KeyHashes(keys, key) for key in others}
     return Rows(keys, _values(columns[request["keys"] :]), known)
-
-
-def _held_keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.ChunkedArray]:
-    columns = _keys(connection, request)
-    _hold(request)
-    return columns
 
 
 def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.ChunkedArray]:

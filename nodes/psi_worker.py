@@ -7,6 +7,7 @@ Of a disclosure, the receiver writes the ids that match into a file of its node.
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -39,27 +40,41 @@ def run(
     wire: Wire,
     pairs: Mapping[str, Pair],
     read: Callable[[], list[pa.ChunkedArray]],
+    hold: Callable[[], None],
 ) -> list[list[int]]:
     """Run this member's intersections; return the rows of a receiver's fragment, none of a sender.
 
-    read: returns the columns of this side's distinct keys, the same at every call, and the first time
-    only when it no longer shows how long they took.
+    read: returns the columns of this side's distinct keys. hold: waits until it shows no longer how
+    long all before took, which depends on how many keys there are.
     """
     own = request["own"]
-    found = []
+    sessions = []
     for sizes, receiver, sender in request["sessions"]:
-        pair = pairs[sender if receiver == own else receiver]
-        parties = psi.Sizes(*sizes)
+        pair, parties = pairs[sender if receiver == own else receiver], psi.Sizes(*sizes)
         most = parties.receiver if receiver == own else parties.sender
-        tags = partial(_tags, read, pair, most)
-        if receiver == own:
-            found.append(wire.drive(psi.receiver(parties, pair, tags, os.urandom)))
+        sessions.append((receiver == own, pair, parties, most))
+
+    @functools.cache
+    def keys() -> tuple[list[pa.ChunkedArray], list[memoryview]]:
+        columns = read()
+        sets = [_tags(columns, pair, most) for _, pair, _, most in sessions]
+        hold()
+        return columns, sets
+
+    def tags(session: int) -> memoryview:
+        return keys()[1][session]
+
+    found = []
+    for number, (receives, pair, parties, _) in enumerate(sessions):
+        own_tags = partial(tags, number)
+        if receives:
+            found.append(wire.drive(psi.receiver(parties, pair, own_tags, os.urandom)))
         else:
-            wire.drive(psi.sender(parties, pair, tags, os.urandom))
+            wire.drive(psi.sender(parties, pair, own_tags, os.urandom))
     if not found:
         return []
     matched = reduce(np.union1d, found)
-    columns = [column.take(pa.array(matched)) for column in read()]
+    columns = [column.take(pa.array(matched)) for column in keys()[0]]
     table = pa.table({f"key{n}": column for n, column in enumerate(columns)})
     connection.from_arrow(table).create(MATCHED)
     rows = connection.execute(request["sql"]).fetchall()
@@ -177,8 +192,8 @@ def _write(table: pa.Table, file: str, form: str) -> None:
         os.fsync(opened.fileno())
 
 
-def _tags(read: Callable[[], list[pa.ChunkedArray]], pair: Pair, most: int) -> memoryview:
-    return _filled(memoryview(KeyHashes(read(), pair.key("psi keys")).tags), most)
+def _tags(columns: list[pa.ChunkedArray], pair: Pair, most: int) -> memoryview:
+    return _filled(memoryview(KeyHashes(columns, pair.key("psi keys")).tags), most)
 
 
 def _filled(tags: memoryview, most: int) -> memoryview:
