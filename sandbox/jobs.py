@@ -40,6 +40,9 @@ LONGEST_LIFETIME_S = 7 * 24 * 3600
 run and charged, under whatever rules and rows are in force that day, even if its researcher has long
 lost interest or his key. A week leaves owners time to approve by hand and absent nodes to return."""
 
+LONGEST_KEPT_S = 366 * 24 * 3600
+"""How long after its job's creation a prepared matching may serve."""
+
 Hex16 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 HexBytes = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$", max_length=4096)]
@@ -156,6 +159,8 @@ class JobSpec(SignedBody):
             raise ValueError("a job is of one kind")
         if (self.prepare or self.prepared) and not self.joined:
             raise ValueError("a matching is a join's")
+        if self.prepare and self.prepare.until - self.created > LONGEST_KEPT_S:
+            raise ValueError("a matching is kept too long")
         if self.disclosure is not None:
             if not self.joined or self.epsilon_value or self.delta_value:
                 raise ValueError("a disclosure is a join, and costs no epsilon")

@@ -10,11 +10,14 @@ import pytest
 
 from nodes.assessment import assess
 from sandbox.catalog import Column, ColumnType, DatasetCard, Member, Table
-from sandbox.errors import Refusal
+from sandbox.crypto.identity import Identity, Role
+from sandbox.errors import InputError, Refusal
+from sandbox.jobs import LONGEST_KEPT_S, JobSpec, Preparation, read_job, sign_job
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.sql import noise
 from sandbox.sql.algebra import Plan
 from sandbox.sql.plan import plan
+from sandbox.sql.preparing import preparing_plan, preparing_statement
 from sandbox.submission import Terms, draft_job
 from sandbox.tables import Entry
 
@@ -35,6 +38,11 @@ CATALOGUE = {
 }
 
 
+def drafted(planned: Plan, terms: Terms, researcher: str = "c" * 64) -> JobSpec:
+    no_key: Any = None  # A join's shares are sealed to the researcher's identity.
+    return draft_job(planned, terms, CATALOGUE, {}, researcher, "d" * 64, no_key, 1).spec
+
+
 def test_a_node_refuses_a_join_of_too_many_dummies_that_was_signed_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -42,11 +50,22 @@ def test_a_node_refuses_a_join_of_too_many_dummies_that_was_signed_all_the_same(
 
     tables = {name: entry.table for name, entry in CATALOGUE.items()}
     planned = plan("SELECT COUNT(*) FROM a JOIN b USING (k)", tables)
-    terms = Terms(Decimal(1), Decimal("0.000001"))
-    no_key: Any = None  # A join's shares are sealed to the researcher's identity.
     with monkeypatch.context() as careless:
         careless.setattr(noise, "require_room", unchecked)
-        spec = draft_job(planned, terms, CATALOGUE, {}, "c" * 64, "d" * 64, no_key, 1).spec
+        spec = drafted(planned, Terms(Decimal(1), Decimal("0.000001")))
     node: Any = type("Node", (), {"fingerprint": NODES["a"]})
     with pytest.raises(Refusal, match="SB-1104"):
         assess(spec, CATALOGUE, node)
+
+
+def test_a_node_reads_no_preparation_that_would_be_kept_for_ever() -> None:
+    researcher = Identity.generate("r", Role.RESEARCHER)
+    tables = {name: entry.table for name, entry in CATALOGUE.items()}
+    planned = preparing_plan(preparing_statement("a", "b", [("k", "k")]), tables)
+    most = Preparation(name="n", until=1 + LONGEST_KEPT_S)
+    terms = Terms(Decimal(1), Decimal("0.000001"), prepare=most)
+    spec = drafted(planned, terms, researcher.public.fingerprint)
+    assert read_job(sign_job(spec, researcher), researcher.public, 1) == spec
+    longer = spec.model_copy(update={"prepare": Preparation(name="n", until=most.until + 1)})
+    with pytest.raises(InputError, match="SB-3101"):
+        read_job(sign_job(longer, researcher), researcher.public, 1)
