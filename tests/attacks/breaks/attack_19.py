@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sandbox.catalog import Column, ColumnType
-from sandbox.sql import plan
+from sandbox.sql import reads
 from sandbox.sql.columns import identifier
 
 
 def apply() -> None:
-    clamped = plan.reading
+    clamped = reads.reading
 
     def reading(column: Column) -> str:
         if column.type in (ColumnType.DECIMAL, ColumnType.INTEGER) and not column.domain:
@@ -16,4 +16,4 @@ def apply() -> None:
             return f"TRY_CAST({number} AS BIGINT)"
         return clamped(column)
 
-    plan.reading = reading
+    reads.reading = reading

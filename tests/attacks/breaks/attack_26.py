@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.sql import plan
+from sandbox.sql import onetable
 
 
 def apply() -> None:
-    plan.no_keys = lambda *_: None
+    onetable.no_keys = lambda *_: None
