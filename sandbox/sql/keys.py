@@ -44,11 +44,11 @@ def key_sql(column: Column) -> str:
         value = f"TRY_CAST({source} AS TIMESTAMPTZ)"
         return f"CASE WHEN isfinite({value}) THEN floor(epoch({value}))::BIGINT END"
     text = f"TRY_CAST({source} AS VARCHAR)"
-    # Blanks of ASCII text are seen at its ends; DuckDB's trim reads every character.
-    ends = f"starts_with({text}, ' ') OR ends_with({text}, ' ')"
+    # DuckDB's trim reads character by character; most ASCII keys have no blank at all.
+    blank = f"contains({text}, ' ')"
     trimmed = (
         f"CASE WHEN strlen({text}) <> length({text}) THEN trim({NFKC}({text})) "
-        f"WHEN {ends} THEN trim({text}) ELSE {text} END"
+        f"WHEN {blank} THEN trim({text}) ELSE {text} END"
     )
     return f"nullif({NORMALISERS[column.normaliser].format(trimmed)}, '')"
 
