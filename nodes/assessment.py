@@ -15,6 +15,7 @@ from nodes.ledger import Demand
 from nodes.registry import Registry
 from sandbox.catalog import Member, Table
 from sandbox.crypto.identity import PublicIdentity
+from sandbox.crypto.join.words import words_named
 from sandbox.crypto.rings import ring_named
 from sandbox.errors import InputError, Refusal, TrustError
 from sandbox.jobs import JobSpec
@@ -80,8 +81,8 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
     bound = capacity(own_plan, noise)
     if spec.joined != (own_plan.mode is not None):
         raise Refusal("SB-2220", ring=spec.ring)
-    modulus = 1 << 64 if spec.joined else ring_named(spec.ring).modulus
-    if 2 * bound >= modulus:
+    ring = words_named(spec.ring) if spec.joined else ring_named(spec.ring)
+    if 2 * bound >= ring.modulus:
         raise Refusal("SB-2220", ring=spec.ring)
     return Assessment(own_plan, noise, own)
 

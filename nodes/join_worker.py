@@ -38,7 +38,7 @@ from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Machine, Send, send
 from sandbox.crypto.join.shape import Shape, read_shapes, write_shapes
-from sandbox.crypto.join.shares import Words
+from sandbox.crypto.join.words import Words
 from sandbox.disposable import Header, preamble, receive
 from sandbox.sql.keys import register
 

@@ -28,7 +28,8 @@ from nodes.sharing import Accepted, Shared, draw, release, saturate
 from nodes.workers import JoinRequest, Workers
 from sandbox.crypto.identity import Identity, PublicIdentity
 from sandbox.crypto.join.shape import Shape, Stage
-from sandbox.crypto.join.shares import Words, seal_share
+from sandbox.crypto.join.shares import seal_share
+from sandbox.crypto.join.words import WordRing, Words, words_named
 from sandbox.crypto.masks import agree
 from sandbox.disposable import Header
 from sandbox.jobs import Roster
@@ -94,9 +95,8 @@ class Joining:
             self._sums(agreed, frames),
             asyncio.to_thread(self._noise, laws, job.assessment.plan),
         )
-        payload = seal_share(
-            sums + _words(drawn), researcher, job.signed.digest, roster_digest, own
-        )
+        words = agreed.ring.reduced(sums + _words(drawn))
+        payload = seal_share(words, researcher, job.signed.digest, roster_digest, own)
         statement = release(
             job, roster, roster_digest, payload, laws, self._registry, self._sampler
         )
@@ -143,7 +143,8 @@ class Joining:
         side = plan.sides[place]
         kept = self._kept(agreed)
         dummies = kept.facts.dummies if kept else noise.member_dummies
-        shapes = [s for s in shapes_of(plan, dummies) if own in s.members]
+        all_shapes = shapes_of(plan, dummies, agreed.ring.width)
+        shapes = [shape for shape in all_shapes if own in shape.members]
         peers = sorted({member for shape in shapes for member in shape.members} - {own})
         alone = any(named(t.factors) == (place,) for m in plan.measures for t in m.terms)
         document: dict[str, object] = {
@@ -278,6 +279,10 @@ class _Agreed:
     @property
     def plan(self) -> Plan:
         return self.job.assessment.plan
+
+    @property
+    def ring(self) -> WordRing:
+        return words_named(self.job.spec.ring)
 
     @property
     def psi_side(self) -> Side:

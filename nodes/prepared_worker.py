@@ -24,7 +24,7 @@ from sandbox.crypto.join.blind import KEY_BYTES, Kept, Rows
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.shape import TAG_BYTES, Shape
-from sandbox.crypto.join.shares import Words
+from sandbox.crypto.join.words import Words
 from sandbox.disposable import Header
 
 if TYPE_CHECKING:

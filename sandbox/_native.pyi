@@ -126,16 +126,17 @@ class InnerProduct:
 class MaskedFactor:
     """One party of XᵀY that the coordinator evaluates on masked columns: X is A's, Y is B's.
 
-    Both parties know the seeds of both masks (16 bytes, fresh); the coordinator knows neither.
+    Both parties know the seeds of both masks (16 bytes, fresh); the coordinator knows neither. Words go
+    by their `width` low bytes, 1 to 8, and only so many of a share mean anything.
     """
 
     @staticmethod
     def a(
-        own: SlotColumns, peer_columns: int, seed_u: ReadOnly, seed_v: ReadOnly
+        own: SlotColumns, peer_columns: int, width: int, seed_u: ReadOnly, seed_v: ReadOnly
     ) -> MaskedFactor: ...
     @staticmethod
     def b(
-        own: SlotColumns, peer_columns: int, seed_u: ReadOnly, seed_v: ReadOnly
+        own: SlotColumns, peer_columns: int, width: int, seed_u: ReadOnly, seed_v: ReadOnly
     ) -> MaskedFactor: ...
     def next_message(self, chunks: int) -> Buffer:
         """The next chunks for the coordinator; empty at the end."""
@@ -145,9 +146,9 @@ class MaskedFactor:
         """B's share; the seed is its own, and sealed to the coordinator."""
 
 class Evaluator:
-    """The coordinator of a product of masked factors, p columns by q."""
+    """The coordinator of a product of masked factors, p columns by q, words of `width` bytes."""
 
-    def __init__(self, slots: int, p: int, q: int) -> None: ...
+    def __init__(self, slots: int, p: int, q: int, width: int) -> None: ...
     def absorb(self, a: ReadOnly, b: ReadOnly) -> None:
         """Take the next chunks of both, the same ones. PeerError if they are not whole."""
     def finish(self, seed_r: ReadOnly) -> Buffer:

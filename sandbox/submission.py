@@ -15,13 +15,13 @@ from sandbox.audit.statements import Opening, Release
 from sandbox.crypto.he import ResultKey
 from sandbox.crypto.identity import Identity, PublicIdentity, verify
 from sandbox.crypto.join.shares import open_bundle
+from sandbox.crypto.join.words import WordRing, choose_words, words_named
 from sandbox.crypto.rings import SEED_BYTES, choose_ring, ring_named
 from sandbox.crypto.seal import seal
 from sandbox.errors import InputError, TrustError
 from sandbox.jobs import (
     LONGEST_LIFETIME_S,
     ROSTER_KIND,
-    Z64,
     Disclosure,
     FileFormat,
     JobSpec,
@@ -106,7 +106,8 @@ def draft_job(
     """
     bound = capacity(plan, noise_of(plan, terms))
     # A join's shares are sealed to the researcher as they are; others are added as ciphertexts.
-    ring = choose_ring(bound) if plan.mode is None else None
+    joined = plan.mode is not None
+    ring = choose_words(bound) if joined else choose_ring(bound)
     job = secrets.token_hex(16)
     seed = secrets.token_bytes(SEED_BYTES)
     members = sorted({member.node for member in plan.members})
@@ -131,11 +132,11 @@ def draft_job(
         missing=terms.missing,
         minimum_members=least,
         collusion=terms.collusion,
-        ring=Z64 if ring is None else ring.name,
-        context="" if ring is None else key.digest(ring),
+        ring=ring.name,
+        context="" if isinstance(ring, WordRing) else key.digest(ring),
         checksum_seeds={
             member: seal(identities[member], seed_aad(job), seed).hex()
-            for member in (members if ring else ())
+            for member in (() if joined else members)
         },
         malicious=terms.malicious,
         disclosure=_disclosure(plan, terms),
@@ -176,7 +177,9 @@ def open_job(
     values: Sequence[int]
     if spec.joined:
         shares = {node: release.share for node, release in releases.items()}
-        values = open_bundle(summed, researcher, job, signed, shares, plan.length)
+        values = open_bundle(
+            summed, researcher, job, signed, shares, words_named(spec.ring), plan.length
+        )
     else:
         transcript = bytes.fromhex(job + signed)
         values = key.open(

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 from sandbox.crypto.join.schedule import words
+from sandbox.crypto.join.words import WIDEST, choose_words
 from sandbox.crypto.rings import choose_ring
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.sql.algebra import JoinMode, Plan, Side
@@ -19,7 +20,6 @@ from sandbox.sql.noise import capacity
 from sandbox.sql.perkey import key_columns
 from sandbox.sql.shapes import shapes_of
 
-RING_OF_JOINS = "z64"
 CIPHERTEXT_BYTES = {"bfv-4096-40": 88_600, "bfv-8192-58": 432_500, "bfv-8192-58x2": 865_000}
 """One chunk of each ring, as TenSEAL writes it."""
 ROUNDS_S = 0.2
@@ -31,7 +31,7 @@ JOIN_ROW_S, JOIN_COLUMN_S = 4e-7, 2e-8
 """Reading a row of a join and bounding it; adding one column of it up per key."""
 KEPT_ROUNDS_S, KEPT_ROW_S = 0.2, 3e-8
 """Over a kept matching, where rows find their slots by number: no key is read, and nothing grouped."""
-TAG_BYTES, SLOT_BYTES, SHARE_BYTES = 16, 4, 8
+TAG_BYTES, SLOT_BYTES = 16, 4
 TAG_S, SLOT_S, SHARE_S = 6e-8, 3e-8, 6e-9
 """Of one row: its tag and the slot it gets; of one row and column: masking, sending, multiplying."""
 PRODUCT_S = 3.5e-8
@@ -65,7 +65,7 @@ def cost(
         moved = _psi_bytes(plan, plan.semi, malicious) + SEALED_BYTES * plan.length * len(
             plan.members
         )
-        return Cost(RING_OF_JOINS, moved, _psi_seconds(plan, plan.semi))
+        return Cost(choose_words(capacity(plan, noise)).name, moved, _psi_seconds(plan, plan.semi))
     ring = choose_ring(capacity(plan, noise))
     chunks = len(ring.chunk_sizes(plan.length))
     # Each member sends one vector, the researcher fetches one sum.
@@ -90,12 +90,13 @@ def _blind(plan: Plan, noise: NoisePlan, kept: KeptMatching | None) -> Cost:
         if kept is None:
             moved += tags * (TAG_BYTES + SLOT_BYTES)
             seconds += tags * (TAG_S + SLOT_S)
+    ring = choose_words(capacity(plan, noise))
     if plan.prepares:
-        return Cost(RING_OF_JOINS, round(moved), seconds)
+        return Cost(ring.name, round(moved), seconds)
     values = joins * _shared_values(plan, dummies)
-    moved += values * SHARE_BYTES
+    moved += values * (ring if len(plan.sides) == 2 else WIDEST).width
     seconds += values * (SHARE_S if len(plan.sides) == 2 else PRODUCT_S)
-    return Cost(RING_OF_JOINS, round(moved), seconds)
+    return Cost(ring.name, round(moved), seconds)
 
 
 def _shared_values(plan: Plan, dummies: int) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from sandbox.crypto.join.shape import Shape
+from sandbox.crypto.join.words import WIDEST
 from sandbox.sql.algebra import FactorKind, Plan
 from sandbox.sql.perkey import key_columns, named, takes
 
@@ -45,13 +46,18 @@ def products(plan: Plan) -> tuple[Columns, ...]:
     return tuple(dict.fromkeys(entry.columns for entry in entries(plan)))
 
 
-def shapes_of(plan: Plan, dummies: int) -> list[Shape]:
-    """Return the joins that a plan consists of: each combination of one member per side."""
+def shapes_of(plan: Plan, dummies: int, width: int = WIDEST.width) -> list[Shape]:
+    """Return the joins that a plan consists of: each combination of one member per side.
+
+    width: bytes of a word of the job's ring, which joins of two send.
+    """
     rows = tuple(side.table.card.row_bound for side in plan.sides)
     columns = tuple(len(key_columns(plan, side)) for side in plan.sides)
     wanted = products(plan) if len(plan.sides) > 2 else ()
     combinations = product(*([member.node for member in s.table.members] for s in plan.sides))
-    return [Shape(members, rows, columns, dummies, wanted) for members in sorted(combinations)]
+    two = len(plan.sides) == 2
+    common = Shape((), rows, columns, dummies, wanted, width=width if two else WIDEST.width)
+    return [replace(common, members=members) for members in sorted(combinations)]
 
 
 def _own_cell(plan: Plan, place: int, factor: int, cell: int) -> int:

@@ -23,7 +23,7 @@ from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.machine import Machine, Send
 from sandbox.crypto.join.shape import Shape, write_shapes
-from sandbox.crypto.join.shares import Words
+from sandbox.crypto.join.words import Words
 from sandbox.sql.algebra import FactorKind, Plan, Side
 from sandbox.sql.answer import Answer, answer
 from sandbox.sql.perkey import key_columns, local_sql, local_vector, named, per_key_sql, takes

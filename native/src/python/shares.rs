@@ -145,13 +145,25 @@ pub struct MaskedFactor(Option<evaluated::Party>);
 #[pymethods]
 impl MaskedFactor {
     #[staticmethod]
-    fn a(own: &SlotColumns, peer_columns: usize, seed_u: Input, seed_v: Input) -> PyResult<Self> {
-        Self::new(Role::A, own, peer_columns, &seed_u, &seed_v)
+    fn a(
+        own: &SlotColumns,
+        peer_columns: usize,
+        width: usize,
+        seed_u: Input,
+        seed_v: Input,
+    ) -> PyResult<Self> {
+        Self::new(Role::A, own, peer_columns, width, &seed_u, &seed_v)
     }
 
     #[staticmethod]
-    fn b(own: &SlotColumns, peer_columns: usize, seed_u: Input, seed_v: Input) -> PyResult<Self> {
-        Self::new(Role::B, own, peer_columns, &seed_u, &seed_v)
+    fn b(
+        own: &SlotColumns,
+        peer_columns: usize,
+        width: usize,
+        seed_u: Input,
+        seed_v: Input,
+    ) -> PyResult<Self> {
+        Self::new(Role::B, own, peer_columns, width, &seed_u, &seed_v)
     }
 
     fn next_message(&mut self, py: Python<'_>, chunks: usize) -> PyResult<Buffer> {
@@ -173,11 +185,12 @@ impl MaskedFactor {
         role: Role,
         own: &SlotColumns,
         peer_columns: usize,
+        width: usize,
         seed_u: &Input,
         seed_v: &Input,
     ) -> PyResult<Self> {
         let (u, v) = (short_seed(seed_u)?, short_seed(seed_v)?);
-        let party = evaluated::Party::new(role, Arc::clone(&own.0), peer_columns, *u, *v)?;
+        let party = evaluated::Party::new(role, Arc::clone(&own.0), peer_columns, width, *u, *v)?;
         Ok(Self(Some(party)))
     }
 
@@ -193,12 +206,9 @@ pub struct Evaluator(Option<evaluated::Evaluator>);
 #[pymethods]
 impl Evaluator {
     #[new]
-    fn new(slots: usize, p: usize, q: usize) -> PyResult<Self> {
-        Ok(Self(Some(evaluated::Evaluator::new(Shape {
-            slots,
-            p,
-            q,
-        })?)))
+    fn new(slots: usize, p: usize, q: usize, width: usize) -> PyResult<Self> {
+        let shape = Shape { slots, p, q };
+        Ok(Self(Some(evaluated::Evaluator::new(shape, width)?)))
     }
 
     fn absorb(&mut self, py: Python<'_>, a: Input, b: Input) -> PyResult<()> {

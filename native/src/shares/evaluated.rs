@@ -4,6 +4,7 @@
 //! keeps XᵀV; B sends it Y' = Y − V and keeps UᵀY' − R, with R from a seed that B draws and seals to the coordinator; the
 //! coordinator hands A the numbers X'ᵀY' + R. Then
 //!   X'ᵀY' + XᵀV + UᵀY' = X'ᵀ(Y' + V) + UᵀV + UᵀY' = X'ᵀY + UᵀY = XᵀY.
+//! All of it may run modulo 2^(8w) for w < 8: words go on the wire by their w low bytes, and only so many of a share mean anything.
 //! To the coordinator X' and Y' are uniform, being one-time pads. Without R, A would hold X'ᵀY', know X' and V, and could read off
 //! sums of Y's rows that it chose; with it, what A holds is uniform too. What the coordinator returns can shift a result and choose no mask.
 
@@ -15,6 +16,7 @@ use super::CHUNK;
 use super::columns::Columns;
 use super::inner::{Role, Shape};
 use super::mask::{Mask, Purpose};
+use super::packed;
 use super::simd::accumulate;
 use super::stream::{self, Progress, add_words};
 use crate::block::Block;
@@ -25,6 +27,7 @@ pub struct Party {
     role: Role,
     own: Arc<Columns>,
     peer_columns: usize,
+    width: usize,
     mask: Mask,
     peer_mask: Mask,
     sent: Progress,
@@ -32,11 +35,12 @@ pub struct Party {
 }
 
 impl Party {
-    /// The seeds of U and V are the parties' common secrets, fresh for this product.
+    /// The seeds of U and V are the parties' common secrets, fresh for this product; a word goes by its `width` low bytes.
     pub fn new(
         role: Role,
         own: Arc<Columns>,
         peer_columns: usize,
+        width: usize,
         seed_u: Block,
         seed_v: Block,
     ) -> Result<Self> {
@@ -47,6 +51,7 @@ impl Party {
             q: peer_columns,
         };
         shape.check()?;
+        packed::check_width(width)?;
         let (seed, peer_seed) = match role {
             Role::A => (seed_u, seed_v),
             Role::B => (seed_v, seed_u),
@@ -55,6 +60,7 @@ impl Party {
             role,
             own,
             peer_columns,
+            width,
             mask: Mask::new(seed, Purpose::Factor),
             peer_mask: Mask::new(peer_seed, Purpose::Factor),
             sent: Progress::new(slots, columns),
@@ -63,26 +69,30 @@ impl Party {
     }
 
     /// The next `chunks` chunks of the masked factor for the coordinator; empty when all are sent.
-    pub fn next_message(&mut self, chunks: usize) -> Vec<u64> {
+    pub fn next_message(&mut self, chunks: usize) -> Vec<u8> {
         let (first, words) = self.sent.advance(chunks);
-        let mut out = vec![0; words];
+        let mut out = vec![0; words * self.width];
         let (own, peer, slots) = (&self.own, self.peer_columns, self.own.slots());
-        let size = CHUNK * own.columns();
+        let size = CHUNK * own.columns() * self.width;
         let sum = stream::sum_over(&mut out, size, self.sum.len(), |i, out, scratch| {
             let chunk = first + i;
-            let height = out.len() / own.columns();
-            own.fill(chunk, out);
+            stream::load_columns(own, chunk, &mut scratch.x);
             stream::load_mask(&self.peer_mask, chunk, slots, peer, &mut scratch.y);
+            let height = scratch.x.len() / own.columns();
             if self.role == Role::A {
-                accumulate(out, &scratch.y, height, &mut scratch.sum);
+                accumulate(&scratch.x, &scratch.y, height, &mut scratch.sum);
             }
-            stream::load_mask(&self.mask, chunk, slots, own.columns(), &mut scratch.x);
-            for (value, mask) in out.iter_mut().zip(&scratch.x) {
+            let words = scratch.x.len();
+            scratch.mask.resize(words, 0);
+            self.mask
+                .words(chunk * CHUNK * own.columns(), &mut scratch.mask);
+            for (value, mask) in scratch.x.iter_mut().zip(&scratch.mask) {
                 *value = value.wrapping_sub(*mask);
             }
             if self.role == Role::B {
-                accumulate(&scratch.y, out, height, &mut scratch.sum);
+                accumulate(&scratch.y, &scratch.x, height, &mut scratch.sum);
             }
+            packed::pack(&scratch.x, self.width, out);
         });
         add_words(&mut self.sum, &sum);
         out
@@ -125,15 +135,18 @@ impl Party {
 /// The coordinator: it multiplies what it cannot read.
 pub struct Evaluator {
     shape: Shape,
+    width: usize,
     received: [Progress; 2],
     sum: Vec<u64>,
 }
 
 impl Evaluator {
-    pub fn new(shape: Shape) -> Result<Self> {
+    pub fn new(shape: Shape, width: usize) -> Result<Self> {
         let Shape { slots, p, q } = shape.check()?;
+        packed::check_width(width)?;
         Ok(Self {
             shape,
+            width,
             received: [Progress::new(slots, p), Progress::new(slots, q)],
             sum: vec![0; p * q],
         })
@@ -141,8 +154,11 @@ impl Evaluator {
 
     /// Takes the next chunks of both parties, the same ones.
     pub fn absorb(&mut self, a: &[u8], b: &[u8]) -> Result<()> {
-        let messages = [stream::words(a)?, stream::words(b)?];
-        let counts = [0, 1].map(|i| self.received[i].chunks_of(messages[i].len()));
+        let messages = [a, b];
+        let mut counts = [Ok(0), Ok(0)];
+        for ((count, message), progress) in counts.iter_mut().zip(messages).zip(&self.received) {
+            *count = progress.chunks_of(packed::words_in(message, self.width)?);
+        }
         let [a_chunks, b_chunks] = counts;
         let chunks = a_chunks?;
         if b_chunks? != chunks {
@@ -153,8 +169,8 @@ impl Evaluator {
         }
         let Shape { p, q, .. } = self.shape;
         let sum = stream::sum_chunks(0..chunks, p * q, |chunk, scratch| {
-            stream::load_message(messages[0], chunk, p, &mut scratch.x);
-            stream::load_message(messages[1], chunk, q, &mut scratch.y);
+            packed::unpack_chunk(messages[0], chunk, p, self.width, &mut scratch.x);
+            packed::unpack_chunk(messages[1], chunk, q, self.width, &mut scratch.y);
             let height = scratch.x.len() / p;
             accumulate(&scratch.x, &scratch.y, height, &mut scratch.sum);
         });
@@ -189,42 +205,42 @@ mod tests {
         Arc::new(Columns::dense(slots, columns, &words).unwrap())
     }
 
-    fn run(slots: usize, p: usize, q: usize, step: usize) {
+    fn run(slots: usize, p: usize, q: usize, step: usize, width: usize) {
         let (x, y) = (factor(slots, p, 1), factor(slots, q, 2));
-        let mut a = Party::new(Role::A, Arc::clone(&x), q, 21, 22).unwrap();
-        let mut b = Party::new(Role::B, Arc::clone(&y), p, 21, 22).unwrap();
-        let mut coordinator = Evaluator::new(Shape { slots, p, q }).unwrap();
+        let mut a = Party::new(Role::A, Arc::clone(&x), q, width, 21, 22).unwrap();
+        let mut b = Party::new(Role::B, Arc::clone(&y), p, width, 21, 22).unwrap();
+        let mut coordinator = Evaluator::new(Shape { slots, p, q }, width).unwrap();
         loop {
             let (left, right) = (a.next_message(step), b.next_message(step));
             if left.is_empty() {
                 break;
             }
-            let (left, right) = (
-                bytemuck::must_cast_slice(&left),
-                bytemuck::must_cast_slice(&right),
-            );
-            coordinator.absorb(left, right).unwrap();
+            coordinator.absorb(&left, &right).unwrap();
         }
         let dealt = coordinator.finish(33).unwrap();
         let mut sum = a.finish_a(bytemuck::must_cast_slice(&dealt)).unwrap();
         add_words(&mut sum, &b.finish_b(33).unwrap());
-        assert_eq!(sum, local(&x, &y).unwrap());
+        let ring = u64::MAX >> (64 - 8 * width);
+        let low = |words: &[u64]| words.iter().map(|word| word & ring).collect::<Vec<_>>();
+        assert_eq!(low(&sum), low(&local(&x, &y).unwrap()));
     }
 
     #[test]
     fn shares_add_to_the_product_however_the_streams_are_cut() {
-        run(1, 1, 1, 1);
-        run(CHUNK, 2, 3, 1);
-        run(3 * CHUNK + 17, 3, 5, 2);
-        run(9 * CHUNK + 1, 1, 2, 100);
+        for width in 1..=8 {
+            run(1, 1, 1, 1, width);
+            run(CHUNK, 2, 3, 1, width);
+            run(3 * CHUNK + 17, 3, 5, 2, width);
+            run(9 * CHUNK + 1, 1, 2, 100, width);
+        }
     }
 
     #[test]
     fn what_a_party_sends_is_its_factor_less_its_own_mask() {
         let x = factor(CHUNK + 3, 2, 1);
         let send = |role| {
-            let mut party = Party::new(role, Arc::clone(&x), 1, 21, 22).unwrap();
-            party.next_message(9)
+            let mut party = Party::new(role, Arc::clone(&x), 1, 8, 21, 22).unwrap();
+            bytemuck::pod_collect_to_vec::<u8, u64>(&party.next_message(9))
         };
         let (a, b) = (send(Role::A), send(Role::B));
         let mut mask = vec![0; a.len()];
@@ -245,7 +261,7 @@ mod tests {
             p: 2,
             q: 1,
         };
-        let mut coordinator = Evaluator::new(shape).unwrap();
+        let mut coordinator = Evaluator::new(shape, 8).unwrap();
         let chunk = |columns: usize, slots: usize| vec![0; 8 * columns * slots];
         for (a, b) in [
             (vec![], vec![]),
@@ -269,8 +285,8 @@ mod tests {
             p: 1,
             q: 1,
         };
-        assert!(Evaluator::new(shape).unwrap().finish(1).is_err());
-        let party = |role| Party::new(role, factor(CHUNK, 1, 1), 1, 1, 2).unwrap();
+        assert!(Evaluator::new(shape, 8).unwrap().finish(1).is_err());
+        let party = |role| Party::new(role, factor(CHUNK, 1, 1), 1, 8, 1, 2).unwrap();
         assert!(party(Role::A).finish_a(&[0; 8]).is_err());
         assert!(party(Role::B).finish_b(1).is_err());
         let mut a = party(Role::A);

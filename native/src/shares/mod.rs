@@ -19,6 +19,7 @@ pub mod columns;
 pub mod evaluated;
 pub mod inner;
 mod mask;
+mod packed;
 mod simd;
 pub mod slotwise;
 mod stream;

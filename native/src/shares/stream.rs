@@ -75,6 +75,7 @@ pub fn masked(columns: &Columns, mask: &Mask, progress: &mut Progress, chunks: u
 pub struct Scratch {
     pub x: Vec<u64>,
     pub y: Vec<u64>,
+    pub mask: Vec<u64>,
     pub sum: Vec<u64>,
 }
 
@@ -83,6 +84,7 @@ impl Scratch {
         Self {
             x: Vec::new(),
             y: Vec::new(),
+            mask: Vec::new(),
             sum: vec![0; words],
         }
     }
@@ -107,12 +109,12 @@ pub fn sum_chunks(
         .reduce(|| vec![0; size], added)
 }
 
-/// Fills `out` chunk by chunk of `size` words by `add`, which also accumulates a sum of `words` words; returns the sums' total.
+/// Fills `out` chunk by chunk of `size` bytes by `add`, which also accumulates a sum of `words` words; returns the sums' total.
 pub fn sum_over(
-    out: &mut [u64],
+    out: &mut [u8],
     size: usize,
     words: usize,
-    add: impl Fn(usize, &mut [u64], &mut Scratch) + Sync,
+    add: impl Fn(usize, &mut [u8], &mut Scratch) + Sync,
 ) -> Vec<u64> {
     out.par_chunks_mut(size)
         .enumerate()

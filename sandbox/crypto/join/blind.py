@@ -21,7 +21,7 @@ from sandbox.crypto.join.channel import SEED_BYTES, Pair
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Entropy, Machine, Send, receive, send
 from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape
-from sandbox.crypto.join.shares import Words
+from sandbox.crypto.join.words import Words
 from sandbox.errors import TrustError
 
 Slots = NDArray[np.uint32]
@@ -63,7 +63,8 @@ def member(
     matching: int,
     entropy: Entropy,
 ) -> Machine[Words]:
-    """Run one join and return this member's share of X'Y, shape (left columns, right columns).
+    """Run one join and return this member's share of X'Y, shape (left columns, right columns), modulo
+    2^(8 shape.width).
 
     matching: how many dummies match, 0..shape.dummies; the left member's number counts. Raises
     TrustError SB-3045, SB-3047 and ProtocolError SB-4010 where a message is not what the job fixed.
@@ -172,7 +173,7 @@ def _left(
 ) -> Machine[_native.Buffer]:
     """Send the masked columns; what the coordinator returns is part of this member's share."""
     left, right = shape.columns
-    masked = _native.MaskedFactor.a(own, right, *_masks(pair))
+    masked = _native.MaskedFactor.a(own, right, shape.width, *_masks(pair))
     yield from _columns(masked, shape, coordinator)
     return masked.finish_a((yield from receive(coordinator, WORD_BYTES * left * right)))
 
@@ -181,7 +182,7 @@ def _right(
     shape: Shape, own: _native.SlotColumns, pair: Pair, coordinator: str, entropy: Entropy
 ) -> Machine[_native.Buffer]:
     """Send the masked columns and the seed of what blinds the left member's numbers."""
-    masked = _native.MaskedFactor.b(own, shape.columns[0], *_masks(pair))
+    masked = _native.MaskedFactor.b(own, shape.columns[0], shape.width, *_masks(pair))
     seed = entropy(SEED_BYTES)
     yield from send(coordinator, seed)
     yield from _columns(masked, shape, coordinator)

@@ -15,7 +15,7 @@ from sandbox import _native
 from sandbox.crypto.join.channel import SEED_BYTES
 from sandbox.crypto.join.machine import Entropy, Machine, Receive, receive, send
 from sandbox.crypto.join.manydealer import deal_products
-from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape, Stage, read_shapes
+from sandbox.crypto.join.shape import TAG_BYTES, Shape, Stage, read_shapes
 from sandbox.errors import ProtocolError, TrustError
 
 
@@ -75,10 +75,11 @@ def _multiply(shape: Shape) -> Machine[None]:
     """Multiply columns under masks that only the members know, blinded by the right one for the left."""
     left, right = shape.members
     seed = yield from receive(right, SEED_BYTES)
-    product = _native.Evaluator(shape.slots, *shape.columns)
+    p, q = shape.columns
+    product = _native.Evaluator(shape.slots, p, q, shape.width)
     step = shape.chunks_per_frame * _native.SLOTS_PER_CHUNK
     for first in range(0, shape.slots, step):
-        words = WORD_BYTES * min(step, shape.slots - first)
+        words = shape.width * min(step, shape.slots - first)
         ours = yield from receive(left, words * shape.columns[0])
         theirs = yield from receive(right, words * shape.columns[1])
         product.absorb(ours, theirs)

@@ -20,7 +20,7 @@ from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import FRAME_BYTES, Entropy, Machine, Send, receive, send
 from sandbox.crypto.join.schedule import Partial, Step, partial, steps
 from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape
-from sandbox.crypto.join.shares import Words
+from sandbox.crypto.join.words import Words
 from sandbox.crypto.prg import derive_key
 from sandbox.errors import ProtocolError, TrustError
 

@@ -40,7 +40,7 @@ class Shape:
     dummies: rows that each adds, of which a number that the coordinator does not know match.
     products: of more than two members, what is multiplied and summed over common keys: a column of
     each, None for who takes no part; of two, all columns with all, and nothing is said here. stage:
-    which part of it runs.
+    which part of it runs. width: bytes by which words of columns go, if two members join.
     """
 
     members: tuple[str, ...]
@@ -49,6 +49,7 @@ class Shape:
     dummies: int
     products: tuple[tuple[int | None, ...], ...] = ()
     stage: Stage = Stage.WHOLE
+    width: int = WORD_BYTES
 
     @property
     def padded(self) -> tuple[int, ...]:
@@ -68,7 +69,7 @@ class Shape:
     @property
     def chunks_per_frame(self) -> int:
         """How many chunks of slots a frame of columns has: of whichever member brings most."""
-        chunk = WORD_BYTES * _native.SLOTS_PER_CHUNK * max(self.columns)
+        chunk = self.width * _native.SLOTS_PER_CHUNK * max(self.columns)
         return max(1, FRAME_BYTES // chunk)
 
 
@@ -109,7 +110,8 @@ def _shape(document: dict[str, Any]) -> Shape:
     stage = Stage(document["stage"])
     if stage is not Stage.WHOLE and len(members) > 2:
         raise ValueError("stage")
-    return Shape(members, rows, columns, dummies, products, stage)
+    (width,) = _numbers([document["width"]], 1, 1, WORD_BYTES)
+    return Shape(members, rows, columns, dummies, products, stage, width)
 
 
 def _product(values: Any, columns: tuple[int, ...]) -> tuple[int | None, ...]:

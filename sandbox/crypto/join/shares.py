@@ -10,13 +10,11 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sandbox.crypto.identity import Identity, PublicIdentity
+from sandbox.crypto.join.words import WordRing, Words
 from sandbox.crypto.seal import open_sealed, seal
 from sandbox.errors import TrustError
-
-Words = NDArray[np.uint64]
 
 _LENGTH_BYTES = 4
 
@@ -42,9 +40,10 @@ def open_bundle(
     job: str,
     roster: str,
     signed: Mapping[str, str],
+    ring: WordRing,
     length: int,
 ) -> tuple[int, ...]:
-    """Return the sum of all shares as integers in [-2^63, 2^63).
+    """Return the sum of all shares, modulo the job's ring, as integers around zero.
 
     signed: the roster's members in order, with the SHA-256 (hex) that each signed for its sealed share:
     anybody can seal something to a researcher. Raises TrustError SB-3046 for another number or length
@@ -59,7 +58,7 @@ def open_bundle(
         if len(words) != length * total.itemsize:
             raise TrustError("SB-3046")
         total += np.frombuffer(words, "<u8")
-    return tuple(int(value) for value in total.view(np.int64))
+    return ring.centred(total)
 
 
 def _split(bundled: bytes, count: int) -> Iterator[bytes]:

@@ -33,6 +33,7 @@ documents = st.fixed_dictionaries(
         "rows": st.one_of(st.lists(numbers, max_size=4), st.none()),
         "columns": st.one_of(st.lists(numbers, max_size=4), st.text(max_size=2)),
         "dummies": st.one_of(numbers, st.floats(), st.booleans()),
+        "width": st.one_of(st.integers(0, 9), st.none()),
     }
 )
 json_values = st.recursive(
@@ -80,6 +81,8 @@ def test_attack_j11_any_first_frame_is_read_or_refused(frame: bytes) -> None:
         {"columns": [1, 0]},
         {"rows": [2, (1 << 27) + 1]},
         {"dummies": -1},
+        {"width": 0},
+        {"width": 9},
         {"members": ["a", "b", "c"], "rows": [2] * 3, "columns": [1] * 3},
         {"members": ["a", "a"]},
     ],

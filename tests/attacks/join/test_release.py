@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sandbox.crypto.identity import Identity, Role
-from sandbox.crypto.join.shares import Words, bundle, open_bundle, seal_share
+from sandbox.crypto.join.shares import bundle, open_bundle, seal_share
+from sandbox.crypto.join.words import WIDEST, Words
 from sandbox.errors import TrustError
 
 JOB, ROSTER = "ab" * 32, "cd" * 32
@@ -32,7 +33,9 @@ def test_attack_j01_coordinator_that_seals_shares_of_its_own_is_found(
     researcher = Identity.generate("rosa", Role.RESEARCHER)
     honest = {n: sealed(researcher, n, words(v)) for n, v in zip(NODES, (40, 2), strict=True)}
     signed = {node: hashlib.sha256(share).hexdigest() for node, share in honest.items()}
-    assert open_bundle(bundle([*honest.values()]), researcher, JOB, ROSTER, signed, 1) == (42,)
+    assert open_bundle(bundle([*honest.values()]), researcher, JOB, ROSTER, signed, WIDEST, 1) == (
+        42,
+    )
     shares = honest | {node: sealed(researcher, node, words(1000)) for node in forged}
     with pytest.raises(TrustError, match="SB-3048"):
-        open_bundle(bundle([*shares.values()]), researcher, JOB, ROSTER, signed, 1)
+        open_bundle(bundle([*shares.values()]), researcher, JOB, ROSTER, signed, WIDEST, 1)

@@ -11,6 +11,7 @@ import pytest
 
 from sandbox.crypto.identity import Identity, Role
 from sandbox.crypto.join.shares import _purpose, bundle, open_bundle, seal_share
+from sandbox.crypto.join.words import WIDEST
 from sandbox.crypto.seal import seal
 from sandbox.errors import TrustError
 
@@ -38,14 +39,16 @@ def signed_for(shares: Sequence[bytes]) -> dict[str, str]:
 def test_the_researcher_reads_the_sum_signed(researcher: Identity) -> None:
     values = [0, 7, -7, 2**62, -(2**62)]
     shares = sealed_for(researcher, values)
-    opened = open_bundle(bundle(shares), researcher, JOB, ROSTER, signed_for(shares), len(values))
+    opened = open_bundle(
+        bundle(shares), researcher, JOB, ROSTER, signed_for(shares), WIDEST, len(values)
+    )
     assert list(opened) == values
 
 
 def test_shares_of_another_job_do_not_open(researcher: Identity) -> None:
     shares = sealed_for(researcher, [5])
     with pytest.raises(TrustError, match="SB-3020"):
-        open_bundle(bundle(shares), researcher, "ef" * 32, ROSTER, signed_for(shares), 1)
+        open_bundle(bundle(shares), researcher, "ef" * 32, ROSTER, signed_for(shares), WIDEST, 1)
 
 
 @pytest.mark.parametrize("change", [b"", b"\0\0\0\0", b"x"])
@@ -54,9 +57,9 @@ def test_a_bundle_of_another_length_is_refused(researcher: Identity, change: byt
     whole, signed = bundle(shares), signed_for(shares)
     altered = whole[: len(whole) // 2] if change == b"" else whole + change
     with pytest.raises(TrustError):
-        open_bundle(altered, researcher, JOB, ROSTER, signed, 1)
+        open_bundle(altered, researcher, JOB, ROSTER, signed, WIDEST, 1)
     with pytest.raises(TrustError, match="SB-3046"):
-        open_bundle(whole, researcher, JOB, ROSTER, signed, 2)
+        open_bundle(whole, researcher, JOB, ROSTER, signed, WIDEST, 2)
 
 
 @pytest.mark.parametrize("size", [0, 7, 9, 16])
@@ -66,4 +69,4 @@ def test_a_share_of_a_hostile_node_with_other_words_is_refused(
     shares = sealed_for(researcher, [5])
     shares[1] = seal(researcher.public, _purpose(JOB, ROSTER, NODES[1]), bytes(size))
     with pytest.raises(TrustError, match="SB-3046"):
-        open_bundle(bundle(shares), researcher, JOB, ROSTER, signed_for(shares), 1)
+        open_bundle(bundle(shares), researcher, JOB, ROSTER, signed_for(shares), WIDEST, 1)
