@@ -1,4 +1,4 @@
-"""Attacks j05, j08, j13: by the coordinator of two real nodes.
+"""Attacks j05, j08, j13, j35: by the coordinator of two real nodes.
 
 It asks the nodes itself, with its own certificate, and carries their frames as it likes. Nodes draw no
 noise, so that what it sees of two statements can be compared exactly.
@@ -7,6 +7,7 @@ noise, so that what it sees of two statements can be compared exactly.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from sandbox.coordinator.relay import Relay
 from sandbox.crypto.identity import Signed, load_public
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.shape import TAG_BYTES
+from sandbox.crypto.join.shares import _purpose
+from sandbox.crypto.join.words import words_named
+from sandbox.crypto.seal import open_sealed
 from sandbox.errors import SandboxError
 from sandbox.jobs import JOB_KIND
 from sandbox.rpc.documents import from_message
@@ -176,6 +180,35 @@ def test_attack_j05_narrow_filter_is_not_read_off_what_is_carried_or_matched(
     (lengths, matched), (filtered_lengths, filtered_matched) = seen
     assert lengths == filtered_lengths
     assert matched == filtered_matched
+
+
+def test_attack_j35_nothing_above_the_ring_leaves_with_a_share(
+    coordinator: Coordinator, session: Session
+) -> None:
+    """Shares are added modulo the job's ring. Bits above it are no noised sum's: they would tell of the
+    columns under their masks, to a researcher who also has the coordinator's view."""
+    job = drafted(session, ALL)
+    ring = words_named(json.loads(job.body)["ring"])
+    assert ring.width < 8
+
+    async def shares() -> list[bytes]:
+        links = coordinator.links()
+        roster = await coordinator.rostered(links, job)
+        await Relay(coordinator.own, links).run(
+            job.digest, roster, deal([*links], os.urandom), DEADLINE_S
+        )
+        found = []
+        for node, link in links.items():
+            share = await link.compute(job.digest, roster, DEADLINE_S)
+            purpose = _purpose(job.digest, roster[0].digest, node)
+            found.append(open_sealed(session._identity, purpose, share.payload))
+            await link.close()
+        return found
+
+    for opened in asyncio.run(shares()):
+        words = [int.from_bytes(opened[n : n + 8], "little") for n in range(0, len(opened), 8)]
+        assert words
+        assert all(word < ring.modulus for word in words)
 
 
 def test_attack_j08_join_that_is_asked_for_again_is_the_stored_share(

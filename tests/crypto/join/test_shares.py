@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sandbox.crypto.identity import Identity, Role
 from sandbox.crypto.join.shares import _purpose, bundle, open_bundle, seal_share
-from sandbox.crypto.join.words import WIDEST
+from sandbox.crypto.join.words import WIDEST, WordRing, choose_words, words_named
 from sandbox.crypto.seal import seal
-from sandbox.errors import TrustError
+from sandbox.errors import InputError, TrustError
 
 JOB, ROSTER = "ab" * 32, "cd" * 32
 NODES = ("node-a", "node-b")
@@ -43,6 +45,27 @@ def test_the_researcher_reads_the_sum_signed(researcher: Identity) -> None:
         bundle(shares), researcher, JOB, ROSTER, signed_for(shares), WIDEST, len(values)
     )
     assert list(opened) == values
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=5), st.integers(4, 8))
+def test_a_ring_keeps_what_it_holds_and_nothing_above(values: list[int], width: int) -> None:
+    ring = WordRing(width)
+    words = np.array([value % 2**64 for value in values], dtype=np.uint64)
+    reduced = ring.reduced(words)
+    assert all(int(word) < ring.modulus for word in reduced)
+    half = ring.modulus // 2
+    expected = tuple((value + half) % ring.modulus - half for value in values)
+    assert ring.centred(words) == ring.centred(reduced) == expected
+
+
+def test_the_least_ring_that_holds_a_bound_is_chosen() -> None:
+    assert choose_words(2**31 - 1).name == "z32"
+    assert choose_words(2**31).name == "z40"
+    assert choose_words(2**63 - 1) == WIDEST == words_named("z64")
+    with pytest.raises(InputError, match="SB-3032"):
+        choose_words(2**63)
+    with pytest.raises(TrustError, match="SB-3031"):
+        words_named("z65")
 
 
 def test_shares_of_another_job_do_not_open(researcher: Identity) -> None:
