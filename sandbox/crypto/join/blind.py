@@ -241,6 +241,7 @@ class _Pool:
             self.values = np.ascontiguousarray(rows.values[:, kept])
         self.values.flags.writeable = False  # The kernels read in place.
         shared = _native.expand(pair.key("dummies")[:TAG_BYTES], matching)
-        filling = entropy(TAG_BYTES * (bound + dummies - matching - len(kept)))
+        # From a seed: to ask the system for all of it would take longer the fewer rows there are.
+        filling = _native.expand(entropy(TAG_BYTES), bound + dummies - matching - len(kept))
         self.order = _native.permutation(entropy(KEY_BYTES), bound + dummies)
         self.sent = memoryview(_native.take([tags, shared, filling], TAG_BYTES, self.order))

@@ -135,7 +135,8 @@ class _Pool:
             if pattern >> place & 1
         ]
         everything = b"".join((tags[kept].tobytes(), *dummies))
-        everything += entropy(TAG_BYTES * shape.padded[place] - len(everything))
+        missing = shape.padded[place] - len(everything) // TAG_BYTES
+        everything += bytes(memoryview(_native.expand(entropy(TAG_BYTES), missing)))
         self.order = _native.permutation(entropy(KEY_BYTES), shape.padded[place])
         self.sent = memoryview(_native.take([everything], TAG_BYTES, self.order))
 

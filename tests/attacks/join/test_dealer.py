@@ -164,7 +164,7 @@ def filling(shape: Shape, matching: int) -> set[bytes]:
     found = set()
     for own in "ab":
         drawn = draws(own)
-        raw = drawn(TAG_BYTES * (shape.dummies - matching))
+        raw = bytes(memoryview(_native.expand(drawn(16), shape.dummies - matching)))
         found |= {raw[at : at + TAG_BYTES] for at in range(0, len(raw), TAG_BYTES)}
     return found
 
