@@ -202,7 +202,9 @@ class Line:
     async def send(self, header: Header, part: bytes | memoryview) -> None:
         """Send one message."""
         await self._loop.sock_sendall(self._child, disposable.preamble(header, len(part)))
-        await self._loop.sock_sendall(self._child, part)
+        # Whoever got all of a message may answer and be gone: then not even nothing can be sent.
+        if len(part):
+            await self._loop.sock_sendall(self._child, part)
 
     async def receive(self) -> tuple[Header, memoryview]:
         """Return the next message; raises EOFError when the child is gone."""
