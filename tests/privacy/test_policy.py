@@ -330,7 +330,7 @@ def changed(policy: Policy, changes: list[Change], request: Request) -> Policy:
             after = "[" + ", ".join(f'"{name}"' for name in quoted) + "]"
         elif change.rule == "expires":
             after = after.removeprefix(">= ")
-        elif change.rule != "maximum_cells":
+        elif change.rule not in ("maximum_cells", "require_malicious"):
             after = f'"{after}"'
         lines, here = [], ""
         for line in text.splitlines():
