@@ -16,6 +16,7 @@ from nodes.workers import TEMP
 from sandbox.catalog import DatasetCard, card_to_document
 from sandbox.crypto.identity import canonical, document_digest
 from sandbox.errors import InputError
+from sandbox.files import fault_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 CARD_KIND = "dataset-card"
@@ -117,7 +118,7 @@ def _open(registry: Registry, name: str, path: Path, table: str | None) -> Sourc
     try:
         written = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError("SB-1400", path=str(path), reason=error.strerror or "") from None
+        raise InputError("SB-1400", path=str(path), reason=fault_of(error)) from None
     except UnicodeDecodeError:
         raise InputError("SB-1461", path=str(path), line=1) from None
     return read_view(written, {d.name: d.source for d in registry.datasets()}, name)

@@ -33,6 +33,7 @@ from nodes.sources import (
 from nodes.views import misfit
 from sandbox.catalog import Column, ColumnType, DatasetCard
 from sandbox.errors import InputError
+from sandbox.files import fault_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,7 @@ def open_source(path: Path, table: str | None = None) -> Source:
             SourceFile.of(path)
             return _duckdb_source(path, table)
     except OSError as error:
-        raise InputError("SB-1400", path=str(path), reason=error.strerror or "") from None
+        raise InputError("SB-1400", path=str(path), reason=fault_of(error)) from None
     raise InputError("SB-1401", path=str(path))
 
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from sandbox.catalog import Column, ColumnType, DatasetCard, Grade, KeyPath, card_fault
 from sandbox.config import line_of, syntax_fault
 from sandbox.errors import InputError
+from sandbox.files import fault_of
 from sandbox.rules import rule_of
 
 OWNER = "OWNER"
@@ -71,7 +72,7 @@ def read_card(file: Path) -> DatasetCard:
     try:
         written = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError("SB-1200", file=str(file), reason=type(error).__name__) from None
+        raise InputError("SB-1200", file=str(file), reason=fault_of(error)) from None
     return parse_card(written, str(file))
 
 

@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from sandbox.errors import InputError
+from sandbox.files import read_text
 from sandbox.rules import rule_of
 
 CONFIG_FILE = "config.toml"
@@ -126,7 +127,7 @@ def check(file: Path) -> str:
 
 
 def _load(file: Path, model: type[Config]) -> Config:
-    written = _read(file)
+    written = read_text(file)
     try:
         found = model.model_validate(tomllib.loads(written, parse_float=Decimal))
     except tomllib.TOMLDecodeError as error:
@@ -137,15 +138,6 @@ def _load(file: Path, model: type[Config]) -> Config:
     if isinstance(found, CoordinatorConfig):
         _refuse_shared(file, written, found)
     return found
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError("SB-1300", file=str(file), reason=error.strerror or "") from None
-    except UnicodeDecodeError:
-        raise InputError("SB-1300", file=str(file), reason="not UTF-8") from None
 
 
 def _refuse_shared(file: Path, written: str, config: CoordinatorConfig) -> None:
@@ -229,5 +221,5 @@ def _role_of(file: Path) -> str:
         return folder.name
     if folder.parent.name == "nodes":
         return "node"
-    keys = set(re.findall(r"^\s*\[*\s*(\w+)", _read(file), flags=re.MULTILINE))
+    keys = set(re.findall(r"^\s*\[*\s*(\w+)", read_text(file), flags=re.MULTILINE))
     return max(MODELS, key=lambda role: len(keys & set(MODELS[role].model_fields)))

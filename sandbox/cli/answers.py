@@ -17,6 +17,7 @@ import typer
 
 from sandbox.cli.terminal import ResultFormat, show_json, show_table
 from sandbox.errors import InputError
+from sandbox.files import fault_of
 from sandbox.messages import text
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def check_output(format: ResultFormat, output: Path | None) -> None:
     try:
         output.open("a").close()
     except OSError as error:
-        raise InputError("SB-1384", file=str(output), reason=error.strerror or "") from None
+        raise InputError("SB-1384", file=str(output), reason=fault_of(error)) from None
 
 
 def answer_rows(answered: Result) -> list[dict[str, Any]]:

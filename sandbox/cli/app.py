@@ -18,6 +18,7 @@ import typer.main
 
 from sandbox.cli.terminal import examples, remark, show_error
 from sandbox.errors import InputError, SandboxError
+from sandbox.files import fault_of
 from sandbox.messages import text
 
 INTERRUPTED = 130
@@ -132,7 +133,7 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        refused = InputError("SB-1391", file=str(error.filename), reason=error.strerror or "")
+        refused = InputError("SB-1391", file=str(error.filename), reason=fault_of(error))
         show_error(refused, as_json=_wants_json(sys.argv))
         sys.exit(refused.exit_code)
 

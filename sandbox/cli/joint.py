@@ -20,6 +20,7 @@ from sandbox.crypto.identity import (
     load_public,
 )
 from sandbox.errors import InputError
+from sandbox.files import read_text
 from sandbox.messages import text
 from sandbox.tables import COLLECTION_KIND
 
@@ -83,12 +84,11 @@ def sign(folder: Path, file: Path, owner: Path | None = None) -> Proposal:
 
 def read(file: Path) -> Proposal:
     """Read a proposal's file; raises InputError SB-1300 (unreadable), SB-1371 if it is none."""
+    written = read_text(file)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(written)
         collection = Collection.from_document(json.loads(content["collection"]))
         signatures = tuple(Signed.from_document(signed) for signed in content["signatures"])
-    except OSError as error:
-        raise InputError("SB-1300", file=str(file), reason=error.strerror or "") from None
     except (ValueError, KeyError, TypeError):
         raise InputError("SB-1371", file=str(file)) from None
     return Proposal(file, collection, signatures)

@@ -15,6 +15,7 @@ from sandbox.cli.lookup import identity_of
 from sandbox.cli.owners import authorise
 from sandbox.crypto.identity import Identity, PublicIdentity, Role
 from sandbox.errors import InputError
+from sandbox.files import fault_of
 from sandbox.messages import text
 
 if TYPE_CHECKING:
@@ -161,8 +162,8 @@ def set_policy(folder: Path, file: Path, dataset: str = "", owner: Path | None =
     """Put the policy in a file in force and return its version."""
     from nodes.registry import Registry
 
-    content = _content(file)
-    policy, digest = _policy(content, file), hashlib.sha256(content).hexdigest()
+    policy, content = _policy(file)
+    digest = hashlib.sha256(content).hexdigest()
     with opened(folder) as vault:
         known = Registry(vault)
         if dataset:
@@ -174,23 +175,20 @@ def set_policy(folder: Path, file: Path, dataset: str = "", owner: Path | None =
 
 def read_policy(file: Path) -> Policy:
     """Read a policy file; raises InputError naming file, line and key."""
-    return _policy(_content(file), file)
+    policy, _ = _policy(file)
+    return policy
 
 
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError("SB-1300", file=str(file), reason=error.strerror or "") from None
-
-
-def _policy(content: bytes, file: Path) -> Policy:
+def _policy(file: Path) -> tuple[Policy, bytes]:
+    """Return a file's policy and its bytes, of which owners sign the digest."""
     from sandbox.privacy.policy_file import parse_policy
 
     try:
-        return parse_policy(content.decode("utf-8-sig"), str(file))
-    except UnicodeDecodeError:
-        raise InputError("SB-1300", file=str(file), reason="not UTF-8") from None
+        content = file.read_bytes()
+        written = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("SB-1300", file=str(file), reason=fault_of(error)) from None
+    return parse_policy(written, str(file)), content
 
 
 # Approvals

@@ -24,6 +24,7 @@ from sandbox.cli.terminal import (
     show_json,
 )
 from sandbox.errors import InputError, Unavailable
+from sandbox.files import read_text
 from sandbox.messages import text
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def explain(
     )
     planned: StudyPlan | Explanation
     if file is not None:
-        planned = session.study(_read(file)).explain(wishes.epsilon, wishes.delta, collusion)
+        planned = session.study(read_text(file)).explain(wishes.epsilon, wishes.delta, collusion)
     else:
         planned = session.sql(sql or "").explained(wishes)
     if format is Format.JSON:
@@ -214,13 +215,6 @@ def session_of(profile: Path | None) -> Session:
 def number(option: str, written: str | None) -> Decimal | None:
     """Return what an option says, None if it is not there."""
     return None if written is None else read_number(option, written)
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("SB-1300", file=str(file), reason=type(error).__name__) from None
 
 
 def _wishes(

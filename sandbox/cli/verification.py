@@ -15,6 +15,7 @@ from sandbox.audit.receipt import Receipt, disclosed_to, verify_receipt
 from sandbox.cli.profile import accepted_by, coordinator_folder, researcher_folder
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, load_public
 from sandbox.errors import InputError, StateError, TrustError
+from sandbox.files import read_text
 from sandbox.messages import text
 
 
@@ -31,11 +32,7 @@ def verify_file(file: Path, keys: Sequence[Path], profile: Path | None) -> Repor
 
     Raises InputError if the file is neither.
     """
-    try:
-        content = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise InputError("SB-1300", file=str(file), reason=reason) from None
+    content = read_text(file)
     pinned = _pinned(keys, profile)
     if '"kind":"log"' in content.partition("\n")[0]:
         return _log_report(content, pinned)

@@ -43,6 +43,33 @@ def test_policy_that_is_no_text_is_refused(plant: Path, tmp_path: Path) -> None:
     assert (ended.code, ended.stderr[:8]) == (3, "SB-1300 ")
 
 
+READERS: list[tuple[str, ...]] = [
+    ("node", "policy", "set", "{file}", "--profile", "{plant}/nodes/a"),
+    ("node", "add-dataset", "{plant}/nodes/a", "rows.csv", "--card", "{file}"),
+    ("config", "check", "{file}"),
+    ("audit", "verify", "{file}"),
+    ("collection", "add", "{file}", "--profile", "{plant}/nodes/a"),
+]
+
+
+@pytest.mark.parametrize("command", READERS, ids=lambda command: " ".join(command[:3]))
+@pytest.mark.parametrize("bytes_there", [None, b"\xff\xfe"], ids=["missing", "no text"])
+def test_why_a_file_cannot_be_read_is_told_in_the_readers_language(
+    plant: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    bytes_there: bytes | None,
+) -> None:
+    file = tmp_path / "given.toml"
+    if bytes_there is not None:
+        file.write_bytes(bytes_there)
+    monkeypatch.setenv("SANDBOX_LANG", "zh")
+    ended = run(*(part.format(file=file, plant=plant) for part in command))
+    assert (ended.code, ended.stderr[:8]) in {(3, "SB-1300 "), (3, "SB-1200 ")}
+    assert ("不存在" if bytes_there is None else "不是 UTF-8 文本") in ended.stderr
+
+
 @pytest.mark.parametrize("command", ["datasets", "jobs", "budget"])
 @pytest.mark.parametrize("party", ["nodes/a", "coordinator"])
 def test_profile_of_another_role_is_named_as_such(plant: Path, command: str, party: str) -> None:
