@@ -29,6 +29,9 @@ from sandbox.rules import rule_of
 
 CONFIG_FILE = "config.toml"
 MOST_PORT = 65_535
+HOST = "127.0.0.1"
+"""Where parties on one machine reach each other."""
+EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - where one listens, not where one is reached
 
 
 def _name(written: str) -> str:
@@ -37,9 +40,33 @@ def _name(written: str) -> str:
     return written
 
 
-def _address(written: str) -> str:
+def is_address(written: str) -> bool:
+    """Tell whether this is HOST:PORT, HOST a name or an IPv4 address."""
     place = re.fullmatch(r"[^\s:/]+:(\d{1,5})", written)
-    if place is None or not 0 < int(place[1]) <= MOST_PORT:
+    return place is not None and 0 < int(place[1]) <= MOST_PORT
+
+
+def require_address(written: str) -> None:
+    """Raise InputError SB-1134 for what is no address."""
+    if not is_address(written):
+        raise InputError("SB-1134", address=written)
+
+
+def place_of(address: str) -> str:
+    """Return an address in the one way that stands for all that lead to the same server."""
+    host, _, port = address.lower().rpartition(":")
+    return f"{HOST if host in ('localhost', EVERY_INTERFACE) else host}:{int(port)}"
+
+
+def one_listener(first: str, second: str) -> bool:
+    """Tell whether two servers that listen at these addresses would get each other's callers."""
+    (host, port), (other, other_port) = (place_of(a).split(":") for a in (first, second))
+    everywhere = any(address.startswith(EVERY_INTERFACE) for address in (first, second))
+    return port == other_port and (host == other or everywhere)
+
+
+def _address(written: str) -> str:
+    if not is_address(written):
         raise PydanticCustomError("address", "address")
     return written
 
@@ -142,7 +169,7 @@ def _load(file: Path, model: type[Config]) -> Config:
 
 def _refuse_shared(file: Path, written: str, config: CoordinatorConfig) -> None:
     """Two servers cannot listen at one address, nor two nodes be told apart by what they share."""
-    if config.listen == config.enrol_listen:
+    if one_listener(config.listen, config.enrol_listen):
         line = line_of(written, ("enrol_listen",))
         raise InputError(
             "SB-1130", file=str(file), line=line, first="listen", second="enrol_listen"
@@ -150,7 +177,8 @@ def _refuse_shared(file: Path, written: str, config: CoordinatorConfig) -> None:
     for key in Peer.model_fields:
         owners: dict[str, str] = {}
         for number, peer in enumerate(config.nodes):
-            first = owners.setdefault(getattr(peer, key), peer.name)
+            said = getattr(peer, key)
+            first = owners.setdefault(place_of(said) if key == "address" else said, peer.name)
             if len(owners) <= number:
                 facts = {"first": first, "second": peer.name, "key": key}
                 line = line_of(written, ("nodes", number, key))

@@ -17,7 +17,15 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sandbox.config import CONFIG_FILE, load_coordinator, load_node
+from sandbox.config import (
+    CONFIG_FILE,
+    HOST,
+    load_coordinator,
+    load_node,
+    one_listener,
+    place_of,
+    require_address,
+)
 from sandbox.crypto.certificates import (
     CA_CERTIFICATE,
     Authority,
@@ -32,7 +40,6 @@ from sandbox.privacy.policy import default_policy
 from sandbox.processes import HealthCheck, Program, port_is_free, serve_command
 
 CERTIFICATE_LIFETIME = timedelta(days=825)
-HOST = "127.0.0.1"
 # Below the ports that operating systems give to outgoing connections (from 32768 up).
 PORTS = range(20_000, 32_000)
 _NODE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -78,15 +85,18 @@ def init(
 def make_coordinator(folder: Path, name: str, listen: str, enrol_listen: str) -> Party:
     """Make an authority and a coordinator that knows nobody yet; nodes join by invitation.
 
-    Raises InputError SB-1320 if one is there already, SB-1133 if both addresses are one.
+    Raises InputError SB-1320 if one is there already, SB-1134 for what is no address, SB-1133 if both
+    addresses are one.
     """
-    if listen == enrol_listen:
-        raise InputError("SB-1133", address=listen)
+    require_address(listen)
+    require_address(enrol_listen)
+    if one_listener(listen, enrol_listen):
+        raise InputError("SB-1133", address=enrol_listen)
     if (folder / "ca").exists() or (folder / "coordinator").exists():
         raise InputError("SB-1320", folder=str(folder))
     authority = create_authority(folder / "ca")
     host = listen.rpartition(":")[0]
-    hosts = () if host in ("0.0.0.0", HOST, "localhost") else (host,)  # noqa: S104
+    hosts = () if place_of(listen).startswith(f"{HOST}:") else (host,)
     party = _make_party(authority, folder / "coordinator", name, Role.COORDINATOR, hosts)
     _write_config(party.folder, {"name": name, "listen": listen, "enrol_listen": enrol_listen})
     return replace(party, port=int(listen.rpartition(":")[2]))

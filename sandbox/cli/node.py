@@ -65,10 +65,12 @@ def join(
 ) -> None:
     """Exchange a one-time token for a certificate."""
     from sandbox.cli.joining import join as enrol
+    from sandbox.config import HOST, require_address
     from sandbox.crypto.identity import Role
-    from sandbox.local import HOST, free_ports
+    from sandbox.local import free_ports
 
     listen = listen or f"{HOST}:{free_ports(1)[0]}"
+    require_address(listen)
     joined = enrol(token, profile, (Role.NODE,), listen, address or listen)
     say("node.joined", name=joined.name, fingerprint=joined.fingerprint, folder=profile)
 

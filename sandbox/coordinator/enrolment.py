@@ -28,7 +28,13 @@ import grpc.aio
 import tomlkit
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sandbox.config import CONFIG_FILE, load_coordinator
+from sandbox.config import (
+    CONFIG_FILE,
+    EVERY_INTERFACE,
+    is_address,
+    load_coordinator,
+    place_of,
+)
 from sandbox.crypto.certificates import Authority, CertificateRequest, issue
 from sandbox.crypto.identity import PublicIdentity, Role, canonical, load_public
 from sandbox.crypto.trust import Trust
@@ -41,7 +47,6 @@ from sandbox.rpc.problems import abort
 CERTIFICATE_LIFETIME = timedelta(days=397)
 INVITATIONS = "invitations"
 REQUEST_LIMIT_BYTES = 64 << 10
-EVERY_INTERFACE = ("0.0.0.0", "[::]")  # noqa: S104 - where one listens, not where one is reached
 _VERSION = 1
 
 log = logging.getLogger("sandbox.enrolment")
@@ -98,7 +103,7 @@ def invite(
     config, coordinator = load_coordinator(profile), load_public(profile)
     enrol_address = address or config.enrol_listen
     host = enrol_address.rpartition(":")[0]
-    if host in EVERY_INTERFACE or not _is_address(enrol_address):
+    if not _is_reached(enrol_address):
         raise InputError("SB-1389", address=enrol_address)
     PublicIdentity(name, role, bytes(32), bytes(32))  # refuses a bad name before it is promised
     if any((peer.role, peer.name) == (role, name) for peer in Trust(profile).identities().values()):
@@ -147,7 +152,7 @@ def redeem(
     if (asked.role.value, asked.name) != (promise["role"], promise["name"]):
         raise TrustError("SB-1343", role=promise["role"], name=promise["name"])
     if asked.role is Role.NODE:
-        if not _is_address(address):
+        if not _is_reached(address):
             raise InputError("SB-1344")
         _refuse_taken(profile, asked, address)
     authority = Authority.load(profile.parent / "ca")
@@ -242,9 +247,9 @@ def _spend(profile: Path, invitation: str) -> None:
         raise TrustError("SB-1342") from None
 
 
-def _is_address(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    return bool(host) and " " not in address and port.isdigit() and 0 < int(port) < 65_536
+def _is_reached(address: str) -> bool:
+    """Tell whether others could reach a server there."""
+    return is_address(address) and address.rpartition(":")[0] != EVERY_INTERFACE
 
 
 def _refuse_taken(profile: Path, node: PublicIdentity, address: str) -> None:
@@ -252,7 +257,7 @@ def _refuse_taken(profile: Path, node: PublicIdentity, address: str) -> None:
     for peer in load_coordinator(profile).nodes:
         if peer.fingerprint in admitted and peer.name == node.name:
             raise InputError("SB-1341", role=node.role.value, name=node.name)
-        if peer.fingerprint in admitted and peer.address == address:
+        if peer.fingerprint in admitted and place_of(peer.address) == place_of(address):
             raise InputError("SB-1132", name=peer.name, address=address)
 
 

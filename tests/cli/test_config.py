@@ -128,10 +128,14 @@ def test_broken_toml_is_named_with_its_position_in_our_own_words(
     assert error.facts == {"file": str(file), "line": line, "column": column}
 
 
+@pytest.mark.parametrize(
+    "listen", ["127.0.0.1:7000", "localhost:7000", "0.0.0.0:7000", "127.0.0.1:07000"]
+)
 def test_coordinator_with_one_address_for_both_servers_is_refused_by_both_keys(
-    tmp_path: Path,
+    tmp_path: Path, listen: str
 ) -> None:
-    error = problem(written(tmp_path / "coordinator", COORDINATOR.replace("7100", "7000")))
+    both = COORDINATOR.replace("127.0.0.1:7100", listen)
+    error = problem(written(tmp_path / "coordinator", both))
     assert (error.code, error.facts["line"]) == ("SB-1130", 3)
     assert (error.facts["first"], error.facts["second"]) == ("listen", "enrol_listen")
 
@@ -141,6 +145,7 @@ def test_coordinator_with_one_address_for_both_servers_is_refused_by_both_keys(
     [
         ("name", 11, 'name = "b"', 'name = "a"'),
         ("address", 12, "127.0.0.1:7002", "127.0.0.1:7001"),
+        ("address", 12, "127.0.0.1:7002", "LocalHost:7001"),
         ("fingerprint", 13, "b" * 32, "a" * 32),
     ],
 )
@@ -150,6 +155,15 @@ def test_nodes_that_cannot_be_told_apart_are_refused_by_name(
     error = problem(written(tmp_path / "coordinator", COORDINATOR.replace(second, first)))
     assert (error.code, error.facts["key"], error.facts["line"]) == ("SB-1131", key, line)
     assert error.facts["first"] == "a"
+
+
+def test_servers_that_listen_at_other_hosts_or_ports_may_do_so(tmp_path: Path) -> None:
+    for listen in ("10.0.0.1:7000", "0.0.0.0:7100"):
+        apart = COORDINATOR.replace("127.0.0.1:7100", listen)
+        assert check(written(tmp_path / "coordinator", apart)) == "coordinator"
+    anywhere = COORDINATOR.replace("127.0.0.1:7000", "0.0.0.0:7000")
+    clash = anywhere.replace("127.0.0.1:7100", "10.0.0.1:7000")
+    assert problem(written(tmp_path / "coordinator", clash)).code == "SB-1130"
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

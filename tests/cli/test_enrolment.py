@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.config import load_coordinator
+from sandbox.config import HOST, load_coordinator
 from sandbox.coordinator.enrolment import Token, invite
 from sandbox.crypto.identity import Role
-from sandbox.local import HOST, free_ports
+from sandbox.local import free_ports
 from sandbox.processes import Processes, Program, serve_command
-from tests.cli.commands import ok, refused
+from tests.cli.commands import ok, refused, run
 
 CARD = """\
 name = "meters"
@@ -229,6 +229,8 @@ def test_node_at_the_address_of_another_joins_only_once_that_one_is_revoked(
     )
     ok(*old)
     assert "'old'" in refused(3, "SB-1132", *new).stderr
+    by_another_name = (*new, "--address", at.replace(HOST, "localhost"))
+    assert "'old'" in refused(3, "SB-1132", *by_another_name).stderr
     ok("researcher", "revoke", fingerprint(tmp_path / "old"), "--profile", hub / "coordinator")
     ok(*new)
     there = [peer for peer in load_coordinator(hub / "coordinator").nodes if peer.address == at]
@@ -241,10 +243,33 @@ def test_node_at_the_address_of_another_joins_only_once_that_one_is_revoked(
     assert [peer.name for peer in load_coordinator(hub / "coordinator").nodes].count("old") == 1
 
 
-def test_coordinator_with_one_address_for_both_servers_is_not_made(tmp_path: Path) -> None:
-    both = ("--listen", f"{HOST}:7400", "--enrol-listen", f"{HOST}:7400")
+@pytest.mark.parametrize("listen", [f"{HOST}:7400", "localhost:7400", "0.0.0.0:7400"])
+def test_coordinator_with_one_address_for_both_servers_is_not_made(
+    tmp_path: Path, listen: str
+) -> None:
+    both = ("--listen", listen, "--enrol-listen", f"{HOST}:7400")
     refused(3, "SB-1133", "coordinator", "init", tmp_path / "hub", *both)
     assert not (tmp_path / "hub").exists()
+
+
+@pytest.mark.parametrize("option", ["--listen", "--enrol-listen"])
+@pytest.mark.parametrize("address", ["hub", "[::]:7400", "hub:port", "hub:70000"])
+def test_coordinator_is_not_made_at_what_is_no_address(
+    tmp_path: Path, option: str, address: str
+) -> None:
+    refused(3, "SB-1134", "coordinator", "init", tmp_path / "hub", option, address)
+    assert not (tmp_path / "hub").exists()
+
+
+@pytest.mark.parametrize("at", ["north.example", "0.0.0.0:7410"])
+def test_node_that_nobody_could_reach_is_not_written_down(
+    hub: Path, tmp_path: Path, at: str
+) -> None:
+    before = (hub / "coordinator" / "config.toml").read_text()
+    token = token_for(hub, "node", "nowhere")
+    joining = ("node", "join", token, "--profile", tmp_path / "nowhere", "--address", at)
+    assert "SB-1344" in run(*joining).stderr
+    assert (hub / "coordinator" / "config.toml").read_text() == before
 
 
 def test_party_that_was_revoked_at_the_coordinator_is_refused(hub: Path, tmp_path: Path) -> None:
