@@ -14,9 +14,8 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -77,32 +76,27 @@ def main() -> None:
     """Measure, print, write."""
     chosen = _options(sys.argv[1:])
     separate = network.enter()
-    if chosen.network == "wan":
-        if not separate:
-            raise SystemExit("--network wan needs root and the command ip (package iproute2)")
-        try:
-            network.slow_down()
-        except network.NoNetwork as error:
-            raise SystemExit(str(error)) from None
+    if chosen.network == "wan" and not separate:
+        raise SystemExit("--network wan needs root and the command ip (package iproute2)")
     count = network.loopback_bytes if separate else None
-    found = {
-        "machine": {
-            **report.machine(),
-            "peers": _pinned(),
-            "network": chosen.network,
-            "load_average_before": round(os.getloadavg()[0], 2),
-            "date": datetime.now(UTC).date().isoformat(),
-        }
-    }
+    slow = network.wide_area() if chosen.network == "wan" else nullcontext("loopback")
     measured: list[Measured] = []
     try:
-        for rows in chosen.sizes:
-            pairs = _fitting(chosen.pairs, rows, chosen.peer_rows)
-            with tempfile.TemporaryDirectory() as scratch:
-                measured += measure(pairs, rows, chosen.runs, Path(scratch), count)
-    except NotBuilt as error:
+        with slow as how:
+            load_before = round(os.getloadavg()[0], 2)
+            for rows in chosen.sizes:
+                pairs = _fitting(chosen.pairs, rows, chosen.peer_rows)
+                with tempfile.TemporaryDirectory() as scratch:
+                    measured += measure(pairs, rows, chosen.runs, Path(scratch), count)
+    except (NotBuilt, network.NoNetwork) as error:
         raise SystemExit(str(error)) from None
-    document = {**found, **summary(measured)}
+    result = "join" if chosen.json is None else chosen.json.stem
+    document = {**report.described("join", result), **summary(measured)}
+    document["machine"] |= {
+        "peers": _pinned(),
+        "network": how,
+        "load_average_before": load_before,
+    }
     show(document, measured)
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -215,7 +209,8 @@ def show(document: dict[str, Any], measured: Sequence[Measured]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    made = Table(caption="medians (least – greatest); start-up of a run's own processes is apart")
+    apart = "medians (least – greatest); start-up of a run's own processes is apart"
+    made = Table(caption=f"{document['machine']['network']}: {apart}")
     made.add_column("system, mode, io")
     for head in ("rows", "matched", "s", "M rows/s", "B/row", "peak MiB", "start-up s"):
         made.add_column(head, justify="right")

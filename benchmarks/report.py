@@ -18,6 +18,9 @@ SCHEMA_VERSION = 1
 RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("duckdb", "grpcio", "numpy", "opendp", "pyarrow", "sqlalchemy", "sqlglot", "tenseal")
 
+WRITING = ("--json", "--svg")
+"""Options that name a file to write."""
+
 
 def parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with the option that every benchmark has."""
@@ -50,29 +53,24 @@ def spread(seconds: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def write(name: str, measured: dict[str, Any], file: Path | None) -> None:
-    """Write a result to `file`, or print it. The load is what other work the machine had."""
-    options = [argument for argument in sys.argv[1:] if not argument.startswith("--json")]
-    options = [argument for argument in options if file is None or argument != str(file)]
-    options = ["DIR" if Path(argument).is_dir() else argument for argument in options]
-    document = {
+def described(benchmark: str, result: str) -> dict[str, Any]:
+    """Return what every result says of how it was made, were it committed under the name `result`. The
+    load is what other work the machine had."""
+    options = ["DIR" if Path(argument).is_dir() else argument for argument in _measuring()]
+    command = ["python", "-m", f"benchmarks.{benchmark}", *options]
+    return {
         "schema_version": SCHEMA_VERSION,
-        "benchmark": name,
-        "command": " ".join(
-            [
-                "python",
-                "-m",
-                f"benchmarks.{name}",
-                *options,
-                "--json",
-                f"benchmarks/results/{name}.json",
-            ]
-        ),
+        "benchmark": benchmark,
+        "command": " ".join([*command, "--json", f"benchmarks/results/{result}.json"]),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "load_average": round(os.getloadavg()[0], 2),
-        "measured": measured,
     }
+
+
+def write(name: str, measured: dict[str, Any], file: Path | None) -> None:
+    """Write a result to `file`, or print it."""
+    document = {**described(name, name), "measured": measured}
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if file is None:
         sys.stdout.write(text)
@@ -83,6 +81,16 @@ def write(name: str, measured: dict[str, Any], file: Path | None) -> None:
 def read(name: str) -> dict[str, Any]:
     """Return a committed result."""
     found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _measuring() -> list[str]:
+    """Return the arguments but those that only say where to write."""
+    found = list(sys.argv[1:])
+    for place in reversed(range(len(found))):
+        name, written, _ = found[place].partition("=")
+        if name in WRITING:
+            del found[place : place + (1 if written else 2)]
     return found
 
 

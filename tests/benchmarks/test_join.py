@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from benchmarks import join, network, plots, serials
+from benchmarks import join, plots, serials
 from benchmarks.join import Disagreement, measure, summary
 from benchmarks.memory import Peak
 from benchmarks.peers import parties
@@ -242,17 +242,6 @@ def test_peak_is_of_the_largest_process_even_when_it_has_let_go_again() -> None:
             ["/bin/sh", "-c", f'{sys.executable} -c "{takes}"; exit 0'], check=True, timeout=60
         )
     assert 200 < peak.largest_mib < 300
-
-
-def test_wide_area_that_the_kernel_cannot_make_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tc = tmp_path / "tc"
-    tc.write_text("#!/bin/sh\necho 'Specified qdisc kind is unknown.' >&2\nexit 2\n", "utf-8")
-    tc.chmod(0o700)
-    monkeypatch.setattr("shutil.which", lambda name: str(tc))
-    with pytest.raises(network.NoNetwork, match=r"sch_netem.*qdisc kind is unknown"):
-        network.slow_down()
 
 
 def test_plot_has_a_line_for_each_system_mode_and_io_ours_first(tmp_path: Path) -> None:
