@@ -42,7 +42,7 @@ from sandbox.jobs import (
 )
 from sandbox.jobview import JobView, Progress, view_of
 from sandbox.messages import text
-from sandbox.prepared import DAYS, PreparedFolder, PreparedJoin, Preparing
+from sandbox.prepared import DAYS, PreparedFolder, PreparedJoin, Preparing, Standing
 from sandbox.privacy.policy import Policy
 from sandbox.query import Query, exact
 from sandbox.result import Result
@@ -87,6 +87,17 @@ class Limits:
     epsilon_max: Decimal
     delta_max: Decimal
     collusion: int
+
+    def unstated(self, missing: str, table: str) -> InputError:
+        """Return what to raise where epsilon or delta (`missing`) is stated nowhere."""
+        return InputError(
+            "SB-3130",
+            missing=missing,
+            table=table,
+            least=f"{self.epsilon_min:f}",
+            most=f"{self.epsilon_max:f}",
+            delta=f"{self.delta_max:f}",
+        )
 
 
 WIDEST = Limits(Decimal("0.01"), Decimal(10), Decimal("0.00001"), 1)
@@ -230,12 +241,19 @@ class Session:
         return [self.matching(name) for name in self._prepared.names()]
 
     def matching(self, name: str) -> PreparedJoin:
-        """Return what was prepared under a name; raises InputError SB-1122."""
-        return PreparedJoin.of(self._notes.read(self._prepared.job(name)))
+        """Return what was prepared under a name; raises InputError SB-1119, SB-1122."""
+        return PreparedJoin.of(self._notes.read(self._prepared.job(name)), Standing.KEPT)
 
     def forget(self, name: str) -> None:
-        """Let the nodes forget what was prepared under a name, and forget the name."""
-        self.cancel(self._prepared.job(name))
+        """Let the nodes forget what was prepared under a name, and forget the name.
+
+        Raises Unavailable SB-5118 for nodes that were not reached: the name stays, to ask again.
+        """
+        made = self.matching(name)
+        untold = self.cancel(made.job_id).untold
+        if untold:
+            until = f"{made.until:%Y-%m-%d}"
+            raise Unavailable("SB-5118", parties=", ".join(untold), name=name, until=until)
         self._prepared.drop(name)
 
     def study(self, written: str) -> Study:
@@ -336,7 +354,7 @@ class Session:
         if spec.prepare is not None:
             if not seen:
                 self._prepared.keep(spec.prepare.name, job)
-            return PreparedJoin.of(note, path)
+            return PreparedJoin.of(note, self._prepared.standing(spec.prepare.name, job), path)
         return Result(spec, opened.answer, path, view.left_out, opened.noised)
 
     # Budgets and status

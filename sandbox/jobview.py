@@ -21,7 +21,8 @@ class WaitingFor:
 
 @dataclass(frozen=True)
 class JobView:
-    """A job as the coordinator reports it. Times: unix seconds."""
+    """A job as the coordinator reports it. Times: unix seconds; untold: nodes that its cancelling, just
+    now, has not reached."""
 
     job: str
     phase: str
@@ -32,6 +33,7 @@ class JobView:
     waiting: tuple[WaitingFor, ...]
     left_out: tuple[str, ...]
     problem: SandboxError | None
+    untold: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -55,4 +57,5 @@ def view_of(state: coordinator_pb2.JobState) -> JobView:
         waiting=tuple(WaitingFor(w.party, w.reason, w.since) for w in state.waiting),
         left_out=tuple(state.left_out),
         problem=error_of(state.problem) if state.HasField("problem") else None,
+        untold=tuple(state.untold),
     )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import StrEnum
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -46,22 +47,36 @@ DAYS = 30
 MOST_DAYS = 366
 
 
+class Standing(StrEnum):
+    """What has become of a matching, as far as its researcher knows."""
+
+    KEPT = "kept"
+    REPLACED = "replaced"
+    FORGOTTEN = "forgotten"
+    PAST = "past"
+    """The day until which it was to be kept has passed."""
+
+
 @dataclass(frozen=True)
 class PreparedJoin:
     """A matching that two nodes keep. `digest`: of the job that prepared it; `dummies`: keys that each
-    node added; `receipt`: None until the job's result was fetched."""
+    node added; `standing`: what has become of it; `receipt`: None until the job's result was fetched."""
 
     spec: JobSpec
     digest: str
     dummies: int
+    standing: Standing
     receipt: Path | None = None
 
     @classmethod
-    def of(cls, note: JobNote, receipt: Path | None = None) -> PreparedJoin:
+    def of(cls, note: JobNote, standing: Standing, receipt: Path | None = None) -> PreparedJoin:
         """Return the matching that a researcher's own job prepared."""
         spec = parse_spec(note.signed)
         noise = job_noise(note.plan(), spec.epsilon_value, spec.delta_value, {})
-        return cls(spec, note.signed.digest, noise.member_dummies, receipt)
+        assert spec.prepare is not None, "only preparations end so"
+        if standing is Standing.KEPT and spec.prepare.until <= time.time():
+            standing = Standing.PAST
+        return cls(spec, note.signed.digest, noise.member_dummies, standing, receipt)
 
     @property
     def name(self) -> str:
@@ -91,7 +106,7 @@ class PreparedJoin:
     def require_serves(self, plan: Plan, tables: Mapping[str, str]) -> None:
         """Raise Refusal SB-1123..SB-1126 unless the nodes would take it for `plan`, as far as can be
         known without them; tables: the digest of each that the plan reads."""
-        if self._said.until <= time.time():
+        if self.standing is Standing.PAST:
             raise Refusal("SB-1123", name=self.name)
         if set(tables) != set(self.spec.tables):
             raise Refusal("SB-1124", name=self.name, table=plan.name, tables=", ".join(self.tables))
@@ -107,12 +122,13 @@ class PreparedJoin:
             "tables": self.tables,
             "job": self.job_id,
             "until": self.until.isoformat(timespec="seconds"),
+            "standing": self.standing.value,
             "statement": self.spec.statement,
         }
 
     def __str__(self) -> str:
         return text(
-            "prepared.done",
+            f"prepared.standing.{self.standing.value}",
             name=self.name,
             tables=", ".join(self.tables),
             until=f"{self.until:%Y-%m-%d}",
@@ -135,8 +151,13 @@ class PreparingExplanation:
 
     def cost(self) -> str:
         """Return what it costs, in one line."""
-        return text("prepared.cost", name=self.name, tables=" ⋈ ".join(self.tables),
-                    epsilon=self.epsilon, delta=self.delta)  # fmt: skip
+        return text(
+            "prepared.cost",
+            name=self.name,
+            tables=" ⋈ ".join(self.tables),
+            epsilon=f"{self.epsilon:f}",
+            delta=f"{self.delta:f}",
+        )
 
     def who_learns_what(self) -> dict[str, str]:
         """Return a sentence for each kind of party."""
@@ -166,8 +187,8 @@ class PreparingExplanation:
             "name": self.name,
             "tables": list(self.tables),
             "mode": "blind",
-            "epsilon": str(self.epsilon),
-            "delta": str(self.delta),
+            "epsilon": f"{self.epsilon:f}",
+            "delta": f"{self.delta:f}",
             "most_dummies": self.dummies,
             "bytes": self.bytes,
             "seconds": self.seconds,
@@ -220,14 +241,7 @@ class Preparing:
         if delta is None and defaults.delta is not None:
             delta = defaults.delta * MATCHING_DELTA
         if epsilon is None or delta is None:
-            raise InputError(
-                "SB-3130",
-                missing="epsilon" if epsilon is None else "delta",
-                table=self.plan.name,
-                least=str(limits.epsilon_min),
-                most=str(limits.epsilon_max),
-                delta=str(limits.delta_max),
-            )
+            raise limits.unstated("epsilon" if epsilon is None else "delta", self.plan.name)
         return Terms(
             epsilon,
             delta,
@@ -282,11 +296,19 @@ class PreparedFolder:
         return sorted(file.name for file in found)
 
     def job(self, name: str) -> str:
-        """Return the id of the job that a name stands for; raises InputError SB-1122."""
+        """Return the id of the job that a name stands for; raises InputError SB-1119, SB-1122."""
         names = self.names()
+        if not names:
+            raise InputError("SB-1119", name=name[:40])
         if name not in names:
-            raise InputError("SB-1122", name=name[:40], nearest=nearest(name, names) or "-")
+            raise InputError("SB-1122", name=name[:40], nearest=nearest(name, names))
         return (self._directory / name).read_text(encoding="ascii")
+
+    def standing(self, name: str, job: str) -> Standing:
+        """Return what has become of what a job prepared under a name."""
+        if name not in self.names():
+            return Standing.FORGOTTEN
+        return Standing.KEPT if self.job(name) == job else Standing.REPLACED
 
     def drop(self, name: str) -> None:
         """Let a name stand for nothing."""

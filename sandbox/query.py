@@ -191,7 +191,8 @@ class Query:
         if wishes.error and epsilon is not None:
             raise InputError("SB-3135")
         if delta is None or (epsilon is None and not wishes.error):
-            raise self._nothing_stated("delta" if delta is None else "epsilon")
+            limits = self._session.limits(self.plan.members)
+            raise limits.unstated("delta" if delta is None else "epsilon", self.plan.name)
         if epsilon is None:
             epsilon = self._solved(wishes, delta, magnitudes, pilot)
         return Terms(
@@ -241,17 +242,6 @@ class Query:
         )
         found = solve_epsilon(release, wanted, limits.epsilon_min, limits.epsilon_max)
         return Decimal(f"{found.normalize():f}")
-
-    def _nothing_stated(self, missing: str) -> InputError:
-        limits = self._session.limits(self.plan.members)
-        return InputError(
-            "SB-3130",
-            missing=missing,
-            table=self.plan.name,
-            least=str(limits.epsilon_min),
-            most=str(limits.epsilon_max),
-            delta=str(limits.delta_max),
-        )
 
     def __repr__(self) -> str:
         return f"Query({shorten(self.statement, SHOWN, placeholder='…')!r})"

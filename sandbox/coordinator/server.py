@@ -228,9 +228,15 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         if flow is not None:
             flow.cancel(signed)
         # Nodes are told of a job that has ended, too: they forget what it prepared.
-        links = (view.link for view in self.registry.nodes.values())
-        await asyncio.gather(*(link.cancel(signed) for link in links), return_exceptions=True)
-        return self._state(self._owned(job.job, context))
+        state = self._state(self._owned(job.job, context))
+        members = [link for node, link in self.registry.links.items() if node in state.members]
+        told = await asyncio.gather(*(m.cancel(signed) for m in members), return_exceptions=True)
+        for member, answer in zip(members, told, strict=True):
+            if isinstance(answer, SandboxError):
+                state.untold.append(member.identity.name)
+            elif answer is not None:
+                raise answer
+        return state
 
     async def Budget(  # noqa: N802
         self, request: common_pb2.Document, context: Context

@@ -82,9 +82,12 @@ class Explanation:
     def cost(self) -> str:
         """Return what it costs, in one line."""
         return text(
-            "explain.cost", epsilon=self.epsilon, delta=self.delta, table=self.table,
+            "explain.cost",
+            epsilon=f"{self.epsilon:f}",
+            delta=f"{self.delta:f}",
+            table=self.table,
             members=self.members,
-        )  # fmt: skip
+        )
 
     def errors(self) -> list[str]:
         """Return a line for each output's expected error."""
@@ -158,8 +161,8 @@ class Explanation:
             "cells": self.cells,
             "groups": [{"name": name, "values": count} for name, count in self.groups],
             "contribution_cap": self.contribution_cap,
-            "epsilon": str(self.epsilon),
-            "delta": str(self.delta),
+            "epsilon": f"{self.epsilon:f}",
+            "delta": f"{self.delta:f}",
             "rho": str(self.rho),
             "mechanism": self.mechanism,
             "outputs": [

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.audit.receipt import Receipt, verify_receipt
-from sandbox.errors import InputError, SandboxError
+from sandbox.errors import InputError, SandboxError, Unavailable
+from sandbox.prepared import PreparedJoin, Standing
 from tests.endtoend import shops
 from tests.faults.parties import Deployment, running, until
 
@@ -47,8 +48,39 @@ def test_node_killed_while_it_prepares_keeps_no_half_matching(
     assert kept(whole, "a") == []
     with pytest.raises(SandboxError):
         whole.session.ended(job)
-    with pytest.raises(InputError, match="SB-1122"):
+    with pytest.raises(InputError, match="SB-1119"):
         whole.session.matching("shops")
+
+
+def test_forgetting_names_the_node_that_is_down_and_can_be_asked_for_again(
+    whole: Deployment,
+) -> None:
+    whole.healthy()
+    job = prepare(whole)
+    assert whole.ended(job).phase == "done"
+    whole.session.ended(job)
+    whole.nodes["b"].stop()
+    with pytest.raises(Unavailable, match="SB-5118") as untold:
+        whole.session.forget("shops")
+    assert untold.value.facts["parties"] == "b"
+    assert kept(whole, "a") == []
+    whole.healthy()
+    assert len(kept(whole, "b")) == 1
+
+    def forgotten() -> bool:
+        try:
+            whole.session.forget("shops")
+        except Unavailable:  # The coordinator has not found b again yet.
+            return False
+        return True
+
+    until("b being told", forgotten)
+    assert kept(whole, "b") == []
+    with pytest.raises(InputError, match="SB-1119"):
+        whole.session.matching("shops")
+    ended = whole.session.ended(job)
+    assert isinstance(ended, PreparedJoin)
+    assert ended.standing is Standing.FORGOTTEN
 
 
 def test_restart_of_everybody_finds_the_matching_and_receipts_hold(whole: Deployment) -> None:
