@@ -67,7 +67,7 @@ def main() -> None:
     """Print "ready", then delay."""
     rate, delay_s = (float(each) for each in sys.argv[1:])
     # The delay should be of the line and not of a wait for a core.
-    os.nice(-20)
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER) as packets:
         # A packet whose notice finds no room would be dropped.
         packets.setsockopt(socket.SOL_SOCKET, _FORCED_BUFFER, _BUFFER_BYTES)

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -31,9 +30,8 @@ def found() -> dict[str, Any]:
 
 
 def test_a_round_takes_twice_the_delay(found: dict[str, Any]) -> None:
-    assert min(found["rounds_s"]) >= LEAST_S
-    # Half as much again is for a machine that does other work.
-    assert median(found["rounds_s"]) < 1.5 * LEAST_S
+    # The quickest: on a machine that does other work, others wait for a core as well.
+    assert LEAST_S <= min(found["rounds_s"]) < 1.5 * LEAST_S
 
 
 def test_a_long_message_takes_what_the_rate_allows(found: dict[str, Any]) -> None:
