@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from sandbox.crypto.rings import ring_named
 from sandbox.crypto.trust import Trust
 from sandbox.disclosure import IdJoin, Joined
 from sandbox.errors import InputError, SandboxError, TrustError, Unavailable
-from sandbox.grants import Asked, Grant, grants
+from sandbox.grants import Asked, Grant, Planner, grants
 from sandbox.jobfolder import JobFolder
 from sandbox.jobs import (
     BUDGET_REQUEST_KIND,
@@ -53,6 +53,7 @@ from sandbox.rpc.problems import error_of, error_of_call
 from sandbox.sql.algebra import Plan
 from sandbox.sql.names import table_names
 from sandbox.sql.parse import nearest
+from sandbox.sql.plan import plan
 from sandbox.study import Study, read_study
 from sandbox.submission import Terms, draft_job, open_job
 from sandbox.tables import Entry, read_catalogue, read_policies
@@ -268,15 +269,28 @@ class Session:
         purpose: str | None = None,
     ) -> list[Grant]:
         """Return the smallest changes at each provider that would let `statement` pass."""
-        asked = Asked(
-            self._identity.public.fingerprint,
-            self._config.purpose if purpose is None else purpose,
+        return self.granted(
+            partial(plan, statement),
             exact("epsilon", epsilon, self._config.epsilon),
             exact("delta", delta, self._config.delta),
+            purpose,
         )
-        tables = self.tables()
+
+    def granted(
+        self,
+        planner: Planner,
+        epsilon: Decimal | None,
+        delta: Decimal | None,
+        purpose: str | None = None,
+        *,
+        malicious: bool = False,
+    ) -> list[Grant]:
+        """Return the smallest changes that would let what `planner` plans pass."""
+        own = self._identity.public.fingerprint
+        purpose = self._config.purpose if purpose is None else purpose
         names = {who: identity.name for who, identity in self.identities().items()}
-        return grants(statement, tables, self.policies(), names, asked)
+        asked = Asked(own, purpose, epsilon, delta, malicious)
+        return grants(planner, self.tables(), self.policies(), names, asked)
 
     # Jobs
 

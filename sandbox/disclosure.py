@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from sandbox.submission import Terms, noise_of
 
 if TYPE_CHECKING:
     from sandbox.client import Session
+    from sandbox.grants import Grant
     from sandbox.jobview import Progress
 
 JOINED_FOLDER = "joined"
@@ -177,6 +178,11 @@ class IdJoin:
             takes.bytes,
             takes.seconds,
         )
+
+    def grants(self) -> list[Grant]:
+        """Return the smallest changes at both providers that would let this pass."""
+        planner, terms = partial(matched_plan, self.statement), self._terms
+        return self._session.granted(planner, terms.epsilon, terms.delta, malicious=terms.malicious)
 
     def run(self, *, progress: Progress | None = None) -> Joined:
         """Submit, wait, verify. Interrupted, the job goes on; see `Session.joined`."""

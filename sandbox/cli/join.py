@@ -12,7 +12,16 @@ import typer
 import typer.core
 
 from sandbox.cli.profile import ProfileOption
-from sandbox.cli.query import Delta, Epsilon, Malicious, confirmed, followed, number, session_of
+from sandbox.cli.query import (
+    Delta,
+    Epsilon,
+    Malicious,
+    confirmed,
+    followed,
+    number,
+    session_of,
+    show_grants,
+)
 from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json, show_rows
 from sandbox.messages import text
 
@@ -42,6 +51,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+Receiver = Annotated[str, typer.Argument(metavar="RECEIVER.TABLE", help=text("join.receiver"))]
+Sender = Annotated[str, typer.Argument(metavar="SENDER.TABLE", help=text("join.sender"))]
 On = Annotated[str, typer.Option("--on", help=text("join.on"))]
 Name = Annotated[str, typer.Argument(metavar="NAME", help=text("prepared.name"))]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help=text("option.yes"))]
@@ -63,8 +74,8 @@ class Written(StrEnum):
     ),
 )
 def ids(
-    receiver: Annotated[str, typer.Argument(metavar="RECEIVER.TABLE", help=text("join.receiver"))],
-    sender: Annotated[str, typer.Argument(metavar="SENDER.TABLE", help=text("join.sender"))],
+    receiver: Receiver,
+    sender: Sender,
     on: On,
     malicious: Malicious = False,
     file: Annotated[Written, typer.Option("--file", help=text("join.file"))] = Written.CSV,
@@ -87,6 +98,25 @@ def ids(
         show_json(**joined.to_document(), who_learns_what=explained.who_learns_what())
     else:
         typer.echo(str(joined))
+
+
+@app.command(
+    "grants",
+    help=text("help.join.grants"),
+    epilog=examples("sandbox join grants a.people b.purchases --on id=buyer"),
+)
+def grants(
+    receiver: Receiver,
+    sender: Sender,
+    on: On,
+    malicious: Malicious = False,
+    profile: ProfileOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Say what both providers would have to change."""
+    show_grants(
+        session_of(profile).join(receiver, sender, on, malicious=malicious).grants(), format
+    )
 
 
 @app.command(

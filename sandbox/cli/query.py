@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -29,6 +29,7 @@ from sandbox.messages import text
 
 if TYPE_CHECKING:
     from sandbox.client import Session
+    from sandbox.grants import Grant
     from sandbox.jobview import JobView
     from sandbox.query import Wishes
     from sandbox.sql.explain import Explanation
@@ -196,6 +197,11 @@ def grants(
     found = session_of(profile).grants(
         sql, number("--epsilon", epsilon), number("--delta", delta), purpose
     )
+    show_grants(found, format)
+
+
+def show_grants(found: Sequence[Grant], format: Format) -> None:
+    """Print changes that providers would have to make."""
     if format is Format.JSON:
         show_json(grants=[grant.to_document() for grant in found])
         return

@@ -39,6 +39,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.people b.buys --on id", ("join", "a.people", "b.buys", "id", "csv", False)),
         ("--on id a.people b.buys", ("join", "a.people", "b.buys", "id", "csv", False)),
         ("ids a.people b.buys --on id", ("join", "a.people", "b.buys", "id", "csv", False)),
+        ("grants a.people b.buys --on id", ("join", "a.people", "b.buys", "id", False)),
         ("forget shops", ("forget", "shops")),
         ("prepared", ("matchings",)),
     ],

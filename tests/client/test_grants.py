@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
+from typing import ClassVar
 
 import pytest
 
-from sandbox.catalog import Table
+from sandbox.catalog import Column, ColumnType, DatasetCard, Member, Table
 from sandbox.errors import InputError
 from sandbox.grants import Asked, Grant, grants
 from sandbox.privacy.policy import Policy, check
+from sandbox.sql.matched import matched_plan, matched_statement
 from sandbox.sql.plan import plan
 from sandbox.sql.request import request
 from tests.client.tables import MACHINES_TABLE, MEMBERS, NAMES, TABLES
@@ -27,7 +30,7 @@ def asked(epsilon: str | None = None) -> Asked:
 
 def needed(statement: str, *policies: Policy, table: Table = MACHINES_TABLE) -> list[Grant]:
     by_member = dict(zip(MEMBERS, policies, strict=False))
-    return grants(statement, {"machines": table}, by_member, NAMES, asked())
+    return grants(partial(plan, statement), {"machines": table}, by_member, NAMES, asked())
 
 
 def test_what_passes_needs_no_grant() -> None:
@@ -47,7 +50,7 @@ def test_each_provider_is_told_its_own_change() -> None:
 def test_purpose_that_is_empty_is_seen_in_the_list() -> None:
     policy = replace(OPEN, purposes=("maintenance",))
     nothing = Asked(WHO, "", None, None)
-    (found,) = grants(COUNT, TABLES, {MEMBERS[0]: policy}, NAMES, nothing)
+    (found,) = grants(partial(plan, COUNT), TABLES, {MEMBERS[0]: policy}, NAMES, nothing)
     assert (found.before, found.after) == ("[maintenance]", '[maintenance, ""]')
 
 
@@ -95,5 +98,61 @@ def test_an_unknown_column_is_no_grant_but_an_error() -> None:
 
 
 def test_a_stated_epsilon_is_held_against_the_policy() -> None:
-    found = grants(COUNT, TABLES, {MEMBERS[0]: OPEN}, NAMES, asked("5"))
+    found = grants(partial(plan, COUNT), TABLES, {MEMBERS[0]: OPEN}, NAMES, asked("5"))
     assert [(g.rule, g.after) for g in found] == [("job.epsilon_max", "5")]
+
+
+class Plants:
+    """Two plants that match the serial numbers of their machines, or do not yet."""
+
+    NAMES: ClassVar = {"fs1-a": "a", "fs1-b": "b"}
+    STATEMENT = matched_statement("a.made", "b.failed", [("serial", "unit")])
+    READY = replace(OPEN, join_modes=("psi",))
+
+    @staticmethod
+    def table(node: str, name: str, column: str, *, join_key: bool = True) -> Table:
+        columns = (Column(column, ColumnType.TEXT, join_key=join_key),)
+        card = DatasetCard(name=name, columns=columns, privacy_unit=column, row_bound=10)
+        return Table(f"{node}.{name}", card, (Member(f"fs1-{node}", name),))
+
+    @classmethod
+    def needed(
+        cls, receiver: Policy, sender: Policy, *, join_key: bool = True, malicious: bool = False
+    ) -> list[Grant]:
+        tables = [
+            cls.table("a", "made", "serial"),
+            cls.table("b", "failed", "unit", join_key=join_key),
+        ]
+        policies = {
+            table.members[0]: policy
+            for table, policy in zip(tables, (receiver, sender), strict=True)
+        }
+        known = {table.name: table for table in tables}
+        who = Asked(WHO, "", Decimal(0), Decimal(0), malicious)
+        return grants(partial(matched_plan, cls.STATEMENT), known, policies, cls.NAMES, who)
+
+
+def test_join_of_ids_needs_its_mode_at_both_and_its_receiver_at_the_sender() -> None:
+    found = Plants.needed(OPEN, OPEN)
+    assert [(g.provider, g.rule, g.after) for g in found] == [
+        ("a", "join_modes", "[psi]"),
+        ("b", "join_modes", "[psi]"),
+        ("b", "disclose_ids_to", "[fs1-a]"),
+    ]
+
+
+def test_join_of_ids_that_passes_needs_no_grant() -> None:
+    for told in ("fs1-a", "a"):
+        willing = replace(Plants.READY, disclose_ids_to=(told,))
+        assert Plants.needed(Plants.READY, willing) == []
+        strict = replace(willing, require_malicious=True)
+        assert [g.rule for g in Plants.needed(Plants.READY, strict)] == ["require_malicious"]
+        assert Plants.needed(Plants.READY, strict, malicious=True) == []
+
+
+def test_key_that_is_not_declared_is_a_change_of_its_own_providers_card() -> None:
+    willing = replace(Plants.READY, disclose_ids_to=("a",))
+    found = Plants.needed(Plants.READY, willing, join_key=False)
+    assert [(g.provider, g.document, g.rule) for g in found] == [
+        ("b", "card", "columns.unit.join_key")
+    ]
