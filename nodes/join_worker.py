@@ -13,8 +13,8 @@ import os
 import socket
 import threading
 import time
-from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import duckdb
@@ -52,12 +52,15 @@ T = TypeVar("T")
 
 
 class Wire:
-    """Frames to and from the other parties of a join, by fingerprint, over the node's socket."""
+    """Frames to and from the other parties of a join, by fingerprint, over the node's socket.
 
-    def __init__(self, peer: socket.socket) -> None:
+    A frame of any other party ends the worker: nothing waits for it, and its name takes memory too.
+    """
+
+    def __init__(self, peer: socket.socket, parties: Iterable[str]) -> None:
         self._peer = peer
         self._arrived = threading.Condition()
-        self._frames: defaultdict[str, deque[bytes]] = defaultdict(deque)
+        self._frames: dict[str, deque[bytes]] = {party: deque() for party in parties}
         self._unread = 0
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -107,8 +110,8 @@ def run(
     for, or the rows of a semi-join's fragment.
     """
     os.environ["RAYON_NUM_THREADS"] = str(request["threads"])
-    wire = Wire(node)
     own, coordinator = request["own"], request["coordinator"]
+    wire = Wire(node, [coordinator, *request["peers"]])
     shapes = read_shapes(json.dumps(request["shapes"]).encode(), own)
     wire.drive(send(coordinator, write_shapes(shapes)))
     transcript = bytes.fromhex(request["transcript"])
