@@ -320,29 +320,30 @@ class Session:
         signed = self._identity.sign(CANCEL_KIND, given_up.body())
         return view_of(self._call(self._stub.Cancel, to_message(signed)))
 
-    def result(self, job: str) -> Result:
+    def result(self, job: str, last: JobView | None = None) -> Result:
         """Open a finished job, again if need be; costs nothing.
 
-        Raises what the job failed with, InputError SB-3123 if it still runs, SB-1094 for a disclosure.
+        last: its last state, as `wait` returned it; asked for if None. Raises what the job failed with,
+        InputError SB-3123 if it still runs, SB-1094 for a disclosure.
         """
-        ended = self.ended(job)
+        ended = self.ended(job, last)
         if isinstance(ended, Joined):
             raise InputError("SB-1094", job=job)
         if isinstance(ended, PreparedJoin):
             raise InputError("SB-1127", job=job)
         return ended
 
-    def joined(self, job: str) -> Joined:
-        """Return a finished disclosure; raises as `result`, InputError SB-1095 for a query."""
-        ended = self.ended(job)
+    def joined(self, job: str, last: JobView | None = None) -> Joined:
+        """Return a finished disclosure; as `result`, raises InputError SB-1095 for a query."""
+        ended = self.ended(job, last)
         if not isinstance(ended, Joined):
             raise InputError("SB-1095", job=job)
         return ended
 
-    def ended(self, job: str) -> Result | Joined | PreparedJoin:
-        """Return what a finished job ended with; raises as `result`."""
+    def ended(self, job: str, last: JobView | None = None) -> Result | Joined | PreparedJoin:
+        """Return what a finished job ended with; as `result`."""
         note = self._notes.read(job)
-        view = self.job(job)
+        view = self.job(job) if last is None else last
         if view.problem is not None:
             raise view.problem
         summed, receipt = self._fetch(job)

@@ -188,7 +188,5 @@ class IdJoin:
         """Submit, wait, verify. Interrupted, the job goes on; see `Session.joined`."""
         with notebook_progress(progress) as tell:
             job = self._session.submit(self.plan, self._terms)
-            view = self._session.wait(job, tell)
-        if view.problem is not None:
-            raise view.problem
-        return self._session.joined(job)
+            last = self._session.wait(job, tell)
+        return self._session.joined(job, last)

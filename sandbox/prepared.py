@@ -271,10 +271,8 @@ class Preparing:
         """Submit, wait, verify. Interrupted, the job goes on; see `Session.ended`."""
         with notebook_progress(progress) as tell:
             job = self._session.submit(self.plan, self.terms)
-            view = self._session.wait(job, tell)
-        if view.problem is not None:
-            raise view.problem
-        ended = self._session.ended(job)
+            last = self._session.wait(job, tell)
+        ended = self._session.ended(job, last)
         assert isinstance(ended, PreparedJoin), "the job prepared a matching"
         return ended
 

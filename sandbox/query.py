@@ -166,10 +166,7 @@ class Query:
 
     def _spend(self, terms: Terms, progress: Progress | None) -> Result:
         job = self._session.submit(self.plan, terms)
-        view = self._session.wait(job, progress)
-        if view.problem is not None:
-            raise view.problem
-        return self._session.result(job)
+        return self._session.result(job, self._session.wait(job, progress))
 
     def terms(self, wishes: Wishes, pilot: Pilot | None = None) -> Terms:
         """Return complete terms.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -75,6 +77,18 @@ def test_a_wait_tells_any_other_failure_at_once() -> None:
     with pytest.raises(InputError, match="SB-3124"):
         session.wait("ab", None)
     assert session.opened == 1
+
+
+def test_a_job_that_was_waited_for_is_not_asked_after_again() -> None:
+    failed = replace(view("failed"), problem=gone())
+    session = Watched([failed], [failed])
+    session._notes = SimpleNamespace(read=lambda job: None)  # type: ignore[assignment]
+    with pytest.raises(Unavailable, match="SB-5101"):
+        session.result("ab", session.wait("ab", None))
+    assert session.opened == 1
+    with pytest.raises(Unavailable, match="SB-5101"):
+        session.result("ab")
+    assert session.opened == 2
 
 
 def test_a_call_is_repeated_until_it_is_answered() -> None:
