@@ -21,9 +21,15 @@ class Peak:
     """
 
     def __init__(self) -> None:
-        self.largest_mib = 0.0
+        self.mib: dict[bytes, float] = {}
+        """The peak of any process, by the command line that runs in it."""
         self._end = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    @property
+    def largest_mib(self) -> float:
+        """The peak of the largest process."""
+        return max(self.mib.values(), default=0.0)
 
     def __enter__(self) -> Peak:
         for pid in _descendants(os.getpid()):
@@ -45,8 +51,9 @@ class Peak:
         own = _command(os.getpid())
         while True:
             for pid in _descendants(os.getpid()):
-                if _command(pid) != own:
-                    self.largest_mib = max(self.largest_mib, _peak_mib(pid))
+                command = _command(pid)
+                if command != own:
+                    self.mib[command] = max(self.mib.get(command, 0.0), _peak_mib(pid))
             if self._end.wait(LOOK_S):
                 return
 

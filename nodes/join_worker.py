@@ -43,6 +43,7 @@ from sandbox.disposable import Header, preamble, receive
 from sandbox.sql.keys import register
 
 SECRET_BYTES = 32
+BATCH_ROWS = 1 << 20
 UNREAD_BYTES = 1 << 28
 """More than any protocol leaves unread: a peer that sends more has departed from it."""
 FRAME_COST = 256
@@ -128,7 +129,7 @@ def run(
                 request,
                 wire,
                 pairs,
-                lambda: fetched(connection, request["row_sql"]),
+                _all_rows(connection, request),
                 lambda: _hold(request),
             )
         elif request["mode"] == "psi":
@@ -137,7 +138,7 @@ def run(
                 request,
                 wire,
                 pairs,
-                lambda: _keys(connection, request),
+                _distinct_keys(connection, request),
                 lambda: _hold(request),
             )
         elif "keep" in request:
@@ -226,6 +227,28 @@ def _rows(
     return Rows(keys, _values(columns[request["keys"] :]), known)
 
 
+def _all_rows(connection: duckdb.DuckDBPyConnection, request: Header) -> psi_worker.Source:
+    """Return how a disclosure's rows are read: nothing is bounded, and keys may repeat."""
+    return psi_worker.Source(
+        lambda: fetched(connection, request["row_sql"]),
+        lambda: streamed(connection, request["row_sql"]),
+        request["keys"],
+        distinct=False,
+    )
+
+
+def _distinct_keys(connection: duckdb.DuckDBPyConnection, request: Header) -> psi_worker.Source:
+    """Return how a semi-join's keys are read. Where they exceed memory, all are taken if rows of a key
+    are those of a unit, of which at least one counts; else DuckDB chooses, which spills by itself."""
+    sql = request["row_sql"] if request["unit_is_key"] else request["keys_sql"]
+    return psi_worker.Source(
+        lambda: _keys(connection, request),
+        lambda: streamed(connection, sql),
+        request["keys"],
+        distinct=True,
+    )
+
+
 def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.ChunkedArray]:
     """Return the columns of this side's distinct keys, bounded as its rows are."""
     found = _once(connection, request, os.urandom(KEY_BYTES))
@@ -276,6 +299,11 @@ def fetched(connection: duckdb.DuckDBPyConnection, sql: str) -> list[pa.ChunkedA
     """Return the columns of a statement's rows, all in the same chunks."""
     table: pa.Table = connection.sql(sql).to_arrow_table()
     return list(table.columns)
+
+
+def streamed(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
+    """Return a statement's rows in batches; no other statement runs before the last one."""
+    return connection.sql(sql).to_arrow_reader(BATCH_ROWS)
 
 
 def _values(columns: list[pa.ChunkedArray]) -> Words:

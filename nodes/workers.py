@@ -154,6 +154,7 @@ class Workers:
                 header = {
                     "source": sources.to_document(request.source),
                     "settings": self._settings(temp),
+                    "temp_bytes": self._limits.temp_bytes,
                     "threads": self._limits.threads,
                     **request.document,
                     **self._confinement(self._limits.join_deadline_s),

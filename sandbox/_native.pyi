@@ -187,14 +187,20 @@ class SlotwiseProduct:
 def zero_share(key: ReadOnly, context: ReadOnly, outputs: int, *, negative: bool) -> Buffer:
     """Words that re-randomise a pair's outputs, from its 32-byte key; one side takes the negatives."""
 
-def psi_digest(receiver: int, sender: int, *, malicious: bool) -> Buffer:
+def psi_digest(receiver: int, sender: int, *, malicious: bool, buckets: int = 1) -> Buffer:
     """32 bytes that differ wherever two builds or parties would not understand each other."""
+
+def bucket_keys(keys: int, buckets: int) -> int:
+    """What a bucket of a set of so many keys is padded to: one of `buckets` has more with 2^-41."""
+
+def psi_matches(own: ReadOnly, answer: ReadOnly, width: int) -> Buffer:
+    """The indices of the own 16-byte values whose first `width` bytes occur in `answer`, 32-bit."""
 
 class PsiReceiver:
     """The party of a private set intersection that learns which of its keys the other has.
 
     receiver, sender: what each set is padded to. session: 32 bytes that name this run and no other.
-    secret: 32 bytes drawn for this session.
+    secret: 32 bytes drawn for this session. buckets: how many such intersections the join has.
     """
 
     def __init__(
@@ -205,6 +211,7 @@ class PsiReceiver:
         secret: ReadOnly,
         *,
         malicious: bool,
+        buckets: int = 1,
     ) -> None: ...
     def wants_keys(self) -> bool:
         """Whether the next message to be sent is the first that depends on keys, not taken yet."""
@@ -219,8 +226,11 @@ class PsiReceiver:
         """
     def catch_up(self) -> None:
         """Do what the peer need not wait for, after a message was sent; `advance` does it else."""
-    def matches(self) -> Buffer:
-        """The indices of the keys that the sender has, 32-bit, once all messages have come."""
+    def values(self) -> Buffer:
+        """What is compared, 16 bytes for each key, once all messages have come: see psi_matches."""
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of each of the sender's values, with which the last message begins."""
 
 class PsiSender:
     """The party of a private set intersection that learns nothing; see PsiReceiver."""
@@ -233,6 +243,7 @@ class PsiSender:
         secret: ReadOnly,
         *,
         malicious: bool,
+        buckets: int = 1,
     ) -> tuple[PsiSender, Buffer]:
         """The sender and its first message."""
     def wants_keys(self) -> bool:

@@ -2,7 +2,7 @@
 #![no_main]
 
 use fedsandbox_fuzz::Input;
-use fedsandbox_native::psi::Sizes;
+use fedsandbox_native::psi::{self, Sizes};
 use fedsandbox_native::psi::session::{Receiver, Sender};
 use libfuzzer_sys::fuzz_target;
 
@@ -15,6 +15,7 @@ fuzz_target!(|data: &[u8]| {
         receiver: if large { 900 } else { 3 },
         sender: 4,
         malicious: choice & 1 != 0,
+        buckets: 1,
     };
     let keys: Vec<u128> = (0..3).collect();
     let mut receiver = Receiver::new(sizes, [1; 32], &[2; 32]).unwrap();
@@ -31,7 +32,8 @@ fuzz_target!(|data: &[u8]| {
             return;
         };
         if receiver.awaits().unwrap().is_none() {
-            let matches = receiver.matches().unwrap();
+            let answer = &message[..sizes.answer_bytes()];
+            let matches = psi::matches(receiver.values().unwrap(), answer, sizes.value_bytes());
             assert!(matches.iter().all(|&index| index < 3));
             return;
         }

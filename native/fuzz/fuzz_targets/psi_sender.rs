@@ -14,6 +14,7 @@ fuzz_target!(|data: &[u8]| {
         receiver: if large { 900 } else { 3 },
         sender: 4,
         malicious: choice & 1 != 0,
+        buckets: 1,
     };
     let keys: Vec<u128> = (0..3).collect();
     let mut receiver = Receiver::new(sizes, [1; 32], &[2; 32]).unwrap();

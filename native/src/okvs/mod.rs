@@ -17,7 +17,7 @@ use crate::field;
 use crate::prg::Prg;
 use bin::Scratch;
 use hashing::Hasher;
-pub use parameters::Parameters;
+pub use parameters::{Parameters, fullest};
 
 /// Seeds that are tried before `Exhausted`. One fails with probability 2^-40; keys that collide fail with every seed.
 const TRIES: usize = 4;

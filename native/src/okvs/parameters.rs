@@ -42,7 +42,7 @@ impl Parameters {
     pub(super) fn with_security(items: usize, security: f64) -> Self {
         let bins = items.div_ceil(BIN_ITEMS);
         let security = security + log2(bins as f64);
-        let capacity = capacity(items, bins, security);
+        let capacity = fullest(items, bins, security);
         // The fit of §3.3 for rows of weight 3: security grows linearly with the expansion, faster for more items.
         let weight = log2(3.0);
         let slope = exp2(
@@ -115,7 +115,7 @@ impl Parameters {
 
 /// The least load that the fullest of `bins` exceeds with probability 2^-security at most: bins · P[Binomial(items,
 /// 1/bins) > load], a union bound.
-fn capacity(items: usize, bins: usize, security: f64) -> usize {
+pub fn fullest(items: usize, bins: usize, security: f64) -> usize {
     if bins == 1 {
         return items;
     }

@@ -12,10 +12,14 @@
 //!
 //! Sets are padded to public sizes: the receiver encodes fewer keys than there is room for, the sender adds random
 //! values. Message lengths are functions of these sizes alone.
+//!
+//! Sets that exceed memory are cut into buckets by their keys' leading bits, which are pseudorandom, and each bucket, padded
+//! to what none exceeds, is an intersection of its own.
 
 mod lookup;
 pub mod session;
 
+pub use lookup::indices as matches;
 use zeroize::Zeroizing;
 
 use crate::block::{self, Block};
@@ -35,26 +39,39 @@ const VERSION: &[u8] = b"fedsandbox psi v1: rr22, aes hashes, ideal cipher if ma
 /// False matches happen in a session with probability 2^-40 at most.
 const STATISTICAL_BITS: usize = 40;
 
-/// The public numbers of one intersection: what each side's set is padded to, and against whom it holds.
+/// The public numbers of one intersection: what each side's set is padded to, against whom it holds, and how many of
+/// these sizes the join has, one for each bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     pub receiver: usize,
     pub sender: usize,
     pub malicious: bool,
+    pub buckets: usize,
+}
+
+/// What a bucket of `keys` pseudorandom keys is padded to: any of `buckets` has more with probability 2^-41 at most, so
+/// that either side's do with 2^-40. All of them if there is one bucket; `Parameters` if there is none.
+pub fn bucket_keys(keys: usize, buckets: usize) -> Result<usize> {
+    if buckets == 0 {
+        return Err(Error::Parameters("a set is cut into one bucket or more"));
+    }
+    Ok(okvs::fullest(keys, buckets, (STATISTICAL_BITS + 1) as f64))
 }
 
 impl Sizes {
     /// The shape of the receiver's encoding; `Parameters` for a size out of range.
     pub fn encoding(&self) -> Result<Parameters> {
-        Parameters::new(self.receiver, 1)
+        Parameters::new(self.receiver, self.buckets)
     }
 
-    /// Bytes of one compared value: ⌈(40 + log2 nx + log2 ny) / 8⌉, or all of it against a malicious peer.
+    /// Bytes of one compared value: ⌈(40 + log2 nx + log2 ny) / 8⌉ over all buckets, or all of it against a malicious peer.
     pub fn value_bytes(&self) -> usize {
         if self.malicious {
             return block::BYTES;
         }
-        let bits = STATISTICAL_BITS + log2_ceil(self.receiver) + log2_ceil(self.sender);
+        let all =
+            [self.receiver, self.sender].map(|keys| log2_ceil(keys.saturating_mul(self.buckets)));
+        let bits = STATISTICAL_BITS + all[0] + all[1];
         bits.div_ceil(8).min(block::BYTES)
     }
 
@@ -65,7 +82,7 @@ impl Sizes {
         let vole = vole::Parameters::new(encoding.length(), self.malicious)?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(VERSION).update(&vole.digest());
-        for size in [self.receiver, self.sender, self.value_bytes()] {
+        for size in [self.receiver, self.sender, self.value_bytes(), self.buckets] {
             hasher.update(&(size as u64).to_le_bytes());
         }
         hasher.update(&encoding.digest());
@@ -163,19 +180,11 @@ impl Receiver {
         Ok(())
     }
 
-    /// For each of the sender's values the receiver's key that it matches; `Malformed` for an answer of another length.
-    /// The indices come in no order that says anything of the sender's.
-    pub fn matches(mut self, answer: &[u8], mask: Mask) -> Result<Vec<u32>> {
-        if answer.len() != self.sizes.answer_bytes() {
-            return Err(Error::Malformed);
-        }
+    /// What is compared with the sender's values, key by key.
+    pub fn compare(mut self, mask: Mask) -> Result<Zeroizing<Vec<Block>>> {
         self.decode()?;
         compared(&self.keys, &mut self.values, mask);
-        Ok(lookup::indices(
-            &self.values,
-            answer,
-            self.sizes.value_bytes(),
-        ))
+        Ok(self.values)
     }
 }
 

@@ -63,7 +63,7 @@ enum Receiving {
     Answer(vole::Awaiting),
     Proof(vole::Checking, [u8; COMMITMENT]),
     Values(super::Receiver, Block, [u8; COMMITMENT]),
-    Done(Vec<u32>),
+    Done(Zeroizing<Vec<Block>>),
     Failed,
 }
 
@@ -79,6 +79,11 @@ impl Receiver {
             own,
             state,
         })
+    }
+
+    /// What the sets are padded to.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
     }
 
     /// Whether the next message to be sent is the first that depends on keys, and there are none yet.
@@ -141,9 +146,9 @@ impl Receiver {
                 self.masked(checking.finish(message)?, committed)?
             }
             Receiving::Values(receiver, half, committed) => {
-                let (values, opening) = message.split_at(self.sizes.answer_bytes());
+                let opening = &message[self.sizes.answer_bytes()..];
                 let mask = self.mask(half, opening, &committed)?;
-                (Receiving::Done(receiver.matches(values, mask)?), Vec::new())
+                (Receiving::Done(receiver.compare(mask)?), Vec::new())
             }
             Receiving::Done(_) | Receiving::Failed => {
                 return Err(Error::Parameters("the intersection has ended"));
@@ -161,10 +166,10 @@ impl Receiver {
         }
     }
 
-    /// The indices of the keys that the sender has, once the values have come.
-    pub fn matches(&self) -> Option<&[u32]> {
+    /// What is compared with the values, with which the last message begins, once they have come.
+    pub fn values(&self) -> Option<&[Block]> {
         match &self.state {
-            Receiving::Done(indices) => Some(indices),
+            Receiving::Done(values) => Some(values),
             _ => None,
         }
     }

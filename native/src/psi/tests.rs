@@ -34,7 +34,8 @@ fn intersect(sizes: Sizes, ours: &[Block], theirs: &[Block], seed: Block) -> BTr
     assert_eq!(request.len(), sizes.request_bytes().unwrap());
     let answered = answer(sizes, theirs, delta, b, &request, mask, &[3; 32]).unwrap();
     assert_eq!(answered.len(), sizes.answer_bytes());
-    let found = receiver.matches(&answered, mask).unwrap();
+    let own = receiver.compare(mask).unwrap();
+    let found = matches(&own, &answered, sizes.value_bytes());
     let distinct: BTreeSet<Block> = found.iter().map(|&i| ours[i as usize]).collect();
     assert_eq!(distinct.len(), found.len());
     distinct
@@ -80,6 +81,7 @@ fn the_intersection_is_the_plain_one() {
                 receiver: ours.len(),
                 sender: theirs.len(),
                 malicious,
+                buckets: 1,
             };
             assert_eq!(intersect(sizes, &ours, &theirs, 5), plain(&ours, &theirs));
         }
@@ -93,6 +95,7 @@ fn padded_sets_have_no_other_intersection() {
         receiver: 1000,
         sender: 700,
         malicious: false,
+        buckets: 1,
     };
     assert_eq!(intersect(sizes, &ours, &theirs, 6), plain(&ours, &theirs));
     assert!(intersect(sizes, &[], &theirs, 7).is_empty());
@@ -107,6 +110,7 @@ fn the_answer_changes_when_delta_alone_changes() {
         receiver: 10,
         sender: 10,
         malicious: false,
+        buckets: 1,
     };
     let (a, c, delta, b) = dealt(sizes.encoding().unwrap().length(), 9);
     let (_, request) = receiver(sizes, &keys(5..15), 1, &a, &c);
@@ -128,14 +132,14 @@ fn messages_of_another_length_are_malformed() {
         receiver: 10,
         sender: 10,
         malicious: false,
+        buckets: 1,
     };
     let (a, c, delta, b) = dealt(sizes.encoding().unwrap().length(), 9);
-    let (receiver, bytes) = receiver(sizes, &ours, 1, &a, &c);
+    let (_, bytes) = receiver(sizes, &ours, 1, &a, &c);
     for wrong in [&bytes[1..], &bytes[16..], &[]] {
         let refused = answer(sizes, &ours, delta, b.clone(), wrong, None, &[3; 32]);
         assert_eq!(refused, Err(Error::Malformed));
     }
-    assert_eq!(receiver.matches(&[0; 3], None), Err(Error::Malformed));
 }
 
 proptest! {
@@ -143,7 +147,7 @@ proptest! {
     #[test]
     fn any_two_sets_meet_in_their_intersection(start in 0u64..50, ours in 1u64..200, theirs in 1u64..200, seed: Block) {
         let (ours, theirs) = (keys(0..ours), keys(start..start + theirs));
-        let sizes = Sizes { receiver: ours.len() + 5, sender: theirs.len(), malicious: seed & 1 == 1 };
+        let sizes = Sizes { receiver: ours.len() + 5, sender: theirs.len(), malicious: seed & 1 == 1, buckets: 1 };
         prop_assert_eq!(intersect(sizes, &ours, &theirs, seed), plain(&ours, &theirs));
     }
 }
@@ -164,10 +168,12 @@ fn run(
         if receiver.wants_keys() {
             receiver.take_keys(ours.to_vec())?;
         }
-        message = receiver.advance(&message)?;
-        if let Some(indices) = receiver.matches() {
-            return Ok(indices.to_vec());
+        let reply = receiver.advance(&message)?;
+        if let Some(own) = receiver.values() {
+            let answer = &message[..sizes.answer_bytes()];
+            return Ok(matches(own, answer, sizes.value_bytes()));
         }
+        message = reply;
         receiver.catch_up()?;
         if sender.wants_keys() {
             sender.take_keys(theirs.to_vec())?;
@@ -185,6 +191,7 @@ fn a_session_ends_with_the_intersection_against_either_peer() {
             receiver: ours.len() + 100,
             sender: 4000,
             malicious,
+            buckets: 1,
         };
         let found = run(sizes, ours, &theirs, |_, _| {}).unwrap();
         let found: BTreeSet<Block> = found.iter().map(|&i| ours[i as usize]).collect();
@@ -200,6 +207,7 @@ fn an_altered_message_of_a_malicious_sender_ends_the_session() {
         receiver: 300,
         sender: 400,
         malicious: true,
+        buckets: 1,
     };
     let last = |message: &mut Vec<u8>| *message.last_mut().unwrap() ^= 1;
     for altered in 1..4 {
@@ -227,6 +235,7 @@ fn keys_that_are_missing_end_nothing_and_let_nothing_out() {
         receiver: 10,
         sender: 10,
         malicious: false,
+        buckets: 1,
     };
     let mut receiver = session::Receiver::new(sizes, [7; 32], &[1; 32]).unwrap();
     let (mut sender, offer) = session::Sender::start(sizes, [7; 32], &[2; 32]).unwrap();
@@ -242,19 +251,47 @@ fn keys_that_are_missing_end_nothing_and_let_nothing_out() {
 
 #[test]
 fn digests_tell_every_parameter_apart() {
-    let sizes = |receiver, sender, malicious| Sizes {
+    let sizes = |receiver, sender, malicious, buckets| Sizes {
         receiver,
         sender,
         malicious,
+        buckets,
     };
     let all = [
-        sizes(100, 100, false),
-        sizes(100, 100, true),
-        sizes(101, 100, false),
-        sizes(100, 101, false),
-        sizes(1 << 20, 100, false),
+        sizes(100, 100, false, 1),
+        sizes(100, 100, true, 1),
+        sizes(101, 100, false, 1),
+        sizes(100, 101, false, 1),
+        sizes(100, 100, false, 2),
+        sizes(1 << 20, 100, false, 1),
     ];
     let digests: BTreeSet<_> = all.iter().map(|each| each.digest().unwrap()).collect();
     assert_eq!(digests.len(), all.len());
-    assert_eq!(all[0].digest(), sizes(100, 100, false).digest());
+    assert_eq!(all[0].digest(), sizes(100, 100, false, 1).digest());
+}
+
+/// Exactly, for two buckets: P[more than `most` of `keys` fall on one side] · 2 is at most 2^-41, and one less is not enough.
+#[test]
+fn a_bucket_is_padded_to_the_least_bound_that_holds() {
+    for keys in [1usize, 10, 100, 1000] {
+        let most = bucket_keys(keys, 2).unwrap();
+        let tail = |least: usize| {
+            let mut term = 0.5f64.powi(keys as i32);
+            let mut terms = vec![term];
+            for load in 1..=keys {
+                term *= (keys + 1 - load) as f64 / load as f64;
+                terms.push(term);
+            }
+            2.0 * terms[least.min(keys + 1)..].iter().rev().sum::<f64>()
+        };
+        let allowed = 0.5f64.powi(41);
+        assert!(tail(most + 1) <= allowed, "{keys}");
+        assert!(tail(most) > allowed, "{keys}");
+    }
+    assert_eq!(bucket_keys(1000, 1), Ok(1000));
+    let largest = bucket_keys(1 << 26, 16).unwrap();
+    assert!(
+        largest > 1 << 22 && largest < (1 << 22) + (1 << 22) / 250,
+        "{largest}"
+    );
 }

@@ -35,6 +35,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(shares::deal_inner, module)?)?;
     module.add_function(wrap_pyfunction!(shares::zero_share, module)?)?;
     module.add_function(wrap_pyfunction!(psi::psi_digest, module)?)?;
+    module.add_function(wrap_pyfunction!(psi::bucket_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(psi::psi_matches, module)?)?;
     module.add_class::<psi::PsiReceiver>()?;
     module.add_class::<psi::PsiSender>()?;
     module.add_function(wrap_pyfunction!(okvs::okvs_length, module)?)?;

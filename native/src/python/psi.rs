@@ -6,19 +6,43 @@ use pyo3::prelude::*;
 use super::buffer::{Buffer, Input};
 use super::keys::{elements, seed};
 use crate::block::Block;
-use crate::psi::Sizes;
-use crate::psi::session;
+use crate::error::Error;
+use crate::psi::{self, Sizes, session};
 
 /// What a session's key must name, so that two builds that differ cannot open each other's frames.
 #[pyfunction]
-#[pyo3(signature = (receiver, sender, *, malicious))]
-pub fn psi_digest(receiver: usize, sender: usize, malicious: bool) -> PyResult<Buffer> {
+#[pyo3(signature = (receiver, sender, *, malicious, buckets = 1))]
+pub fn psi_digest(
+    receiver: usize,
+    sender: usize,
+    malicious: bool,
+    buckets: usize,
+) -> PyResult<Buffer> {
     let sizes = Sizes {
         receiver,
         sender,
         malicious,
+        buckets,
     };
     Ok(sizes.digest()?.to_vec().into())
+}
+
+/// What a bucket of a set of so many keys is padded to.
+#[pyfunction]
+pub fn bucket_keys(keys: usize, buckets: usize) -> PyResult<usize> {
+    Ok(psi::bucket_keys(keys, buckets)?)
+}
+
+/// The indices of the own 16-byte values whose first `width` bytes occur in `answer`, 32-bit.
+#[pyfunction]
+pub fn psi_matches(py: Python<'_>, own: Input, answer: Input, width: usize) -> PyResult<Buffer> {
+    if !(1..=16).contains(&width) || !answer.bytes().len().is_multiple_of(width) {
+        return Err(Error::Malformed.into());
+    }
+    let own = keys(&own)?;
+    Ok(py
+        .detach(|| psi::matches(&own, answer.bytes(), width))
+        .into())
 }
 
 fn keys(bytes: &Input) -> PyResult<Vec<Block>> {
@@ -33,18 +57,20 @@ pub struct PsiReceiver(session::Receiver);
 #[pymethods]
 impl PsiReceiver {
     #[new]
-    #[pyo3(signature = (receiver, sender, session, secret, *, malicious))]
+    #[pyo3(signature = (receiver, sender, session, secret, *, malicious, buckets = 1))]
     fn new(
         receiver: usize,
         sender: usize,
         session: Input,
         secret: Input,
         malicious: bool,
+        buckets: usize,
     ) -> PyResult<Self> {
         let sizes = Sizes {
             receiver,
             sender,
             malicious,
+            buckets,
         };
         let (session, secret) = (seed(&session, "a session")?, seed(&secret, "a secret")?);
         Ok(Self(session::Receiver::new(sizes, session, &secret)?))
@@ -71,11 +97,15 @@ impl PsiReceiver {
         Ok(py.detach(|| self.0.catch_up())?)
     }
 
-    fn matches(&self) -> PyResult<Buffer> {
-        let indices = self.0.matches();
-        let indices =
-            indices.ok_or_else(|| PyValueError::new_err("the values have not come yet"))?;
-        Ok(indices.to_vec().into())
+    fn values(&self) -> PyResult<Buffer> {
+        let values = self.0.values();
+        let values = values.ok_or_else(|| PyValueError::new_err("the values have not come yet"))?;
+        Ok(values.to_vec().into())
+    }
+
+    #[getter]
+    fn value_bytes(&self) -> usize {
+        self.0.sizes().value_bytes()
     }
 }
 
@@ -86,18 +116,20 @@ pub struct PsiSender(session::Sender);
 #[pymethods]
 impl PsiSender {
     #[staticmethod]
-    #[pyo3(signature = (receiver, sender, session, secret, *, malicious))]
+    #[pyo3(signature = (receiver, sender, session, secret, *, malicious, buckets = 1))]
     fn start(
         receiver: usize,
         sender: usize,
         session: Input,
         secret: Input,
         malicious: bool,
+        buckets: usize,
     ) -> PyResult<(Self, Buffer)> {
         let sizes = Sizes {
             receiver,
             sender,
             malicious,
+            buckets,
         };
         let (session, secret) = (seed(&session, "a session")?, seed(&secret, "a secret")?);
         let (sender, offer) = session::Sender::start(sizes, session, &secret)?;

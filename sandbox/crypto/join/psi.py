@@ -4,6 +4,9 @@ The receiver learns which of its own keys the sender has; the sender, like whoev
 padded sizes alone. The kernels hold every secret and make every message; their lengths follow from the
 sizes. Keys come late: a party asks for its own once all that does not depend on them has been sent, so
 that rows are read while the peer works, and no message before shows how long reading takes.
+
+Sets of more than BUCKET_KEYS are cut into buckets by their keys' leading bits (buckets.py), each an
+intersection of its own, one after the other: what the kernels hold does not grow with the sets.
 """
 
 from __future__ import annotations
@@ -15,66 +18,113 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sandbox import _native
+from sandbox.crypto.join.buckets import buckets_for
 from sandbox.crypto.join.channel import Pair, Stream
 from sandbox.crypto.join.machine import Entropy, Machine
 from sandbox.errors import TrustError
 
 SECRET_BYTES = 32
+BUCKET_KEYS = 1 << 22
+"""Of either set, in one bucket, about: the kernels take some 250 bytes for each key of a bucket."""
 Keys = Callable[[], memoryview]
-"""Returns a party's keys: distinct, 16 bytes each, at most what its set is padded to. Whoever gives
-them waits, before it returns, until it no longer shows how long they took to make."""
+"""Returns a party's keys of one bucket: distinct, 16 bytes each, at most what it is padded to. Whoever
+gives them waits, before it returns, until it no longer shows how long they took to make."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What each side's set is padded to, and whether the peer may depart from the protocol."""
+    """What each side's set is padded to, and whether the peer may depart from the protocol.
+
+    bucket_keys: what a bucket has about, of the larger set.
+    """
 
     receiver: int
     sender: int
     malicious: bool
+    bucket_keys: int = BUCKET_KEYS
 
     @property
-    def phase(self) -> str:
-        """The phase whose streams carry the messages: parties of other parameters cannot open them."""
-        digest = _native.psi_digest(self.receiver, self.sender, malicious=self.malicious)
-        return f"psi {bytes(memoryview(digest)).hex()}"
+    def buckets(self) -> int:
+        """How many buckets the sets are cut into: the least power of two that is enough."""
+        return buckets_for(max(self.receiver, self.sender), self.bucket_keys)
+
+    @property
+    def of_bucket(self) -> tuple[int, int]:
+        """What either side's part of a bucket is padded to, receiver's first. That any bucket of either
+        side has more, of pseudorandom keys, has probability 2^-40 at most."""
+        return (
+            _native.bucket_keys(self.receiver, self.buckets),
+            _native.bucket_keys(self.sender, self.buckets),
+        )
+
+    def phase(self, bucket: int) -> str:
+        """The phase whose streams carry a bucket's messages: parties of other parameters cannot open
+        them."""
+        digest = _native.psi_digest(*self.of_bucket, malicious=self.malicious, buckets=self.buckets)
+        return f"psi {bytes(memoryview(digest)).hex()} {bucket}"
 
 
-def receiver(sizes: Sizes, pair: Pair, keys: Keys, entropy: Entropy) -> Machine[NDArray[np.uint32]]:
-    """Return the indices of the keys that the sender has, in no order that says anything of it.
+@dataclass(frozen=True)
+class Compared:
+    """What is left to be compared once all messages of a bucket have come: of the receiver's keys 16
+    bytes each, of the sender's the first `width` of them, in no order that says anything of it."""
+
+    own: memoryview
+    theirs: memoryview
+    width: int
+
+    def matches(self) -> NDArray[np.uint32]:
+        """Return the indices of the keys that the sender has."""
+        found = _native.psi_matches(self.own, self.theirs, self.width)
+        return np.frombuffer(memoryview(found), np.uint32)
+
+
+def receiver(
+    sizes: Sizes, bucket: int, pair: Pair, keys: Keys, entropy: Entropy
+) -> Machine[Compared]:
+    """Run one bucket's intersection; how long the comparison takes tells how many keys match, so that
+    it is left to whoever has no message to send any more.
 
     Raises TrustError SB-3047 for a peer that departs from the protocol, SB-3045 and ProtocolError
     SB-4010 as streams do.
     """
+    own, theirs = sizes.of_bucket
     party = _native.PsiReceiver(
-        sizes.receiver,
-        sizes.sender,
-        pair.key("psi"),
+        own,
+        theirs,
+        _session(pair, bucket),
         entropy(SECRET_BYTES),
         malicious=sizes.malicious,
+        buckets=sizes.buckets,
     )
-    yield from _converse(party, pair.stream(sizes.phase), keys)
-    return np.frombuffer(memoryview(party.matches()), np.uint32)
+    last = yield from _converse(party, pair.stream(sizes.phase(bucket)), keys)
+    values = memoryview(last)[: theirs * party.value_bytes]
+    return Compared(memoryview(party.values()), values, party.value_bytes)
 
 
-def sender(sizes: Sizes, pair: Pair, keys: Keys, entropy: Entropy) -> Machine[None]:
-    """Let the peer learn which of its keys are among `keys`."""
+def sender(sizes: Sizes, bucket: int, pair: Pair, keys: Keys, entropy: Entropy) -> Machine[None]:
+    """Let the peer learn which of its keys of a bucket are among `keys`."""
     party, offer = _native.PsiSender.start(
-        sizes.receiver,
-        sizes.sender,
-        pair.key("psi"),
+        *sizes.of_bucket,
+        _session(pair, bucket),
         entropy(SECRET_BYTES),
         malicious=sizes.malicious,
+        buckets=sizes.buckets,
     )
-    stream = pair.stream(sizes.phase)
+    stream = pair.stream(sizes.phase(bucket))
     yield from stream.send(memoryview(offer))
     yield from _converse(party, stream, keys)
 
 
+def _session(pair: Pair, bucket: int) -> bytes:
+    return pair.key(f"psi {bucket}")
+
+
 def _converse(
     party: _native.PsiReceiver | _native.PsiSender, stream: Stream, keys: Keys
-) -> Machine[None]:
-    """Exchange messages in turn until the party awaits no more."""
+) -> Machine[bytes]:
+    """Exchange messages in turn until the party awaits no more; return the last that came."""
+    message = b""
     while (length := party.awaits()) is not None:
         if party.wants_keys():
             party.take_keys(keys())
@@ -87,3 +137,4 @@ def _converse(
         yield from stream.send(memoryview(reply))
         if isinstance(party, _native.PsiReceiver):
             party.catch_up()
+    return message

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -32,10 +31,10 @@ def ends() -> tuple[Pair, Pair]:
 def hostile_sender(sizes: psi.Sizes, pair: Pair, tamper: Tamper) -> Machine[None]:
     """Sends what the kernels say, `tamper`ed with by number, sealed as a member's frames are."""
     party, offer = _native.PsiSender.start(
-        sizes.receiver, sizes.sender, pair.key("psi"), bytes(32), malicious=True
+        sizes.receiver, sizes.sender, pair.key("psi 0"), bytes(32), malicious=True
     )
     party.take_keys(keys(1, 2, 3))
-    stream = pair.stream(sizes.phase)
+    stream = pair.stream(sizes.phase(0))
     message, number = bytes(memoryview(offer)), 0
     while True:
         yield from stream.send(tamper(number, message))
@@ -58,10 +57,10 @@ def changed(number: int, at: int) -> Tamper:
 def received(tamper: Tamper) -> list[int]:
     ours, theirs = ends()
     machines: dict[str, Machine[object]] = {
-        "r": psi.receiver(SIZES, ours, lambda: keys(1, 2, 8, 9), draws("r")),
+        "r": psi.receiver(SIZES, 0, ours, lambda: keys(1, 2, 8, 9), draws("r")),
         "s": hostile_sender(SIZES, theirs, tamper),
     }
-    return sorted(np.asarray(run(machines)["r"]).tolist())
+    return sorted(run(machines)["r"].matches().tolist())
 
 
 def test_attack_j09_untampered_sender_shows_the_intersection() -> None:
@@ -94,8 +93,8 @@ def test_attack_37_sender_that_repeats_a_value_inflates_no_intersection(place: i
 
 def greedy_receiver(pair: Pair) -> Machine[None]:
     """Speaks in the streams that were agreed on, and encodes a thousand keys instead of four."""
-    stream = pair.stream(SIZES.phase)
-    party = _native.PsiReceiver(1000, 3, pair.key("psi"), bytes(32), malicious=True)
+    stream = pair.stream(SIZES.phase(0))
+    party = _native.PsiReceiver(1000, 3, pair.key("psi 0"), bytes(32), malicious=True)
     while (length := party.awaits()) is not None:
         if party.wants_keys():
             party.take_keys(keys(*range(1000)))
@@ -108,7 +107,7 @@ def test_attack_37_set_beyond_the_bound_is_no_message_that_fits() -> None:
     ours, theirs = ends()
     machines: dict[str, Machine[object]] = {
         "r": greedy_receiver(ours),
-        "s": psi.sender(SIZES, theirs, lambda: keys(1, 2, 3), draws("s")),
+        "s": psi.sender(SIZES, 0, theirs, lambda: keys(1, 2, 3), draws("s")),
     }
     with pytest.raises(ProtocolError, match="SB-4010"):
         run(machines)

@@ -151,9 +151,9 @@ def test_attack_j11_party_of_an_intersection_ends_with_a_code(
 ) -> None:
     sizes = psi.Sizes(2, 2, malicious)
     keys = memoryview(bytes(memoryview(KeyHashes([pa.array([1, 2])], bytes(32)).tags)))
-    own, peer = Pair(bytes(32), b"", "a", "b"), Pair(bytes(32), b"", "b", "a").stream("psi")
+    own, peer = Pair(bytes(32), b"", "a", "b"), Pair(bytes(32), b"", "b", "a").stream("psi 0")
     machine: Machine[Any] = (psi.receiver if role == "receiver" else psi.sender)(
-        sizes, own, keys, draws("")
+        sizes, 0, own, lambda: keys, draws("")
     )
     lengths = st.sampled_from([1, 32, 4096, 8192, 20_000, FRAME_BYTES])
 

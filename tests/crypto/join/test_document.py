@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import _native
-from sandbox.crypto.join import blind, channel, machine, many, shape
+from sandbox.crypto.join import blind, channel, machine, many, psi, shape
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.prg import derive_key
 from sandbox.privacy import allocate
@@ -56,6 +56,7 @@ def rust(file: str, name: str) -> str:
             f"{rust('vole/parameters.rs', 'MOST_LEAVES')}, {rust('vole/parameters.rs', 'LEAST_LEAVES')}",
         ),
         ("statistical bits", rust("psi/mod.rs", "STATISTICAL_BITS")),
+        ("keys of a bucket, about", f"{psi.BUCKET_KEYS}"),
     ],
 )
 def test_a_constant_is_the_codes(row: str, value: str) -> None:
@@ -105,9 +106,10 @@ def test_every_purpose_and_phase_in_use_is_named() -> None:
         for file in sorted((ROOT / folder).glob("*.py"))
     )
     used = set(re.findall(r'\.(?:key|seed|stream)\("([a-z ]+)"\)', code))
-    assert used == {"tags", "dummies", "zero", "psi keys", "psi", "matching"} | {
+    assert used == {"tags", "dummies", "zero", "psi keys", "matching"} | {
         "left mask",
         "right mask",
         "kept matching",
     }
     assert all(f"`{name}`" in DOCUMENT for name in used)
+    assert "`psi ` ‖ *bucket* (`psi`)" in DOCUMENT

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from fractions import Fraction
+from math import comb, log2
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.crypto.join import psi
+from sandbox.crypto.join.buckets import cut
 from sandbox.crypto.join.channel import Pair
+from sandbox.crypto.join.machine import Machine
 from sandbox.errors import TrustError
 from tests.crypto.join.memory import Wiretap, run
 
@@ -28,24 +31,44 @@ def entropy(name: str, job: bytes) -> psi.Entropy:
     return lambda n: hashlib.shake_256(name.encode() + job + bytes([next(drawn)])).digest(n)
 
 
+def by_bucket(numbers: list[int], sizes: psi.Sizes) -> list[list[int]]:
+    order, parts = cut(keys(numbers), sizes.buckets)
+    return [[numbers[place] for place in order[part]] for part in parts]
+
+
+def receiving(
+    ours: list[int], sizes: psi.Sizes, pair: Pair, drawn: psi.Entropy
+) -> Machine[list[int]]:
+    """Return whose keys match, in the order in which they are found."""
+    found = []
+    for bucket, own in enumerate(by_bucket(ours, sizes)):
+        compared = yield from psi.receiver(sizes, bucket, pair, lambda own=own: keys(own), drawn)  # type: ignore[misc]
+        found += [own[index] for index in compared.matches()]
+    return found
+
+
+def sending(theirs: list[int], sizes: psi.Sizes, pair: Pair, drawn: psi.Entropy) -> Machine[None]:
+    for bucket, own in enumerate(by_bucket(theirs, sizes)):
+        yield from psi.sender(sizes, bucket, pair, lambda own=own: keys(own), drawn)  # type: ignore[misc]
+
+
 def intersect(
     ours: list[int],
     theirs: list[int],
     sizes: psi.Sizes,
     wiretap: Wiretap | None = None,
     job: bytes = b"job and roster",
+    sizes_of_sender: psi.Sizes | None = None,
 ) -> set[int]:
-    machines = {
-        "r": psi.receiver(
-            sizes, Pair(SECRET, job, "r", "s"), lambda: keys(ours), entropy("r", job)
-        ),
-        "s": psi.sender(
-            sizes, Pair(SECRET, job, "s", "r"), lambda: keys(theirs), entropy("s", job)
+    machines: dict[str, Machine[object]] = {
+        "r": receiving(ours, sizes, Pair(SECRET, job, "r", "s"), entropy("r", job)),
+        "s": sending(
+            theirs, sizes_of_sender or sizes, Pair(SECRET, job, "s", "r"), entropy("s", job)
         ),
     }
-    found = run(machines, wiretap)["r"].tolist()
+    found = run(machines, wiretap)["r"]
     assert len(found) == len(set(found))
-    return {ours[i] for i in found}
+    return set(found)
 
 
 @settings(max_examples=25, deadline=None)
@@ -61,8 +84,73 @@ def test_the_receiver_learns_the_plain_intersection(
     assert intersect(sorted(ours), sorted(theirs), sizes) == ours & theirs
 
 
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sets(st.integers(0, 300), max_size=200),
+    st.sets(st.integers(0, 300), max_size=200),
+    st.booleans(),
+    st.sampled_from([17, 60, 100]),
+)
+def test_many_buckets_have_the_plain_intersection(
+    ours: set[int], theirs: set[int], malicious: bool, bucket_keys: int
+) -> None:
+    sizes = psi.Sizes(200, 200, malicious, bucket_keys)
+    assert sizes.buckets in {2, 4, 16}
+    assert intersect(sorted(ours), sorted(theirs), sizes) == ours & theirs
+
+
+@pytest.mark.parametrize(
+    ("receiver", "sender", "of_bucket", "buckets"),
+    [(1, 1, 4, 1), (4, 4, 4, 1), (5, 1, 4, 2), (1, 9, 4, 4), (64, 64, 4, 16), (65, 1, 4, 32)],
+)
+def test_buckets_follow_from_the_larger_size(
+    receiver: int, sender: int, of_bucket: int, buckets: int
+) -> None:
+    assert psi.Sizes(receiver, sender, False, of_bucket).buckets == buckets
+
+
+def test_what_fits_a_bucket_is_cut_into_none() -> None:
+    sizes = psi.Sizes(psi.BUCKET_KEYS, 5, False)
+    assert (sizes.buckets, sizes.of_bucket) == (1, (psi.BUCKET_KEYS, 5))
+
+
+@pytest.mark.parametrize(("keys", "buckets"), [(40, 2), (500, 4), (1000, 16), (3000, 8), (20, 32)])
+def test_a_bucket_is_padded_to_the_least_that_none_exceeds(keys: int, buckets: int) -> None:
+    """Exactly: the union bound over buckets of a binomial tail is at most 2^-41 for either side."""
+    sizes = psi.Sizes(keys, 1, False, -(-keys // buckets))
+    assert sizes.buckets == buckets
+    (most, _) = sizes.of_bucket
+
+    def exceeded(load: int) -> Fraction:
+        ways = [
+            comb(keys, more) * (buckets - 1) ** (keys - more) for more in range(load + 1, keys + 1)
+        ]
+        return Fraction(buckets * sum(ways), buckets**keys)
+
+    assert exceeded(most) <= Fraction(1, 2**41)
+    assert exceeded(most - 1) > Fraction(1, 2**41)
+
+
+def test_values_are_as_long_as_all_buckets_keys_need() -> None:
+    """A false match in any bucket: the padded sets of all buckets count, not those of one."""
+    assert psi.Sizes(1 << 26, 1 << 26, False).buckets == 16
+    pair = Pair(SECRET, b"j", "r", "s")
+    sizes = psi.Sizes(1 << 12, 1 << 12, False, 1 << 6)
+    compared = run(
+        {
+            "r": psi.receiver(sizes, 0, pair, lambda: keys([1]), entropy("r", b"j")),
+            "s": psi.sender(
+                sizes, 0, Pair(SECRET, b"j", "s", "r"), lambda: keys([1]), entropy("s", b"j")
+            ),
+        }
+    )["r"]
+    padded = sizes.of_bucket[0] * sizes.buckets
+    assert 8 * compared.width >= 40 + 2 * log2(padded)
+
+
+@pytest.mark.parametrize("of_bucket", [1000, 30])
 @pytest.mark.parametrize("malicious", [False, True])
-def test_what_passes_has_lengths_of_the_sizes_alone(malicious: bool) -> None:
+def test_what_passes_has_lengths_of_the_sizes_alone(malicious: bool, of_bucket: int) -> None:
     def lengths(ours: list[int], theirs: list[int]) -> dict[tuple[str, str], list[int]]:
         seen: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
 
@@ -70,11 +158,30 @@ def test_what_passes_has_lengths_of_the_sizes_alone(malicious: bool) -> None:
             seen[source, to].append(len(frame))
             return frame
 
-        intersect(ours, theirs, psi.Sizes(100, 80, malicious), count)
+        intersect(ours, theirs, psi.Sizes(100, 80, malicious, of_bucket), count)
         return seen
 
     everything = lengths([*range(100)], [*range(80)])
     assert everything == lengths([], []) == lengths([*range(50)], [*range(200, 210)])
+
+
+def test_two_buckets_share_no_frame_even_on_equal_keys_and_draws() -> None:
+    sizes, seen = psi.Sizes(8, 8, False, 4), []
+    for bucket in (0, 1):
+        heard: set[bytes] = set()
+
+        def keep(source: str, to: str, frame: bytes, heard: set[bytes] = heard) -> bytes:
+            heard.update(frame[i : i + 16] for i in range(0, len(frame) - 16, 16))
+            return frame
+
+        ours, theirs = (Pair(SECRET, b"j", *names) for names in (("r", "s"), ("s", "r")))
+        machines: dict[str, Machine[object]] = {
+            "r": psi.receiver(sizes, bucket, ours, lambda: keys([1, 2]), entropy("r", b"j")),
+            "s": psi.sender(sizes, bucket, theirs, lambda: keys([1, 2]), entropy("s", b"j")),
+        }
+        run(machines, keep)
+        seen.append(heard)
+    assert not seen[0] & seen[1]
 
 
 def test_two_jobs_share_no_frame_even_on_equal_secrets_and_draws() -> None:
@@ -108,21 +215,12 @@ def test_the_order_of_matches_does_not_follow_the_senders() -> None:
     counts: defaultdict[tuple[int, ...], int] = defaultdict(int)
     for n in range(720):
         job = b"job %d" % n
-        machines = {
-            "r": psi.receiver(
-                psi.Sizes(4, 4, False),
-                Pair(SECRET, job, "r", "s"),
-                lambda: keys([0, 1, 2, 3]),
-                entropy("r", job),
-            ),
-            "s": psi.sender(
-                psi.Sizes(4, 4, False),
-                Pair(SECRET, job, "s", "r"),
-                lambda: keys([0, 1, 2, 3]),
-                entropy("s", job),
-            ),
+        sizes, own = psi.Sizes(4, 4, False), [0, 1, 2, 3]
+        machines: dict[str, Machine[object]] = {
+            "r": receiving(own, sizes, Pair(SECRET, job, "r", "s"), entropy("r", job)),
+            "s": sending(own, sizes, Pair(SECRET, job, "s", "r"), entropy("s", job)),
         }
-        counts[tuple(np.asarray(run(machines)["r"]).tolist())] += 1
+        counts[tuple(run(machines)["r"])] += 1
     statistic = sum((count - 30) ** 2 / 30 for count in counts.values()) + 30 * (24 - len(counts))
     assert statistic < 58.6
 
@@ -148,28 +246,17 @@ def test_nothing_of_a_join_depends_on_keys_before_they_are_asked_for() -> None:
 
         sizes, job = psi.Sizes(4, 4, malicious), b"late"
         machines = {
-            "r": psi.receiver(sizes, Pair(SECRET, job, "r", "s"), late("r"), entropy("r", job)),
-            "s": psi.sender(sizes, Pair(SECRET, job, "s", "r"), late("s"), entropy("s", job)),
+            "r": psi.receiver(sizes, 0, Pair(SECRET, job, "r", "s"), late("r"), entropy("r", job)),
+            "s": psi.sender(sizes, 0, Pair(SECRET, job, "s", "r"), late("s"), entropy("s", job)),
         }
         run(machines, count)
         assert asked == {name: sent[name] - 1 for name in ("r", "s")}
 
 
-def test_parties_of_other_parameters_cannot_open_each_others_frames() -> None:
+@pytest.mark.parametrize(
+    "other", [psi.Sizes(4, 5, False), psi.Sizes(4, 4, False, 3), psi.Sizes(4, 4, False, 1)]
+)
+def test_parties_of_other_parameters_cannot_open_each_others_frames(other: psi.Sizes) -> None:
     """They would find an empty intersection, and believe it."""
-    machines = {
-        "r": psi.receiver(
-            psi.Sizes(4, 4, False),
-            Pair(SECRET, b"j", "r", "s"),
-            lambda: keys([1]),
-            entropy("r", b"j"),
-        ),
-        "s": psi.sender(
-            psi.Sizes(4, 5, False),
-            Pair(SECRET, b"j", "s", "r"),
-            lambda: keys([1]),
-            entropy("s", b"j"),
-        ),
-    }
     with pytest.raises(TrustError, match="SB-3045"):
-        run(machines)
+        intersect([1], [1], psi.Sizes(4, 4, False), sizes_of_sender=other)
