@@ -14,30 +14,21 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from nodes import prepared_worker, psi_worker, sources
+from nodes import blind_worker, prepared_worker, psi_worker, sources
 from nodes.slots import join_wait_s
-from sandbox.crypto.join import many
-from sandbox.crypto.join.blind import (
-    KEY_BYTES,
-    Kept,
-    Rows,
-    member,
-    over_kept,
-    placed,
-    tag_key,
-    zero_share,
-)
+from sandbox.crypto.join.blind import Kept, over_kept, placed, tag_key, zero_share
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Machine, Send, send
-from sandbox.crypto.join.shape import Shape, read_shapes, write_shapes
+from sandbox.crypto.join.pool import KEY_BYTES, Rows
+from sandbox.crypto.join.shape import read_shapes, write_shapes
 from sandbox.crypto.join.words import Words
 from sandbox.disposable import Header, preamble, receive
 from sandbox.sql.keys import register
@@ -142,10 +133,14 @@ def run(
                 lambda: _hold(request),
             )
         elif "keep" in request:
-            columns, numbered = _to_keep(connection, request)
-            _hold(request)
-            (pair,), (shape,) = pairs.values(), shapes
-            prepared_worker.prepare(request, wire, pair, shape, columns, numbered)
+            prepared_worker.prepare(
+                request,
+                wire,
+                pairs,
+                shapes,
+                lambda: _to_keep(connection, request),
+                lambda: _hold(request),
+            )
         elif "kept" in request:
             (pair,), (shape,) = pairs.values(), shapes
             kept, values = _over_kept(connection, request)
@@ -155,11 +150,17 @@ def run(
             machine = over_kept(shape, own, pair, coordinator, kept.common, factor, os.urandom)
             words = [wire.drive(machine), *words]
         else:
-            # Hashed before the slot, for how long it takes depends on how many rows there are.
-            rows = _rows(connection, request, [tag_key(pair) for pair in pairs.values()])
-            answer["local"] = _local(connection, request)
-            _hold(request)
-            words = [*_products(request, wire, pairs, shapes, rows), *words]
+
+            def read() -> Rows:
+                rows = _rows(connection, request, tag_key(pairs[request["peers"][0]]))
+                answer["local"] = _local(connection, request)
+                return rows
+
+            members = blind_worker.filled(
+                request, wire, pairs, shapes, read, lambda: _hold(request)
+            )
+            shares = [wire.drive(each.multiply(coordinator, os.urandom)) for each in members]
+            words = [*shares, *words]
     return answer, np.concatenate([each.reshape(-1) for each in words]).astype("<u8").tobytes()
 
 
@@ -182,26 +183,6 @@ def _hold(request: Header) -> None:
     time.sleep(join_wait_s(elapsed, request["row_bound"], kept="kept" in request))
 
 
-def _products(
-    request: Header,
-    wire: Wire,
-    pairs: Mapping[str, Pair],
-    shapes: Sequence[Shape],
-    rows: Rows,
-) -> list[Words]:
-    """Run the blind joins; return this member's share of each one's products."""
-    own, words = request["own"], []
-    for shape, matching in zip(shapes, request["matching"], strict=True):
-        to = request["coordinator"]
-        if len(shape.members) > 2:
-            machine = many.member(shape, own, pairs, to, rows, matching, os.urandom)
-        else:
-            (peer,) = set(shape.members) - {own}
-            machine = member(shape, own, pairs[peer], to, rows, matching[0], os.urandom)
-        words.append(wire.drive(machine))
-    return words
-
-
 def _local(connection: duckdb.DuckDBPyConnection, request: Header) -> list[int]:
     if not request["local_sql"]:
         return []
@@ -209,22 +190,21 @@ def _local(connection: duckdb.DuckDBPyConnection, request: Header) -> list[int]:
 
 
 def _rows(
-    connection: duckdb.DuckDBPyConnection, request: Header, hash_keys: Sequence[bytes] = ()
+    connection: duckdb.DuckDBPyConnection, request: Header, hash_key: bytes | None = None
 ) -> Rows:
-    """Return one row per key, hashed under each of `hash_keys`: the rows as they are where no key and no
-    unit repeats, else grouped.
+    """Return one row per key, hashed under `hash_key` if one is given: the rows as they are where no key
+    and no unit repeats, else grouped.
 
     Local sums bound units over all rows, so that beside them rows are always grouped.
     """
-    first, *others = hash_keys or [os.urandom(KEY_BYTES)]
-    found = None if request["local_sql"] else _once(connection, request, first)
+    key = hash_key or os.urandom(KEY_BYTES)
+    found = None if request["local_sql"] else _once(connection, request, key)
     if found is None:
         columns = fetched(connection, request["per_key_sql"])
-        found = columns, KeyHashes(columns[: request["keys"]], first)
+        found = columns, KeyHashes(columns[: request["keys"]], key)
     columns, hashed = found
-    keys = columns[: request["keys"]]
-    known = {first: hashed} | {key: KeyHashes(keys, key) for key in others}
-    return Rows(keys, _values(columns[request["keys"] :]), known)
+    keys, values = columns[: request["keys"]], columns[request["keys"] :]
+    return Rows(keys, _values(values), {key: hashed})
 
 
 def _all_rows(connection: duckdb.DuckDBPyConnection, request: Header) -> psi_worker.Source:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -18,11 +18,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from nodes import blind_worker
 from sandbox import _native
 from sandbox.crypto.join import blind
-from sandbox.crypto.join.blind import KEY_BYTES, Kept, Rows
+from sandbox.crypto.join.blind import Kept
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
+from sandbox.crypto.join.pool import KEY_BYTES, Rows
 from sandbox.crypto.join.shape import TAG_BYTES, Shape
 from sandbox.crypto.join.words import Words
 from sandbox.disposable import Header
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from nodes.join_worker import Wire
 
 Places = NDArray[np.intp]
+Keys = Sequence[pa.ChunkedArray]
+"""Columns of keys, none twice."""
 
 ORDERED = {"preserve_insertion_order": "true"}
 """The setting of a session whose rows are to come as the source has them."""
@@ -51,26 +55,34 @@ class Facts:
 def prepare(
     request: Header,
     wire: Wire,
-    pair: Pair,
-    shape: Shape,
-    keys: Sequence[pa.ChunkedArray],
-    rows: int,
+    pairs: Mapping[str, Pair],
+    shapes: Sequence[Shape],
+    read: Callable[[], tuple[Keys, int]],
+    hold: Callable[[], None],
 ) -> None:
     """Match keys with the other member's, and write down which slot each has.
 
-    rows: how many the source has, if keys are theirs, number for number; else 0.
+    read: returns the keys, and how many rows the source has if they are theirs, number for number, else
+    0. hold: see `blind_worker.filled`.
     """
-    own, to = request["own"], request["coordinator"]
-    ((matching,),) = request["matching"]
-    machine = blind.prepare(shape, own, pair, to, keys, matching, os.urandom)
-    taking_part, kept = wire.drive(machine)
-    facts = Facts(request["version"], shape.dummies, rows)
-    write(request["keep"], facts, kept, keys, taking_part)
+    found: list[tuple[Keys, int]] = []
+
+    def numbered() -> Rows:
+        found.append(read())
+        keys, _ = found[0]
+        return Rows(keys, np.arange(len(keys[0]), dtype=np.uint64).reshape(1, -1))
+
+    (member,) = blind_worker.filled(request, wire, pairs, shapes, numbered, hold)
+    assert isinstance(member, blind.Filled), "two members prepare"
+    ((keys, rows),) = found
+    kept = wire.drive(member.keep(request["coordinator"]))
+    taking_part = member.pool.values[0, : member.pool.rows].astype(np.intp)
+    write(
+        request["keep"], Facts(request["version"], shapes[0].dummies, rows), kept, keys, taking_part
+    )
 
 
-def write(
-    file: str, facts: Facts, kept: Kept, keys: Sequence[pa.ChunkedArray], taking_part: Places
-) -> None:
+def write(file: str, facts: Facts, kept: Kept, keys: Keys, taking_part: Places) -> None:
     """Write a matching that nobody but this node's owner reads, and wait until it is on disk.
 
     taking_part: which of the keys have the slots of `kept`.

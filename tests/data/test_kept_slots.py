@@ -16,7 +16,8 @@ from nodes import prepared_worker, sources
 from nodes.inspection import open_source
 from nodes.join_worker import fetched
 from nodes.prepared_worker import Facts, by_key, by_number, facts_of, write
-from sandbox.crypto.join.blind import Kept, Rows
+from sandbox.crypto.join.blind import Kept
+from sandbox.crypto.join.pool import Rows
 
 ROWS = 400_000
 COMMON = bytes(range(32))

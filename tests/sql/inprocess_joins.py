@@ -18,10 +18,11 @@ import pyarrow as pa
 
 from nodes.joining import share_of
 from sandbox.crypto.join import many
-from sandbox.crypto.join.blind import Rows, zero_share
+from sandbox.crypto.join.blind import zero_share
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.machine import Machine, Send
+from sandbox.crypto.join.pool import Rows
 from sandbox.crypto.join.shape import Shape, write_shapes
 from sandbox.crypto.join.words import Words
 from sandbox.sql.algebra import FactorKind, Plan, Side
@@ -98,9 +99,8 @@ def _member(plan: Plan, shapes: list[Shape], own: str, rows: Rows) -> Machine[Wo
     shares = []
     for shape in shapes:
         matching = [random.randrange(2) for _ in shape.patterns]
-        shares.append(
-            (yield from many.member(shape, own, pairs, DEALER, rows, matching, os.urandom))
-        )
+        agreed = yield from many.agree(shape, own, pairs, matching, os.urandom)
+        shares.append((yield from agreed.fill(rows, os.urandom).multiply(DEALER, os.urandom)))
     return share_of(plan, shapes, np.concatenate([*shares, *words]))
 
 

@@ -4,22 +4,23 @@ The result is the member's additive share, modulo 2^64, of X'Y, to be re-randomi
 every column of the left member and every column of the right one, the sum over join keys of the product
 of their values. Rows carry no filter: one that a statement leaves out has zeros in its columns, so that
 what the coordinator matches does not depend on filters.
+
+A member goes from `agree` to `Agreed`, to `Filled`, to its share: what it says first depends on no row;
+then its tags are made, which takes longer the more rows it has; then all follows from the shape.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from sandbox import _native
 from sandbox.crypto.join.channel import SEED_BYTES, Pair
-from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Entropy, Machine, Send, receive, send
+from sandbox.crypto.join.pool import KEY_BYTES, Pool, Rows
 from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape
 from sandbox.crypto.join.words import Words
 from sandbox.errors import TrustError
@@ -27,22 +28,7 @@ from sandbox.errors import TrustError
 Slots = NDArray[np.uint32]
 
 SLOT_BYTES = 4
-KEY_BYTES = 32
 COUNT_BYTES = 4
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A side's rows, one per join key. keys: a column for each of the key's; values: shape (columns,
-    rows), taken modulo 2^64; hashed: by key, what has been hashed before it is asked for."""
-
-    keys: Sequence[pa.Array | pa.ChunkedArray]
-    values: Words
-    hashed: Mapping[bytes, KeyHashes] = field(default_factory=dict, repr=False)
-
-    def hashes(self, key: bytes) -> KeyHashes:
-        """Return the rows' keys hashed under `key`."""
-        return self.hashed[key] if key in self.hashed else KeyHashes(self.keys, key)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,46 +40,71 @@ class Kept:
     common: bytes = field(repr=False)
 
 
-def member(
-    shape: Shape,
-    own: str,
-    pair: Pair,
-    coordinator: str,
-    rows: Rows,
-    matching: int,
-    entropy: Entropy,
-) -> Machine[Words]:
-    """Run one join and return this member's share of X'Y, shape (left columns, right columns), modulo
-    2^(8 shape.width).
+def agree(shape: Shape, own: str, pair: Pair, matching: int) -> Machine[Agreed]:
+    """Agree on how many dummies match, 0..shape.dummies: the left member says its number.
 
-    matching: how many dummies match, 0..shape.dummies; the left member's number counts. Raises
-    TrustError SB-3045, SB-3047 and ProtocolError SB-4010 where a message is not what the job fixed.
+    The left one waits for nobody here, the right one sends nothing. Raises TrustError SB-3045,
+    ProtocolError SB-4010.
     """
-    pool, slots = yield from _matched(shape, own, pair, coordinator, rows, matching, entropy)
-    placement = _placement(shape, slots, pool.order, coordinator)
-    factor = _native.SlotColumns.placed(placement, [*pool.values])
-    return (yield from _multiplied(shape, own, pair, coordinator, factor, entropy))
+    stream = pair.stream("matching")
+    if own == shape.members[0]:
+        yield from stream.send(matching.to_bytes(COUNT_BYTES, "big"))
+    else:
+        matching = int.from_bytes((yield from stream.receive(COUNT_BYTES)), "big")
+    return Agreed(shape, own, pair, min(matching, shape.dummies))
 
 
-def prepare(
-    shape: Shape,
-    own: str,
-    pair: Pair,
-    coordinator: str,
-    keys: Sequence[pa.Array],
-    matching: int,
-    entropy: Entropy,
-) -> Machine[tuple[NDArray[np.intp], Kept]]:
-    """Match keys (none twice); return the places of those that take part, and where they lie, to be
-    kept. Raises as `member`."""
-    places = np.arange(len(keys[0]), dtype=np.uint64)
-    rows = Rows(keys, places.reshape(1, -1))
-    pool, sent = yield from _matched(shape, own, pair, coordinator, rows, matching, entropy)
-    _placement(shape, sent, pool.order, coordinator)  # Holds the slots to what they must be.
-    slots = np.empty(len(pool.order) // SLOT_BYTES, np.uint32)
-    slots[np.frombuffer(memoryview(pool.order), np.uint32)] = np.frombuffer(sent, np.uint32)
-    taking_part = pool.values[0].astype(np.intp)
-    return taking_part, Kept(slots[: len(taking_part)].copy(), pair.key("kept matching"))
+@dataclass(frozen=True)
+class Agreed:
+    """A member that knows how many dummies match, which the coordinator never does."""
+
+    shape: Shape
+    own: str
+    pair: Pair
+    matching: int
+
+    def fill(self, rows: Rows, entropy: Entropy) -> Filled:
+        """Return the member with its tags made."""
+        side = self.shape.members.index(self.own)
+        dummies = [_native.expand(self.pair.key("dummies")[:TAG_BYTES], self.matching)]
+        bound, size = self.shape.rows[side], self.shape.padded[side]
+        pool = Pool(rows, tag_key(self.pair), bound, dummies, size, entropy)
+        return Filled(self.shape, self.own, self.pair, pool)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A member that can send its tags. Its machines raise TrustError SB-3047 for slots that are not
+    what they must be, ProtocolError SB-4010 for messages of another length."""
+
+    shape: Shape
+    own: str
+    pair: Pair
+    pool: Pool
+
+    def multiply(self, coordinator: str, entropy: Entropy) -> Machine[Words]:
+        """Run the join and return this member's share of X'Y, shape (left columns, right columns),
+        modulo 2^(8 shape.width)."""
+        slots = yield from self._slots(coordinator)
+        placement = _placement(self.shape, slots, self.pool.order, coordinator)
+        factor = _native.SlotColumns.placed(placement, [*self.pool.values])
+        machine = _multiplied(self.shape, self.own, self.pair, coordinator, factor, entropy)
+        return (yield from machine)
+
+    def keep(self, coordinator: str) -> Machine[Kept]:
+        """Match alone; return where the keys that take part lie, in the order of the pool's rows."""
+        order = self.pool.order
+        sent = yield from self._slots(coordinator)
+        _placement(self.shape, sent, order, coordinator)  # Holds the slots to what they must be.
+        slots = np.empty(len(order) // SLOT_BYTES, np.uint32)
+        slots[np.frombuffer(memoryview(order), np.uint32)] = np.frombuffer(sent, np.uint32)
+        return Kept(slots[: self.pool.rows].copy(), self.pair.key("kept matching"))
+
+    def _slots(self, coordinator: str) -> Machine[bytes | memoryview]:
+        """Send the tags and return the slots that they were given."""
+        yield from send(coordinator, self.pool.sent)
+        side = self.shape.members.index(self.own)
+        return (yield from receive(coordinator, SLOT_BYTES * self.shape.padded[side]))
 
 
 def over_kept(
@@ -105,10 +116,10 @@ def over_kept(
     factor: _native.SlotColumns,
     entropy: Entropy,
 ) -> Machine[Words]:
-    """Return what `member` returns, over slots that both members kept: no tag is sent.
+    """Return what `Filled.multiply` does, over slots that both members kept: no tag is sent.
 
     common: as kept; factor: see `placed`. Raises TrustError SB-3300 where the members kept slots of
-    different matchings, and else as `member`.
+    different matchings, and else as `Filled`.
     """
     stream, left = pair.stream("kept matching"), own == shape.members[0]
     if left:
@@ -126,23 +137,6 @@ def placed(shape: Shape, own: str, kept: Kept, values: Words) -> _native.SlotCol
     placement = _placement(shape, kept.slots.data.cast("B").toreadonly(), None, own)
     values.flags.writeable = False  # The kernels read in place.
     return _native.SlotColumns.placed(placement, [*values])
-
-
-def _matched(
-    shape: Shape,
-    own: str,
-    pair: Pair,
-    coordinator: str,
-    rows: Rows,
-    matching: int,
-    entropy: Entropy,
-) -> Machine[tuple[_Pool, bytes | memoryview]]:
-    """Send the tags and return the slots that they were given."""
-    side = shape.members.index(own)
-    matching = yield from _agree_on_matching(pair, matching, left=side == 0)
-    pool = _Pool(rows, shape.rows[side], shape.dummies, pair, min(matching, shape.dummies), entropy)
-    yield from send(coordinator, pool.sent)
-    return pool, (yield from receive(coordinator, SLOT_BYTES * shape.padded[side]))
 
 
 def _placement(
@@ -210,38 +204,6 @@ def zero_share(pair: Pair, own: str, outputs: int) -> Words:
     return np.frombuffer(memoryview(words), np.uint64)
 
 
-def _agree_on_matching(pair: Pair, matching: int, *, left: bool) -> Machine[int]:
-    """Return how many dummies match: the left member's number, which the coordinator never sees."""
-    stream = pair.stream("matching")
-    if left:
-        yield from stream.send(matching.to_bytes(COUNT_BYTES, "big"))
-        return matching
-    return int.from_bytes((yield from stream.receive(COUNT_BYTES)), "big")
-
-
 def tag_key(pair: Pair) -> bytes:
     """Return the key of the tags that two members make of their rows' keys."""
     return pair.key("tags")
-
-
-class _Pool:
-    """A member's rows, dummies and filling, in the random order in which their tags leave.
-
-    A row beyond the declared bound does not take part: whether there was one must not show.
-    """
-
-    def __init__(
-        self, rows: Rows, bound: int, dummies: int, pair: Pair, matching: int, entropy: Entropy
-    ) -> None:
-        hashed = rows.hashes(tag_key(pair))
-        kept = np.flatnonzero(hashed.present)[:bound]
-        tags, self.values = hashed.tags, rows.values
-        if len(kept) < len(hashed.present):
-            tags = _native.take([tags], TAG_BYTES, kept.astype(np.uint32).tobytes())
-            self.values = np.ascontiguousarray(rows.values[:, kept])
-        self.values.flags.writeable = False  # The kernels read in place.
-        shared = _native.expand(pair.key("dummies")[:TAG_BYTES], matching)
-        # From a seed: to ask the system for all of it would take longer the fewer rows there are.
-        filling = _native.expand(entropy(TAG_BYTES), bound + dummies - matching - len(kept))
-        self.order = _native.permutation(entropy(KEY_BYTES), bound + dummies)
-        self.sent = memoryview(_native.take([tags, shared, filling], TAG_BYTES, self.order))

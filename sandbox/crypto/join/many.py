@@ -10,14 +10,15 @@ by `blind.zero_share`, in all pairs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from sandbox import _native
-from sandbox.crypto.join.blind import COUNT_BYTES, KEY_BYTES, SLOT_BYTES, Rows
+from sandbox.crypto.join.blind import COUNT_BYTES, SLOT_BYTES
 from sandbox.crypto.join.channel import PROTOCOL, SEED_BYTES, Pair, Stream
-from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import FRAME_BYTES, Entropy, Machine, Send, receive, send
+from sandbox.crypto.join.pool import KEY_BYTES, Pool, Rows
 from sandbox.crypto.join.schedule import Partial, Step, partial, steps
 from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape
 from sandbox.crypto.join.words import Words
@@ -29,36 +30,82 @@ WINDOW = 8
 TAKEN = b"\x01"
 
 
-def member(
-    shape: Shape,
-    own: str,
-    pairs: Mapping[str, Pair],
-    coordinator: str,
-    rows: Rows,
-    matching: Sequence[int],
-    entropy: Entropy,
-) -> Machine[Words]:
-    """Run one join and return this member's share of each of `shape.products`.
+def agree(
+    shape: Shape, own: str, pairs: Mapping[str, Pair], matching: Sequence[int], entropy: Entropy
+) -> Machine[Agreed]:
+    """Agree on a fresh key, and on how many dummies of each of `shape.patterns` match: the first member
+    says both.
 
-    pairs: with every other member. matching: for each of `shape.patterns`, how many dummies its members
-    have in common; the first member's numbers count. Raises TrustError SB-3045, SB-3047 and
-    ProtocolError SB-4010, SB-4015 where a message is not what the job fixed.
+    It waits for nobody here, and the others send nothing. pairs: with every other member. matching: as
+    drawn, the first member's. Raises TrustError SB-3045, ProtocolError SB-4010, SB-4015.
     """
     place = shape.members.index(own)
     phase = "/".join(("products", *shape.members))
     streams = {n: pairs[m].stream(phase) for n, m in enumerate(shape.members) if m != own}
-    common, matching = yield from _agree(shape, place, streams, matching, entropy)
-    seed = entropy(SEED_BYTES)
-    yield from send(coordinator, seed)
-    pool = _Pool(shape, place, rows, common, matching, entropy)
-    yield from send(coordinator, pool.sent)
-    slots = yield from receive(coordinator, SLOT_BYTES * shape.padded[place])
-    try:
-        placement = _native.Placement(shape.slots, slots, pool.order)
-    except _native.PeerError as error:
-        raise TrustError("SB-3047", party=coordinator) from error
-    party = _Party(shape, place, coordinator, streams, placement, pool.values, seed)
-    return (yield from party.run())
+    most = most_matching(shape)
+    if place == 0:
+        common = entropy(KEY_BYTES)
+        counts = [min(count, most) for count in matching]
+        said = common + b"".join(count.to_bytes(COUNT_BYTES, "big") for count in counts)
+        for stream in streams.values():
+            yield from stream.send(said)
+        return Agreed(shape, place, streams, common, counts)
+    said = yield from streams[0].receive(KEY_BYTES + COUNT_BYTES * len(shape.patterns))
+    at = range(KEY_BYTES, len(said), COUNT_BYTES)
+    counts = [int.from_bytes(said[n : n + COUNT_BYTES], "big") for n in at]
+    if any(count > most for count in counts):
+        raise ProtocolError("SB-4015", party=shape.members[0])
+    return Agreed(shape, place, streams, said[:KEY_BYTES], counts)
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """A member that has what all share and the coordinator lacks. streams: with the others, by place;
+    common: a key; matching: how many dummies of each pattern match."""
+
+    shape: Shape
+    place: int
+    streams: Mapping[int, Stream]
+    common: bytes = field(repr=False)
+    matching: Sequence[int]
+
+    def fill(self, rows: Rows, entropy: Entropy) -> Filled:
+        """Return the member with its tags made."""
+        key = derive_key(self.common, b"", PROTOCOL, b"tags")
+        dummies = [
+            _native.expand(_dummies(self.common, pattern), count)
+            for pattern, count in zip(self.shape.patterns, self.matching, strict=True)
+            if pattern >> self.place & 1
+        ]
+        bound, size = self.shape.rows[self.place], self.shape.padded[self.place]
+        pool = Pool(rows, key, bound, dummies, size, entropy)
+        return Filled(self.shape, self.place, self.streams, pool)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A member that can send its tags."""
+
+    shape: Shape
+    place: int
+    streams: Mapping[int, Stream]
+    pool: Pool
+
+    def multiply(self, coordinator: str, entropy: Entropy) -> Machine[Words]:
+        """Run the join and return this member's share of each of `shape.products`.
+
+        Raises TrustError SB-3045, SB-3047, ProtocolError SB-4010.
+        """
+        seed = entropy(SEED_BYTES)
+        yield from send(coordinator, seed)
+        yield from send(coordinator, self.pool.sent)
+        slots = yield from receive(coordinator, SLOT_BYTES * self.shape.padded[self.place])
+        try:
+            placement = _native.Placement(self.shape.slots, slots, self.pool.order)
+        except _native.PeerError as error:
+            raise TrustError("SB-3047", party=coordinator) from error
+        party = _Party(self, coordinator, placement, seed)
+        return (yield from party.run())
 
 
 def chunks_in(step: Step) -> int:
@@ -79,66 +126,10 @@ def seed_of(seed: bytes, product: int) -> bytes:
     return bytes(blocks[product * SEED_BYTES :])
 
 
-def _agree(
-    shape: Shape,
-    place: int,
-    streams: Mapping[int, Stream],
-    matching: Sequence[int],
-    entropy: Entropy,
-) -> Machine[tuple[bytes, Sequence[int]]]:
-    """Return what all members share and the coordinator has not: a fresh key, and how many dummies of
-    each pattern match. The first member draws both."""
-    most = most_matching(shape)
-    if place == 0:
-        common = entropy(KEY_BYTES)
-        counts = [min(count, most) for count in matching]
-        said = common + b"".join(count.to_bytes(COUNT_BYTES, "big") for count in counts)
-        for stream in streams.values():
-            yield from stream.send(said)
-        return common, counts
-    said = yield from streams[0].receive(KEY_BYTES + COUNT_BYTES * len(shape.patterns))
-    at = range(KEY_BYTES, len(said), COUNT_BYTES)
-    counts = [int.from_bytes(said[n : n + COUNT_BYTES], "big") for n in at]
-    if any(count > most for count in counts):
-        raise ProtocolError("SB-4015", party=shape.members[0])
-    return said[:KEY_BYTES], counts
-
-
 def most_matching(shape: Shape) -> int:
     """Return how many dummies of one pattern match at most."""
     of_a_member = sum(pattern & 1 for pattern in shape.patterns)
     return shape.dummies // of_a_member
-
-
-class _Pool:
-    """A member's rows, the dummies of its patterns and filling, in the random order in which tags leave.
-
-    A row beyond the declared bound does not take part: whether there was one must not show.
-    """
-
-    def __init__(
-        self,
-        shape: Shape,
-        place: int,
-        rows: Rows,
-        common: bytes,
-        matching: Sequence[int],
-        entropy: Entropy,
-    ) -> None:
-        hashed = KeyHashes(rows.keys, derive_key(common, b"", PROTOCOL, b"tags"))
-        kept = np.flatnonzero(hashed.present)[: shape.rows[place]]
-        tags = np.frombuffer(memoryview(hashed.tags), np.uint8).reshape(-1, TAG_BYTES)
-        self.values = np.ascontiguousarray(rows.values[:, kept])
-        dummies = [
-            bytes(memoryview(_native.expand(_dummies(common, pattern), count)))
-            for pattern, count in zip(shape.patterns, matching, strict=True)
-            if pattern >> place & 1
-        ]
-        everything = b"".join((tags[kept].tobytes(), *dummies))
-        missing = shape.padded[place] - len(everything) // TAG_BYTES
-        everything += bytes(memoryview(_native.expand(entropy(TAG_BYTES), missing)))
-        self.order = _native.permutation(entropy(KEY_BYTES), shape.padded[place])
-        self.sent = memoryview(_native.take([everything], TAG_BYTES, self.order))
 
 
 def _dummies(common: bytes, pattern: int) -> bytes:
@@ -149,22 +140,14 @@ class _Party:
     """One member while it multiplies: its own columns at their slots, its shares of partial products."""
 
     def __init__(
-        self,
-        shape: Shape,
-        place: int,
-        coordinator: str,
-        streams: Mapping[int, Stream],
-        placement: _native.Placement,
-        values: Words,
-        seed: bytes,
+        self, member: Filled, coordinator: str, placement: _native.Placement, seed: bytes
     ) -> None:
-        self._shape = shape
-        self._place = place
+        self._shape = shape = member.shape
+        self._place = member.place
         self._coordinator = coordinator
-        self._streams = streams
+        self._streams = member.streams
         self._placement = placement
-        self._values = values
-        values.flags.writeable = False  # The kernels read in place.
+        self._values = member.pool.values
         self._seed = seed
         self._shares: dict[Partial, Words] = {}
         wanted = [partial(shape, columns) for columns in shape.products]

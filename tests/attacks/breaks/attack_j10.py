@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from sandbox import _native
-from sandbox.crypto.join import blind
+from sandbox.crypto.join import pool
 
 
 def apply() -> None:
@@ -16,4 +16,4 @@ def apply() -> None:
 
     changed = SimpleNamespace(**vars(_native))
     changed.permutation = in_order
-    blind._native = changed  # type: ignore[attr-defined, assignment]
+    pool._native = changed  # type: ignore[attr-defined, assignment]

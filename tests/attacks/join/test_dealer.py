@@ -56,7 +56,9 @@ def provider(
     yield Send(C, write_shapes([shape]))
     column = np.array([value % MODULUS for value in values], np.uint64).reshape(1, -1)
     rows = blind.Rows([pa.array(keys, pa.int64())], column)
-    product = yield from blind.member(shape, own, agreed, C, rows, matching, draws(seed + own))
+    entropy = draws(seed + own)
+    filled = (yield from blind.agree(shape, own, agreed, matching)).fill(rows, entropy)
+    product = yield from filled.multiply(C, entropy)
     return int((product.reshape(-1) + blind.zero_share(agreed, own, 1))[0])
 
 

@@ -121,7 +121,8 @@ def test_attack_j32_pseudonyms_of_two_joins_of_a_collection_cannot_be_linked() -
         yield Send(C, write_shapes(mine))
         for shape in mine:
             side = rows(tables[own], 1)
-            yield from many.member(shape, own, pairs, C, side, [1] * 4, os.urandom)
+            agreed = yield from many.agree(shape, own, pairs, [1] * 4, os.urandom)
+            yield from agreed.fill(side, os.urandom).multiply(C, os.urandom)
 
     machines = {own: node(own) for own in tables}
     run({**machines, C: deal([*tables], os.urandom)}, tapped(heard))

@@ -42,9 +42,9 @@ def provider(
 ) -> Machine[blind.Words]:
     yield Send(C, write_shapes([shape]))
     pair = Pair(SECRET, b"job and roster", own, peer)
-    product = yield from blind.member(
-        shape, own, pair, C, side, shape.dummies // 2, entropy(seed + own)
-    )
+    draws = entropy(seed + own)
+    agreed = yield from blind.agree(shape, own, pair, shape.dummies // 2)
+    product = yield from agreed.fill(side, draws).multiply(C, draws)
     zero = blind.zero_share(pair, own, product.size)
     return product + zero.reshape(product.shape)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from sandbox.crypto.join.blind import Kept, over_kept, placed, prepare
+from sandbox.crypto.join.blind import Kept, agree, over_kept, placed
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.machine import Machine, Send
+from sandbox.crypto.join.pool import Rows
 from sandbox.crypto.join.shape import Shape, Stage, write_shapes
 from sandbox.errors import ProtocolError, TrustError
 from tests.crypto.join.memory import run
@@ -28,6 +31,17 @@ def pair(own: str, job: bytes) -> Pair:
     return Pair(b"agreement of job " + job.ljust(15), b"transcript of " + job, own, peer)
 
 
+def prepare(
+    shape: Shape, own: str, keys: Sequence[int | None], job: bytes, matching: int
+) -> Machine[tuple[NDArray[np.intp], Kept]]:
+    """Match keys; return the places of those that take part, and where they lie."""
+    places = np.arange(len(keys), dtype=np.uint64).reshape(1, -1)
+    agreed = yield from agree(shape, own, pair(own, job), matching)
+    member = agreed.fill(Rows([pa.array(keys, pa.int64())], places), os.urandom)
+    kept = yield from member.keep(DEALER)
+    return member.pool.values[0, : member.pool.rows].astype(np.intp), kept
+
+
 def kept_by(
     keys: dict[str, list[int]], job: bytes = b"preparing"
 ) -> dict[str, tuple[list[int], Kept]]:
@@ -36,8 +50,7 @@ def kept_by(
 
     def one(own: str) -> Machine[object]:
         yield Send(DEALER, write_shapes([shape]))
-        columns = [pa.array(keys[own], pa.int64())]
-        return (yield from prepare(shape, own, pair(own, job), DEALER, columns, 3, os.urandom))
+        return (yield from prepare(shape, own, keys[own], job, 3))
 
     found = run({DEALER: deal([LEFT, RIGHT], os.urandom), LEFT: one(LEFT), RIGHT: one(RIGHT)})
     return {own: ([keys[own][n] for n in found[own][0]], found[own][1]) for own in keys}
@@ -90,8 +103,7 @@ def test_a_key_that_is_null_or_beyond_the_bound_has_no_slot() -> None:
     def one(own: str, values: list[int | None]) -> Machine[object]:
         shape = replace(SHAPE, rows=(3, 30), stage=Stage.MATCH)
         yield Send(DEALER, write_shapes([shape]))
-        columns = [pa.array(values, pa.int64())]
-        return (yield from prepare(shape, own, pair(own, b"p"), DEALER, columns, 0, os.urandom))
+        return (yield from prepare(shape, own, values, b"p", 0))
 
     machines = {LEFT: one(LEFT, [5, None, 6, 7, 8]), RIGHT: one(RIGHT, [5])}
     found = run({DEALER: deal([LEFT, RIGHT], os.urandom), **machines})

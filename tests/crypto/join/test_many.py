@@ -46,7 +46,9 @@ def provider(
 ) -> Machine[blind.Words]:
     yield Send(C, write_shapes([shape]))
     pairs = pairs_of(own, shape.members, job)
-    share = yield from many.member(shape, own, pairs, C, side, matching, entropy(seed + own))
+    draws = entropy(seed + own)
+    agreed = yield from many.agree(shape, own, pairs, matching, draws)
+    share = yield from agreed.fill(side, draws).multiply(C, draws)
     for pair in pairs.values() if rerandomised else ():
         share = share + blind.zero_share(pair, own, share.size)
     return share
@@ -304,7 +306,7 @@ def test_a_first_member_that_asks_for_more_dummies_than_there_are_is_refused() -
     said = stream.send(bytes(32) + (4).to_bytes(4, "big") * 4)
     sealed = next(said)
     assert isinstance(sealed, Send)
-    machine = many.member(shape, "b", pairs_of("b", "abc"), C, rows({}, 1), [0] * 4, entropy("b"))
+    machine = many.agree(shape, "b", pairs_of("b", "abc"), [0] * 4, entropy("b"))
     next(machine)
     with pytest.raises(ProtocolError, match="SB-4015"):
         machine.send(bytes(sealed.payload))
