@@ -89,13 +89,15 @@ class Peer(_Strict):
 
 
 class CoordinatorConfig(_Strict):
-    """coordinator/config.toml. `job_deadline_s`: longest a job may run, seconds."""
+    """coordinator/config.toml. `job_deadline_s`: longest a job may run, seconds. `join_rows`: of all
+    tables of one join together, dummies included; each takes 8 bytes of memory and 20 of disk."""
 
     name: Name
     listen: Address
     enrol_listen: Address
     nodes: tuple[Peer, ...] = Field(default=(), strict=False)
     job_deadline_s: int = Field(default=600, ge=1, le=86_400)
+    join_rows: int = Field(default=150_000_000, ge=1, le=1 << 32)
 
 
 class NodeConfig(_Strict):

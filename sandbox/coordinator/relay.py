@@ -18,7 +18,7 @@ import grpc.aio
 
 from sandbox.coordinator.nodelink import JoinCall, NodeLink
 from sandbox.crypto.identity import Signed
-from sandbox.crypto.join.dealer import deal
+from sandbox.crypto.join.dealer import Room, deal
 from sandbox.crypto.join.machine import Machine, Receive, Send
 from sandbox.errors import ProtocolError
 from sandbox.rpc import node_pb2
@@ -33,8 +33,9 @@ UNREAD_FRAMES = 8
 class Joins:
     """The joins of a coordinator; at each node one at a time, since each may need all its memory."""
 
-    def __init__(self, own: str) -> None:
+    def __init__(self, own: str, room: Room) -> None:
         self._own = own
+        self._room = room
         self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def run(
@@ -49,9 +50,8 @@ class Joins:
             # Always in this order: two joins never hold what the other waits for.
             for member in sorted(members):
                 await held.enter_async_context(self._busy[member])
-            await Relay(self._own, members).run(
-                job, roster, deal([*members], os.urandom), deadline_s
-            )
+            dealer = deal([*members], os.urandom, self._room)
+            await Relay(self._own, members).run(job, roster, dealer, deadline_s)
 
 
 class Relay:
@@ -72,7 +72,7 @@ class Relay:
         """Carry the join until every member has committed its share.
 
         Raises the first member's problem, Unavailable for a stream that broke, ProtocolError SB-4010
-        or SB-4011 for a member that breaks the protocol.
+        or SB-4011 for a member that breaks the protocol, Refusal SB-1110.
         """
         start = node_pb2.ComputeRequest(
             job_digest=job, roster=[to_message(signature) for signature in roster]

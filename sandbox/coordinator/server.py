@@ -17,10 +17,12 @@ from sandbox.coordinator.jobflow import JobFlow
 from sandbox.coordinator.phases import TERMINAL, Phase
 from sandbox.coordinator.registry import Registry
 from sandbox.coordinator.relay import Joins
+from sandbox.coordinator.room import refuse_oversized
 from sandbox.coordinator.store import Store, StoredJob
 from sandbox.crypto import he
 from sandbox.crypto.certificates import PeerName
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, verify
+from sandbox.crypto.join.dealer import Room
 from sandbox.crypto.rings import ring_named
 from sandbox.crypto.trust import Trust
 from sandbox.errors import InputError, ProtocolError, SandboxError, TrustError, Unavailable
@@ -38,6 +40,7 @@ from sandbox.rpc.documents import from_message, to_message
 from sandbox.rpc.guard import Context, Guard, peer_of
 from sandbox.rpc.problems import problem_of
 from sandbox.rpc.stopping import stop_requested
+from sandbox.scratch import scratch_in
 from sandbox.version import __version__
 
 CONTEXT_LIMIT_BYTES = 2 << 20
@@ -69,13 +72,15 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
     def __init__(self, profile: Path) -> None:
         self._identity = Identity.load(profile)
         self._trust = Trust(profile)
-        self._deadline_s = load_coordinator(profile).job_deadline_s
+        config = load_coordinator(profile)
+        self._deadline_s = config.job_deadline_s
+        self._room = Room(config.join_rows, scratch_in(profile))
         self._store = Store(profile, self._identity)
         self._store.log.check()
         self._store.log.start()
         self._witnesses = Witnesses(self._identity.public, self._store.log)
         self.registry = Registry(profile, self._store.log, self._witnesses)
-        self._joins = Joins(self._identity.public.fingerprint)
+        self._joins = Joins(self._identity.public.fingerprint, self._room)
         self._adder = Adder(profile)
         self._flows: dict[str, JobFlow] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,6 +158,12 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             reply.policies.extend(to_message(signed) for signed in view.policies)
         return reply
 
+    def _catalogue(self) -> tuple[list[Signed], dict[str, PublicIdentity]]:
+        """Return what nodes offer, as they signed it, and who they are."""
+        views = self.registry.nodes
+        offered = [signed for v in views.values() for signed in (*v.datasets, *v.collections)]
+        return offered, {name: view.link.identity for name, view in views.items()}
+
     async def PutContext(  # noqa: N802
         self, request: AsyncIterator[coordinator_pb2.UploadPart], context: Context
     ) -> common_pb2.Empty:
@@ -174,6 +185,8 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             raise InputError("SB-3122")
         if self._store.job(spec.job) is None:
             self._refuse_crowd(spec.researcher)
+            if spec.joined:
+                await asyncio.to_thread(refuse_oversized, spec, *self._catalogue(), self._room)
         try:
             new = self._store.add_job(spec.job, signed, spec.researcher)
         except ProtocolError as error:

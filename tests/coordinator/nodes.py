@@ -27,6 +27,7 @@ from sandbox.coordinator.relay import Joins
 from sandbox.coordinator.store import Store, StoredJob
 from sandbox.coordinator.waits import Patience
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, parse
+from sandbox.crypto.join.dealer import UNBOUNDED
 from sandbox.errors import SandboxError, Unavailable
 from sandbox.jobs import JobSpec, Missing, Offer, sign_job
 from sandbox.rpc import common_pb2, node_pb2
@@ -250,7 +251,7 @@ class Scene:
             lambda: links,
             people,
             witnesses,
-            Joins(COORDINATOR.public.fingerprint),
+            Joins(COORDINATOR.public.fingerprint, UNBOUNDED),
             self.deadline_s,
             SHORT,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import _native
-from sandbox.crypto.join import blind, channel, machine, many, psi, shape
+from sandbox.crypto.join import blind, channel, dealer, machine, many, psi, shape
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.prg import derive_key
 from sandbox.privacy import allocate
@@ -57,6 +57,7 @@ def rust(file: str, name: str) -> str:
         ),
         ("statistical bits", rust("psi/mod.rs", "STATISTICAL_BITS")),
         ("keys of a bucket, about", f"{psi.BUCKET_KEYS}"),
+        ("slots that are matched at once", f"{dealer.BUCKET_ROWS}"),
     ],
 )
 def test_a_constant_is_the_codes(row: str, value: str) -> None:

@@ -1,0 +1,40 @@
+"""A coordinator that may match no more rows than `join_rows` says so before anything is charged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.client import Session
+from sandbox.config import CONFIG_FILE
+from sandbox.errors import Refusal
+from tests.endtoend import deployment, shops
+
+JOINED = "SELECT COUNT(*) AS n FROM a.people p JOIN b.purchases q ON p.id = q.buyer"
+MATCHED = "SELECT COUNT(*) AS n FROM a.people WHERE id IN (SELECT buyer FROM b.purchases)"
+ROWS = 1600
+"""What both cards declare; dummies come on top."""
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    folder = tmp_path_factory.mktemp("room") / "deployment"
+    shops.make(folder)
+    config = folder / "coordinator" / CONFIG_FILE
+    config.write_text(f"join_rows = {ROWS}\n{config.read_text('utf-8')}", "utf-8")
+    with deployment.running(folder, plain=True), deployment.researcher(folder) as opened:
+        yield opened
+
+
+def test_larger_join_is_refused_by_name_and_costs_nothing(session: Session) -> None:
+    before = session.budget()
+    with pytest.raises(Refusal, match="SB-1110") as raised:
+        session.sql(JOINED).run(epsilon="1", delta="1e-6")
+    assert int(raised.value.facts["most"]) == ROWS
+    assert int(raised.value.facts["rows"]) > ROWS
+    assert session.budget() == before
+
+
+def test_psi_that_the_coordinator_only_carries_runs_all_the_same(session: Session) -> None:
+    session.sql(MATCHED).run(epsilon="1", delta="1e-6")
