@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.published import figure
-from benchmarks.report import read
+from benchmarks.report import read, spread
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 RESULTS = (
@@ -27,6 +28,8 @@ RESULTS = (
 )
 WITH_DATA = ("published",)
 """Results that `make bench` does not make: they need tables that are not the project's."""
+WITH_PEERS = ("join_wan",)
+"""Results of benchmarks.join, which needs what `make peers` builds."""
 _FIGURE = re.compile(r"(<!-- figure (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -37,7 +40,7 @@ def main() -> None:
 
 def render(page: str) -> str:
     """Return the page with every figure made from the results; raises KeyError for an unknown one."""
-    results = {name: read(name) for name in (*RESULTS, *WITH_DATA)}
+    results = {name: read(name) for name in (*RESULTS, *WITH_DATA, *WITH_PEERS)}
     figures = {
         "claims": _claims,
         "machine": _machine,
@@ -48,6 +51,7 @@ def render(page: str) -> str:
         "kernels": _kernels,
         "join_kernels": _join_kernels,
         "many": _many,
+        "join_wan": lambda found: _joins(found["join_wan"]),
         "published": lambda found: _table(figure.HEAD, figure.rows(found["published"]["measured"])),
     }
     return _FIGURE.sub(
@@ -57,7 +61,7 @@ def render(page: str) -> str:
 
 
 def _claims(results: Mapping[str, Any]) -> str:
-    measured = {name: result["measured"] for name, result in results.items()}
+    measured = {name: results[name]["measured"] for name in RESULTS}
     large, latency = measured["large_query"], measured["latency"]
     jobs, install = measured["concurrency"], measured["install"]
     seconds = jobs["runs_s"]
@@ -195,6 +199,32 @@ def _many(results: Mapping[str, Any]) -> str:
     ]
     head = ("tables", "rows of each", "groups", "seconds", "predicted", "moved", "largest process")
     return _table(head, rows)
+
+
+def _joins(result: Mapping[str, Any]) -> str:
+    """One row for each system, mode, io and number of rows."""
+    groups: dict[tuple[int, str, str, str], list[Mapping[str, Any]]] = {}
+    for run in result["runs"]:
+        key = (run["rows"], run["system"], run["mode"], run["io"])
+        groups.setdefault(key, []).append(run)
+    rows = []
+    for (size, *label), runs in sorted(groups.items()):
+        crossed = median(run["bytes_per_row"] for run in runs)
+        rows.append(
+            (
+                " ".join(label),
+                f"2^{size.bit_length() - 1}",
+                _spread(spread([run["seconds"] for run in runs])),
+                f"{crossed:,.1f}",
+                f"{median(run['peak_mib'] for run in runs):,.0f} MiB",
+            )
+        )
+    head = ("system, mode, io", "rows of each", "seconds", "bytes a row", "largest process")
+    ratios = ", ".join(f"{name} {ratio:.3g}" for name, ratio in result["ratios"].items())
+    lines = [_table(head, rows), f"\nNetwork: {result['machine']['network']}."]
+    peers = ", ".join(f"{name} {v}" for name, v in result["machine"]["peers"].items())
+    lines += [f"Peers: {peers}.", f"The peer's median by ours: {ratios}."]
+    return "\n".join(lines)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -27,7 +27,7 @@ def test_page_shows_every_figure_and_marks_it_once() -> None:
 
 
 def test_a_changed_result_changes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*figures.RESULTS, *figures.WITH_DATA):
+    for name in (*figures.RESULTS, *figures.WITH_DATA, *figures.WITH_PEERS):
         result = report.read(name)
         if name == "latency":
             result["measured"]["seconds"]["median"] = 1.234
@@ -45,8 +45,25 @@ def test_result_names_machine_and_command_and_nobody(name: str) -> None:
     assert re.fullmatch(
         rf"python -m benchmarks\.{name}( --[a-z]+ (\d+|DIR))* {written}", result["command"]
     )
+    assert names_nobody(result)
+
+
+@pytest.mark.parametrize("name", figures.WITH_PEERS)
+def test_result_of_joins_names_peers_and_network_too(name: str) -> None:
+    result: dict[str, Any] = report.read(name)
+    assert result["schema_version"] == report.SCHEMA_VERSION
+    assert set(result["machine"]) == MACHINE | {"peers", "network", "load_average_before"}
+    written = f"--json benchmarks/results/{name}.json"
+    assert re.fullmatch(
+        rf"python -m benchmarks\.join( --[a-z-]+ [\w,]+)+ {written}", result["command"]
+    )
+    assert names_nobody(result)
+
+
+def names_nobody(result: dict[str, Any]) -> bool:
+    """Whether nothing but the command looks like a place on somebody's machine."""
     without = json.dumps(result).replace(result["command"], "")
-    assert not re.search(r"/(home|root|tmp|Users|work)/", without)
+    return not re.search(r"/(home|root|tmp|Users|work)/", without)
 
 
 def test_make_bench_measures_every_result() -> None:
