@@ -21,7 +21,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from nodes import blind_worker, prepared_worker, psi_worker, sources
+from nodes import blind_worker, prepared_worker, psi_rows, psi_worker, sources
 from nodes.slots import join_wait_s
 from sandbox.crypto.join.blind import Kept, over_kept, placed, tag_key, zero_share
 from sandbox.crypto.join.channel import Pair
@@ -237,7 +237,8 @@ def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.Chu
     columns, hashed = found
     if hashed.present.all():
         return columns
-    return [column.filter(pa.array(hashed.present)) for column in columns]
+    mask = psi_rows.mask_of(hashed.present)
+    return [column.filter(mask) for column in columns]
 
 
 def _to_keep(

@@ -81,7 +81,7 @@ class Whole:
         found[matched[matched < self._keys]] = True
         rows = np.zeros(self._count, np.bool_)
         rows[self._there] = found if self._key_of_row is None else found[self._key_of_row]
-        mask = pa.array(rows)
+        mask = mask_of(rows)
         keys = [key.filter(mask) for key in self._canonical]
         own = [column.filter(mask) for column in self._columns]
         yield [_either(*pair) for pair in zip(own, keys, strict=True)] if own else keys
@@ -130,7 +130,7 @@ class Cut:
         for file, part in zip(self._tags, parts, strict=True):
             file.write(tags[TAG_BYTES * part.start : TAG_BYTES * part.stop])
         if self._rows:
-            rows = batch.take(pa.array(there[order]))
+            rows = batch.take(_places(there[order]))
             for writer, part in zip(self._writers, parts, strict=True):
                 writer.write_batch(rows.slice(part.start, part.stop - part.start))
         if sum(file.tell() for file in (*self._tags, *self._rows)) > self._most_bytes:
@@ -197,7 +197,7 @@ def distinct_tags(tags: memoryview) -> tuple[memoryview, NDArray[np.int32]]:
         pa.binary(TAG_BYTES), count, [None, pa.py_buffer(tags)]
     ).dictionary_encode()
     once = memoryview(blocks.dictionary.buffers()[1])[: TAG_BYTES * len(blocks.dictionary)]
-    return once, blocks.indices.to_numpy()
+    return once, np.frombuffer(blocks.indices.buffers()[1], np.int32, len(blocks))
 
 
 def filled(tags: memoryview, most: int) -> memoryview:
@@ -208,3 +208,16 @@ def filled(tags: memoryview, most: int) -> memoryview:
     if len(tags) == TAG_BYTES * most:
         return tags
     return memoryview(b"".join((tags, os.urandom(TAG_BYTES * most - len(tags)))))
+
+
+def mask_of(rows: NDArray[np.bool_]) -> pa.BooleanArray:
+    """Return rows to keep as Arrow has them: pa.array() would import pandas where there is one."""
+    bits = pa.py_buffer(np.packbits(rows, bitorder="little"))
+    return pa.BooleanArray.from_buffers(pa.bool_(), len(rows), [None, bits])
+
+
+def _places(rows: NDArray[np.intp]) -> pa.Int64Array:
+    """Return places of rows as Arrow has them."""
+    return pa.Int64Array.from_buffers(
+        pa.int64(), len(rows), [None, pa.py_buffer(rows.astype(np.int64))]
+    )

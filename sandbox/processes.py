@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from sandbox.errors import Unavailable
+from sandbox.warm_server import HUGE_PAGES
 
 LOG_FILE = "process.log"
 STATE_FILE = "up.json"
@@ -328,6 +329,7 @@ def _spawn(program: Program) -> _Running:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env=HUGE_PAGES | os.environ,
             # Its own group: Ctrl-C reaches `up` alone, which stops its children in order.
             process_group=0,
         )

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::field;
+use crate::matching::partition;
 use crate::prg::Prg;
 use bin::Scratch;
 use hashing::Hasher;
@@ -27,6 +28,9 @@ const BATCH: usize = 64;
 
 /// Decodings that make a task of their own.
 const TASK: usize = 1 << 12;
+
+/// Keys that one thread puts into bins at a time.
+const SEGMENT: usize = 1 << 16;
 
 /// The vector of `parameters.length()` blocks that decodes every key to its value.
 ///
@@ -45,25 +49,25 @@ pub fn encode(
         ));
     }
     let hasher = Hasher::new(parameters, seed);
-    let mut bins = Bins::fill(parameters, &hasher, keys, values)?;
+    let mut hashes = vec![0; keys.len()];
+    let binned = Binned::new(parameters, &hasher, keys, &mut hashes);
+    if binned
+        .loads
+        .iter()
+        .any(|&load| load > parameters.capacity())
+    {
+        return Err(Error::Exhausted);
+    }
+    let mut values = binned.grouped(&hasher, &hashes, values);
+    let mut hashes = binned.grouped(&hasher, &hashes, &hashes);
     let mut encoding = vec![0; parameters.length()];
     encoding
         .par_chunks_exact_mut(parameters.stride())
-        .zip(bins.hashes.par_chunks_exact(parameters.capacity()))
-        .zip(bins.values.par_chunks_exact_mut(parameters.capacity()))
-        .zip(&bins.loads)
-        .try_for_each_init(
-            Scratch::default,
-            |scratch, (((bin, hashes), values), &load)| {
-                scratch.solve(
-                    &hasher,
-                    &hashes[..load],
-                    &mut values[..load],
-                    bin,
-                    parameters.dense(),
-                )
-            },
-        )?;
+        .zip(partition::cut(&mut hashes, &binned.loads))
+        .zip(partition::cut(&mut values, &binned.loads))
+        .try_for_each_init(Scratch::default, |scratch, ((bin, hashes), values)| {
+            scratch.solve(&hasher, hashes, values, bin, parameters.dense())
+        })?;
     Ok(encoding)
 }
 
@@ -99,80 +103,15 @@ pub fn decode(
         return Err(Error::Malformed);
     }
     let hasher = Hasher::new(parameters, seed);
-    let loads = hash_into(parameters, &hasher, keys, out);
-    if parameters.bins() == 1 {
-        decode_bin(parameters, &hasher, encoding, out);
-        return Ok(());
-    }
+    let binned = Binned::new(parameters, &hasher, keys, out);
     // Bin by bin, so that the bin's columns are read from a near cache.
-    let mut next = starts(&loads);
-    let mut grouped = vec![0; out.len()];
-    for &hash in out.iter() {
-        let next = &mut next[hasher.bin(hash)];
-        grouped[*next] = hash;
-        *next += 1;
-    }
-    split(&mut grouped, &loads)
+    let mut grouped = binned.grouped(&hasher, out, out);
+    partition::cut(&mut grouped, &binned.loads)
         .into_par_iter()
         .zip(encoding.par_chunks_exact(parameters.stride()))
         .for_each(|(hashes, bin)| decode_bin(parameters, &hasher, bin, hashes));
-    next = starts(&loads);
-    for value in out {
-        let next = &mut next[hasher.bin(*value)];
-        *value = grouped[*next];
-        *next += 1;
-    }
+    binned.ungroup(&hasher, &grouped, out);
     Ok(())
-}
-
-/// Overwrites `hashes` with those of the keys and counts how many fall into each bin.
-fn hash_into(
-    parameters: &Parameters,
-    hasher: &Hasher,
-    keys: &[Block],
-    hashes: &mut [Block],
-) -> Vec<usize> {
-    let none = || vec![0; parameters.bins()];
-    let count = |mut loads: Vec<usize>, (keys, hashes): (&[Block], &mut [Block])| {
-        hashes.copy_from_slice(keys);
-        hasher.hash_blocks(hashes);
-        hashes.iter().for_each(|&hash| loads[hasher.bin(hash)] += 1);
-        loads
-    };
-    let add = |mut loads: Vec<usize>, more: Vec<usize>| {
-        loads
-            .iter_mut()
-            .zip(more)
-            .for_each(|(load, more)| *load += more);
-        loads
-    };
-    keys.par_chunks(TASK)
-        .zip(hashes.par_chunks_mut(TASK))
-        .fold(none, count)
-        .reduce(none, add)
-}
-
-/// Where each bin starts when they lie one after another.
-fn starts(loads: &[usize]) -> Vec<usize> {
-    let mut total = 0;
-    loads
-        .iter()
-        .map(|load| {
-            total += load;
-            total - load
-        })
-        .collect()
-}
-
-/// Consecutive parts of the given lengths.
-fn split<'a>(mut blocks: &'a mut [Block], lengths: &[usize]) -> Vec<&'a mut [Block]> {
-    let mut parts = Vec::with_capacity(lengths.len());
-    for &length in lengths {
-        let (part, rest) = blocks.split_at_mut(length);
-        parts.push(part);
-        blocks = rest;
-    }
-    parts
 }
 
 /// Replaces hashes of one bin by what they decode to.
@@ -198,44 +137,72 @@ fn decode_bin(parameters: &Parameters, hasher: &Hasher, bin: &[Block], hashes: &
     });
 }
 
-/// Hashes and values by bin, `capacity` places a bin.
-struct Bins {
-    hashes: Vec<Block>,
-    values: Vec<Block>,
+/// Which keys fall into which bin, by segments that threads handle at a time.
+struct Binned {
+    counts: Vec<Vec<usize>>,
     loads: Vec<usize>,
 }
 
-impl Bins {
-    fn fill(
-        parameters: &Parameters,
-        hasher: &Hasher,
-        keys: &[Block],
-        values: &[Block],
-    ) -> Result<Self> {
-        let capacity = parameters.capacity();
-        let places = parameters.bins() * capacity;
-        let mut bins = Self {
-            hashes: vec![0; places],
-            values: vec![0; places],
-            loads: vec![0; parameters.bins()],
-        };
-        let mut batch = [0; BATCH];
-        for (keys, values) in keys.chunks(BATCH).zip(values.chunks(BATCH)) {
-            let hashes = &mut batch[..keys.len()];
-            hashes.copy_from_slice(keys);
-            hasher.hash_blocks(hashes);
-            for (&hash, &value) in hashes.iter().zip(values) {
-                let bin = hasher.bin(hash);
-                let load = bins.loads[bin];
-                if load == capacity {
-                    return Err(Error::Exhausted);
+impl Binned {
+    /// Overwrites `hashes` with those of the keys and counts them by bin.
+    fn new(parameters: &Parameters, hasher: &Hasher, keys: &[Block], hashes: &mut [Block]) -> Self {
+        let bins = parameters.bins();
+        let counts: Vec<Vec<usize>> = keys
+            .par_chunks(SEGMENT)
+            .zip(hashes.par_chunks_mut(SEGMENT))
+            .map(|(keys, hashes)| {
+                hashes.copy_from_slice(keys);
+                hasher.hash_blocks(hashes);
+                partition::count(hashes.iter().map(|&hash| hasher.bin(hash)), bins)
+            })
+            .collect();
+        let loads = partition::bucket_sizes(&counts, bins);
+        Self { counts, loads }
+    }
+
+    /// Items of keys, bin after bin; `hashes` as `new` left them.
+    fn grouped(&self, hasher: &Hasher, hashes: &[Block], items: &[Block]) -> Vec<Block> {
+        let mut grouped = vec![0; items.len()];
+        partition::split(&mut grouped, &self.counts, self.loads.len())
+            .into_par_iter()
+            .zip(hashes.par_chunks(SEGMENT))
+            .zip(items.par_chunks(SEGMENT))
+            .for_each(|((mut rooms, hashes), items)| {
+                let mut filled = vec![0; self.loads.len()];
+                for (&hash, &item) in hashes.iter().zip(items) {
+                    let bin = hasher.bin(hash);
+                    rooms[bin][filled[bin]] = item;
+                    filled[bin] += 1;
                 }
-                bins.hashes[bin * capacity + load] = hash;
-                bins.values[bin * capacity + load] = value;
-                bins.loads[bin] = load + 1;
+            });
+        grouped
+    }
+
+    /// Replaces each key's hash by its item among those that `grouped` put into order.
+    fn ungroup(&self, hasher: &Hasher, grouped: &[Block], hashes: &mut [Block]) {
+        self.starts()
+            .into_par_iter()
+            .zip(hashes.par_chunks_mut(SEGMENT))
+            .for_each(|(mut next, hashes)| {
+                for value in hashes {
+                    let next = &mut next[hasher.bin(*value)];
+                    *value = grouped[*next];
+                    *next += 1;
+                }
+            });
+    }
+
+    /// For each segment where its first key of each bin lies among all that are grouped.
+    fn starts(&self) -> Vec<Vec<usize>> {
+        let mut total = 0;
+        let mut starts = vec![Vec::with_capacity(self.loads.len()); self.counts.len()];
+        for bin in 0..self.loads.len() {
+            for (counts, starts) in self.counts.iter().zip(&mut starts) {
+                starts.push(total);
+                total += counts[bin];
             }
         }
-        Ok(bins)
+        starts
     }
 }
 

@@ -14,6 +14,7 @@
 use std::ops::BitXorAssign;
 
 use rayon::prelude::*;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::block::Block;
 use crate::prg::Prg;
@@ -23,6 +24,8 @@ pub const SIGMA: usize = 32;
 /// Inputs of one table: four, so that all eight tables of a block stay in the first cache.
 const TABLE: usize = 16;
 const TABLES: usize = SIGMA / 4;
+/// Entries that one thread sums up at a time, a multiple of SIGMA.
+const SEGMENT: usize = 1 << 14;
 /// The first digits of π after the point, in hexadecimal: seeds of both permutations and of the matrices.
 const SEEDS: [Block; 3] = [
     0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344,
@@ -55,25 +58,21 @@ impl Code {
     pub fn compress<T>(
         &self,
         sums: &[Block],
-        entry: impl Fn(Block, usize) -> T,
+        entry: impl Fn(Block, usize) -> T + Sync,
         mixed: &mut [T],
         out: &mut [T],
     ) where
-        T: Copy + Default + BitXorAssign + Send + Sync,
+        T: Copy + Default + BitXorAssign + Send + Sync + Zeroize,
     {
         assert!(sums.len() == self.first.len() && mixed.len() == sums.len());
         assert!(out.len() == self.diagonal.len());
-        let mut sum = T::default();
-        let places = self.first.chunks_exact(SIGMA);
-        for (mixed, places) in mixed.chunks_exact_mut(SIGMA).zip(places) {
-            // Blocks first and alone, so that many loads are on their way at once.
-            let blocks: [Block; SIGMA] = std::array::from_fn(|i| sums[places[i] as usize]);
-            for ((value, block), &place) in mixed.iter_mut().zip(blocks).zip(places) {
-                sum ^= entry(block, place as usize);
-                *value = sum;
-            }
-        }
+        let before = self.mix(sums, entry, mixed);
         let mixed = &*mixed;
+        let at = |place: u32| {
+            let mut sum = mixed[place as usize];
+            sum ^= before[place as usize / SEGMENT];
+            sum
+        };
         let (own, other) = self.second.split_at(out.len());
         out.par_chunks_exact_mut(SIGMA)
             .zip(own.par_chunks_exact(SIGMA))
@@ -81,12 +80,47 @@ impl Code {
             .zip(self.diagonal.par_chunks_exact(SIGMA))
             .with_min_len(64)
             .for_each(|(((out, own), other), matrix)| {
-                let input = std::array::from_fn(|i| mixed[other[i] as usize]);
+                let input = std::array::from_fn(|i| at(other[i]));
                 for (value, &from) in out.iter_mut().zip(own) {
-                    *value = mixed[from as usize];
+                    *value = at(from);
                 }
                 add_product(out, matrix, &input);
             });
+    }
+
+    /// Permutes and sums up: each segment of `mixed` by itself, and for each the sum of all before it.
+    fn mix<T>(
+        &self,
+        sums: &[Block],
+        entry: impl Fn(Block, usize) -> T + Sync,
+        mixed: &mut [T],
+    ) -> Zeroizing<Vec<T>>
+    where
+        T: Copy + Default + BitXorAssign + Send + Zeroize,
+    {
+        let segments = mixed.par_chunks_mut(SEGMENT);
+        let totals = segments
+            .zip(self.first.par_chunks(SEGMENT))
+            .map(|(mixed, places)| {
+                let mut sum = T::default();
+                let places = places.chunks_exact(SIGMA);
+                for (mixed, places) in mixed.chunks_exact_mut(SIGMA).zip(places) {
+                    // Blocks first and alone, so that many loads are on their way at once.
+                    let blocks: [Block; SIGMA] = std::array::from_fn(|i| sums[places[i] as usize]);
+                    for ((value, block), &place) in mixed.iter_mut().zip(blocks).zip(places) {
+                        sum ^= entry(block, place as usize);
+                        *value = sum;
+                    }
+                }
+                sum
+            });
+        let mut before = Zeroizing::new(totals.collect::<Vec<T>>());
+        let mut sum = T::default();
+        for before in before.iter_mut() {
+            let total = std::mem::replace(before, sum);
+            sum ^= total;
+        }
+        before
     }
 }
 
