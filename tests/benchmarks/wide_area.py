@@ -18,10 +18,10 @@ LONG = 8_000_000
 
 def main() -> None:
     """Measure rounds of one byte, then a long message."""
-    if not network.enter():
-        print(json.dumps({"missing": "root's rights or the command ip"}))
-        return
+    found: dict[str, object]
     try:
+        if not network.enter():
+            raise network.NoNetwork("root's rights or the command ip are missing")
         with network.wide_area() as how, socket.create_server(("127.0.0.1", 0)) as listener:
             threading.Thread(target=_answer, args=(listener,), daemon=True).start()
             with socket.create_connection(listener.getsockname()) as connection:
