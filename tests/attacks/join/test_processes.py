@@ -175,7 +175,9 @@ def test_attack_j05_narrow_filter_is_not_read_off_what_is_carried_or_matched(
         carried = Carried()
         (outcome,) = coordinator.join(drafted(session, statement), carried)
         assert isinstance(outcome, bytes)
-        lengths = sorted((f.source, f.to, len(f.payload)) for f in carried.frames[2:])
+        # Shapes apart, which name fingerprints and numbers of the statement's own.
+        rest = (f for f in carried.frames if not f.payload.startswith(b"["))
+        lengths = sorted((f.source, f.to, len(f.payload)) for f in rest)
         seen.append((lengths, len(carried.tags("a") & carried.tags("b"))))
     (lengths, matched), (filtered_lengths, filtered_matched) = seen
     assert lengths == filtered_lengths
