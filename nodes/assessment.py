@@ -27,7 +27,7 @@ from sandbox.sql.matched import plan_of
 from sandbox.sql.noise import capacity, job_noise
 from sandbox.sql.preparing import require_two_members
 from sandbox.sql.request import request
-from sandbox.sql.runnable import require_protocol
+from sandbox.sql.runnable import require_protocol, require_verifiable
 from sandbox.tables import Entry
 
 
@@ -56,7 +56,8 @@ def tables(spec: JobSpec, catalogue: Mapping[str, Entry]) -> dict[str, Table]:
 
 def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) -> Assessment:
     """Plan a job again; raises InputError for SQL, TrustError SB-3118 for another catalogue, Refusal
-    SB-2252 for a receiver that the statement does not make one, InputError SB-1092, SB-1121."""
+    SB-2252 for a receiver that the statement does not make one, SB-1105; InputError SB-1092, SB-1096,
+    SB-1121."""
     disclosed, prepares = spec.disclosure is not None, spec.prepare is not None
     named = tables(spec, catalogue)
     own_plan = plan_of(spec.statement, named, disclosed=disclosed, prepares=prepares)
@@ -65,6 +66,8 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
         require_two_members(own_plan)
     if spec.malicious and own_plan.mode is not JoinMode.PSI:
         raise InputError("SB-1092", table=own_plan.name)
+    if spec.verify:
+        require_verifiable(own_plan)
     _require_receiver(spec, own_plan)
     members = own_plan.members
     own = tuple(member for member in members if member.node == node.fingerprint)
@@ -97,7 +100,8 @@ def _require_receiver(spec: JobSpec, own_plan: Plan) -> None:
 def decide(spec: JobSpec, assessment: Assessment, registry: Registry, node: str) -> Decision:
     """Hold a job against the policy of each dataset it reads; the strictest decision counts.
 
-    Raises Refusal SB-2010..SB-2021, SB-2250, SB-2251 naming the rule, whose it is and what would pass.
+    Raises Refusal SB-2010..SB-2021, SB-2250, SB-2251, SB-2253 naming the rule, whose it is and what
+    would pass.
     """
     decisions = set()
     receiver = spec.disclosure.receiver if spec.disclosure else None
@@ -113,6 +117,7 @@ def decide(spec: JobSpec, assessment: Assessment, registry: Registry, node: str)
             spec.delta_value,
             datetime.now(UTC),
             malicious=spec.malicious,
+            verify=spec.verify,
             receiver=() if receiver is None else registry.known_as(receiver),
         )
         decisions.add(check(registry.policy(name), asked, f"{node}.{name}"))

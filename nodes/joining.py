@@ -48,7 +48,7 @@ from sandbox.sql.perkey import (
     row_sql,
     unit_is_key,
 )
-from sandbox.sql.shapes import entries, shapes_of
+from sandbox.sql.shapes import dummies_of, entries, shapes_of
 
 MODULUS = 1 << 64
 
@@ -119,7 +119,8 @@ class Joining:
         plan, noise = agreed.plan, agreed.job.assessment.noise
         assert noise.matching is not None, "a preparation hides how many keys match"
         side = plan.sides[plan.side_of(agreed.own)]
-        (shape,) = shapes_of(plan, noise.matching.member_dummies)
+        verify = agreed.job.spec.verify
+        (shape,) = shapes_of(plan, dummies_of(noise, verify=verify), verify=verify)
         (dataset,) = agreed.job.assessment.datasets
         peers = sorted({*shape.members} - {agreed.own})
         with self._matchings.writing(agreed.job.signed.digest) as file:
@@ -142,8 +143,9 @@ class Joining:
         place = plan.side_of(own)
         side = plan.sides[place]
         kept = self._kept(agreed)
-        dummies = kept.facts.dummies if kept else noise.member_dummies
-        all_shapes = shapes_of(plan, dummies, agreed.ring.width)
+        verify = agreed.job.spec.verify
+        dummies = kept.facts.dummies if kept else dummies_of(noise, verify=verify)
+        all_shapes = shapes_of(plan, dummies, agreed.ring.width, verify=verify)
         shapes = [shape for shape in all_shapes if own in shape.members]
         peers = sorted({member for shape in shapes for member in shape.members} - {own})
         alone = any(named(t.factors) == (place,) for m in plan.measures for t in m.terms)

@@ -58,7 +58,8 @@ class Matchings:
         """Return the matching that a job asks for, which reads the node's own `dataset`.
 
         Raises Refusal SB-2260 for one that is not kept for this researcher, SB-2261 for other tables,
-        SB-2262 for another key, SB-2263 past its time, SB-2264 for other rows than were matched.
+        SB-2262 for another key, SB-2263 past its time, SB-2264 for other rows than were matched, SB-2265
+        for one that was not verified where the job is to be.
         """
         assert spec.prepared is not None, "the job names a matching"
         name, job = spec.prepared.name, spec.prepared.job
@@ -71,6 +72,8 @@ class Matchings:
             raise Refusal("SB-2262", name=name, table=plan.name)
         if made.prepare.until <= time.time():
             raise Refusal("SB-2263", name=name)
+        if spec.verify and not made.verify:
+            raise Refusal("SB-2265", name=name)
         file = self._file(job)
         try:
             facts = facts_of(file)

@@ -75,7 +75,7 @@ def prepare(
     (member,) = blind_worker.filled(request, wire, pairs, shapes, numbered, hold)
     assert isinstance(member, blind.Filled), "two members prepare"
     ((keys, rows),) = found
-    kept = wire.drive(member.keep(request["coordinator"]))
+    kept = wire.drive(member.keep(request["coordinator"], os.urandom))
     taking_part = member.pool.values[0, : member.pool.rows].astype(np.intp)
     write(
         request["keep"], Facts(request["version"], shapes[0].dummies, rows), kept, keys, taking_part

@@ -143,6 +143,7 @@ def release(
         minimum_group_size=minimum_group_size(job.assessment, registry),
         protected=sampler.protected,
         malicious=job.spec.malicious,
+        verified=job.spec.verify,
         disclosed_to=job.spec.disclosure.receiver if job.spec.disclosure else "",
     )
 

@@ -154,6 +154,41 @@ class Evaluator:
     def finish(self, seed_r: ReadOnly) -> Buffer:
         """What A is handed: p × q words, blinded for B."""
 
+class VerifiedFactor:
+    """One party of XᵀY that the coordinator evaluates and both parties check: X is the left's.
+
+    Both parties know the seeds of both masks and of what checks X (16 bytes, fresh); the coordinator
+    knows none. Words go by their `width` low bytes, 1 to 16. The left one sends one more column.
+    """
+
+    def __init__(
+        self,
+        own: SlotColumns,
+        peer_columns: int,
+        width: int,
+        seed_u: ReadOnly,
+        seed_v: ReadOnly,
+        seed_alpha: ReadOnly,
+        *,
+        left: bool,
+    ) -> None: ...
+    def next_message(self, chunks: int) -> Buffer:
+        """The next chunks for the coordinator; empty at the end."""
+    def finish_left(self, dealt: ReadOnly) -> tuple[Buffer, Buffer]:
+        """The left's share (p × q words of 8 bytes) from what the coordinator handed it, and what it
+        compares with the right's: q numbers of 16 bytes, equal if the coordinator multiplied."""
+    def finish_right(self, seed_r: ReadOnly) -> tuple[Buffer, Buffer]:
+        """The right's share, and what it compares; the seed is its own, and sent to the coordinator."""
+
+class VerifiedEvaluator:
+    """The coordinator of a product of VerifiedFactors; p is without the column that checks."""
+
+    def __init__(self, slots: int, p: int, q: int, width: int) -> None: ...
+    def absorb(self, a: ReadOnly, b: ReadOnly) -> None:
+        """Take the next chunks of both, the same ones. PeerError if they are not whole."""
+    def finish(self, seed_r: ReadOnly) -> Buffer:
+        """What the left is handed: (p + 1) × q words of 16 bytes, blinded for the right."""
+
 class SlotwiseDealer:
     """The dealer of a SlotwiseProduct: a stream for B."""
 

@@ -229,13 +229,17 @@ class Session:
         epsilon: Decimal | float | str | None = None,
         delta: Decimal | float | str | None = None,
         days: int = DAYS,
+        verify: bool = False,
     ) -> Preparing:
         """Return a preparation after which joins of two tables on a key can be asked over `name`.
 
         on: as `join`. epsilon, delta: what hides how many keys match, once for all statements; a
         twentieth and a ten-thousandth of the profile's if None. days: how long nodes keep it, 1..366.
+        verify: the nodes check that the coordinator matched; statements over it can be verified then.
         """
-        return Preparing(self, name, left, right, on, epsilon=epsilon, delta=delta, days=days)
+        return Preparing(
+            self, name, left, right, on, epsilon=epsilon, delta=delta, days=days, verify=verify
+        )
 
     def matchings(self) -> list[PreparedJoin]:
         """Return what this researcher has prepared, by name."""

@@ -109,7 +109,8 @@ class JobSpec(SignedBody):
     member, the key of the check slots that let the researcher detect an altered sum. A joined job has
     neither context nor seeds, since its shares are sealed to the researcher. `collusion` is the h of
     sigma^2 / max(1, c - h): a node's owner may demand more, a job can never get less. `malicious`: a
-    PSI holds against members that depart from it. A `disclosure` releases no number, so that epsilon
+    PSI holds against members that depart from it. `verify`: the members of a blind join check what the
+    coordinator did, and give no share otherwise. A `disclosure` releases no number, so that epsilon
     and delta are 0. Nor does `prepare`, whose epsilon and delta hide how many keys match; a job over
     `prepared` spends all of its own on its sums.
     """
@@ -132,6 +133,7 @@ class JobSpec(SignedBody):
     context: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
     checksum_seeds: dict[Fingerprint, HexBytes]
     malicious: bool = False
+    verify: bool = False
     disclosure: Disclosure | None = None
     prepare: Preparation | None = None
     prepared: Prepared | None = None

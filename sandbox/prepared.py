@@ -34,6 +34,7 @@ from sandbox.sql.noise import job_noise
 from sandbox.sql.parse import nearest
 from sandbox.sql.preparing import preparing_plan, preparing_statement, same_key
 from sandbox.sql.runnable import require_protocol
+from sandbox.sql.shapes import dummies_of
 from sandbox.submission import Terms, noise_of
 from sandbox.tables import Catalogue
 
@@ -76,7 +77,9 @@ class PreparedJoin:
         assert spec.prepare is not None, "only preparations end so"
         if standing is Standing.KEPT and spec.prepare.until <= time.time():
             standing = Standing.PAST
-        return cls(spec, note.signed.digest, noise.member_dummies, standing, receipt)
+        return cls(
+            spec, note.signed.digest, dummies_of(noise, verify=spec.verify), standing, receipt
+        )
 
     @property
     def name(self) -> str:
@@ -124,6 +127,7 @@ class PreparedJoin:
             "until": self.until.isoformat(timespec="seconds"),
             "standing": self.standing.value,
             "statement": self.spec.statement,
+            "verify": self.spec.verify,
         }
 
     def __str__(self) -> str:
@@ -211,8 +215,9 @@ class Preparing:
         epsilon: Number | None,
         delta: Number | None,
         days: int,
+        verify: bool,
     ) -> None:
-        self._session = session
+        self._session, self._verify = session, verify
         self._name, self._epsilon, self._delta = _name(name), epsilon, delta
         if not 1 <= days <= MOST_DAYS:
             raise InputError("SB-1128", most=MOST_DAYS)
@@ -246,6 +251,7 @@ class Preparing:
             epsilon,
             delta,
             defaults.purpose,
+            verify=self._verify,
             prepare=Preparation(name=self._name, until=int(time.time()) + self._days * DAY_S),
         )
 
@@ -253,7 +259,8 @@ class Preparing:
         """Say what it costs and who learns what; reads no rows."""
         plan, terms = self.plan, self.terms
         noise = noise_of(plan, terms)
-        takes, joined = cost(plan, noise), explain_join(plan, noise)
+        takes = cost(plan, noise, verify=terms.verify)
+        joined = explain_join(plan, noise, verify=terms.verify)
         assert joined is not None, "a preparation matches two tables"
         left, right = (side.table.name for side in plan.sides)
         return PreparingExplanation(

@@ -11,7 +11,7 @@ from html import escape
 from textwrap import shorten
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from sandbox.errors import InputError
+from sandbox.errors import InputError, Refusal
 from sandbox.jobs import Missing, Prepared
 from sandbox.prepared import digests
 from sandbox.privacy.allocate import solve_epsilon
@@ -21,7 +21,7 @@ from sandbox.sql.joinexplained import KeptMatching
 from sandbox.sql.parse import nearest
 from sandbox.sql.plan import plan
 from sandbox.sql.preparing import require_two_members
-from sandbox.sql.runnable import require_protocol
+from sandbox.sql.runnable import require_protocol, require_verifiable
 from sandbox.submission import Terms, noise_of
 from sandbox.targets import Pilot, release_of, typical_sizes, wanted_errors
 
@@ -46,8 +46,9 @@ class Wishes:
     epsilon, delta: exact; the profile's if None. error: the error wanted instead of an epsilon (see
     targets.py). magnitudes: typical sizes of outputs by name. on_missing: "fail", "wait" or
     "present", with minimum_members providers at least. collusion: h, how many providers may collude
-    with the researcher. malicious: a PSI holds against providers that depart from it. prepared: the
-    name of the matching that a join is over (see `Session.prepare`).
+    with the researcher. malicious: a PSI holds against providers that depart from it. verify: the
+    members of a blind join check what the coordinator does. prepared: the name of the matching that a
+    join is over (see `Session.prepare`).
     """
 
     epsilon: Number | None = None
@@ -59,6 +60,7 @@ class Wishes:
     collusion: int = 1
     magnitudes: Mapping[str, Number] = field(default_factory=dict)
     malicious: bool = False
+    verify: bool = False
     prepared: str | None = None
 
 
@@ -71,6 +73,7 @@ class Stated(TypedDict, total=False):
     collusion: int
     magnitudes: Mapping[str, Number]
     malicious: bool
+    verify: bool
     prepared: str | None
 
 
@@ -109,6 +112,7 @@ class Query:
             terms.collusion,
             terms.missing,
             malicious=terms.malicious,
+            verify=terms.verify,
             kept=self._kept(terms),
         )
 
@@ -171,7 +175,8 @@ class Query:
     def terms(self, wishes: Wishes, pilot: Pilot | None = None) -> Terms:
         """Return complete terms.
 
-        Raises InputError SB-1092, SB-1351, SB-3130, SB-3132, SB-3135; Refusal SB-2213.
+        Raises InputError SB-1092, SB-1096, SB-1351, SB-3130, SB-3132, SB-3135; Refusal SB-1105,
+        SB-2213.
         """
         defaults = self._session.defaults
         collusion = max(wishes.collusion, self._session.limits(self.plan.members).collusion)
@@ -201,17 +206,20 @@ class Query:
             minimum_members=wishes.minimum_members,
             collusion=wishes.collusion,
             malicious=self._malicious(wishes),
+            verify=self._verify(wishes),
             prepared=self._prepared(wishes),
         )
 
     def _prepared(self, wishes: Wishes) -> Prepared | None:
         """Return the matching that is wished for; raises InputError SB-1121, SB-1122, Refusal
-        SB-1123..SB-1126 where it does not serve."""
+        SB-1106, SB-1123..SB-1126 where it does not serve."""
         if wishes.prepared is None:
             return None
         found = self._session.matching(wishes.prepared)
         require_two_members(self.plan)
         found.require_serves(self.plan, digests(self.plan, self._session.catalogue()))
+        if wishes.verify and not found.spec.verify:
+            raise Refusal("SB-1106", name=found.name)
         return Prepared(name=found.name, job=found.digest)
 
     def _malicious(self, wishes: Wishes) -> bool:
@@ -219,6 +227,12 @@ class Query:
         if wishes.malicious and self.plan.mode is not JoinMode.PSI:
             raise InputError("SB-1092", table=self.plan.name)
         return wishes.malicious
+
+    def _verify(self, wishes: Wishes) -> bool:
+        """Return whether the coordinator is checked; raises as `require_verifiable`."""
+        if wishes.verify:
+            require_verifiable(self.plan)
+        return wishes.verify
 
     def _solved(
         self,

@@ -70,13 +70,16 @@ class Result:
 
     def remarks(self) -> list[str]:
         """Return what belongs beside the rows, a sentence each: the level of the error bars, groups
-        that a rule withholds, parties that took no part, what was spent."""
+        that a rule withholds, parties that took no part, whether the coordinator was checked, what was
+        spent."""
         spoken = []
         if levels := self._levels():
             spoken.append(text("query.levels", levels=levels))
         spoken += [text("query.withheld", **vars(rule)) for rule in self.answer.withheld]
         if self.left_out:
             spoken.append(text("query.left_out", parties=", ".join(self.left_out)))
+        if self.spec.verify:
+            spoken.append(text("query.verified"))
         paid = {"epsilon": self.epsilon, "delta": self.delta}
         spoken.append(text("query.spent", **paid, receipt=self.receipt, job=self.job_id))
         return spoken

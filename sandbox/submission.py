@@ -47,7 +47,8 @@ class Terms:
 
     `magnitudes`: typical sizes of outputs by name. `minimum_members`: with missing = present, how
     many must be there. `collusion`: h, how many nodes may collude with the researcher. `malicious`: a
-    PSI holds against members that depart from it. `file`: what a disclosure's receiver writes.
+    PSI holds against members that depart from it. `verify`: the members of a blind join check the
+    coordinator. `file`: what a disclosure's receiver writes.
     `prepare`: what a matching is to be kept as. `prepared`: the one that a join is over.
     """
 
@@ -59,6 +60,7 @@ class Terms:
     minimum_members: int | None = None
     collusion: int = 1
     malicious: bool = False
+    verify: bool = False
     file: FileFormat = "csv"
     prepare: Preparation | None = None
     prepared: Prepared | None = None
@@ -139,6 +141,7 @@ def draft_job(
             for member in (() if joined else members)
         },
         malicious=terms.malicious,
+        verify=terms.verify,
         disclosure=_disclosure(plan, terms),
         prepare=terms.prepare,
         prepared=terms.prepared,
@@ -236,6 +239,8 @@ def _releases(
             raise TrustError("SB-3235", kind="release", field="job")
         if (release.malicious, release.disclosed_to) != (spec.malicious, told):
             raise TrustError("SB-3235", kind="release", field="disclosed_to")
+        if release.verified != spec.verify:
+            raise TrustError("SB-3235", kind="release", field="verified")
         releases[member.node] = release
     return releases
 

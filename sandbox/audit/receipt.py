@@ -204,6 +204,7 @@ class _Check:
         _same("release", "attempt", release.attempt, self._attempt)
         _same("release", "ring", release.ring, self._job.get("ring"))
         _same("release", "malicious", release.malicious, self._job.get("malicious", False))
+        _same("release", "verified", release.verified, self._job.get("verify", False))
         _same("release", "disclosed_to", release.disclosed_to, disclosed_to(self._job))
         if not release.protected:
             raise TrustError("SB-3225", name=person.name)

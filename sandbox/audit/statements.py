@@ -44,8 +44,9 @@ class Release(Statement):
     job, roster: digests of the signed documents. share: digest of the encrypted share. scales:
     sigma (or b) of each measure in ring units, exact. loss: what the budgets were charged, exact.
     protected: False only where the noise was not drawn from a protecting sampler. malicious: a PSI ran
-    in the variant that holds against members that depart from it. disclosed_to: the node that learnt
-    which of its own ids match, exactly; "" where nobody did.
+    in the variant that holds against members that depart from it. verified: before this share left, its
+    node and its peers checked what the coordinator had done. disclosed_to: the node that learnt which of
+    its own ids match, exactly; "" where nobody did.
     """
 
     job: Digest
@@ -59,6 +60,7 @@ class Release(Statement):
     minimum_group_size: Annotated[int, Field(ge=0)]
     protected: bool
     malicious: bool = False
+    verified: bool = False
     disclosed_to: Annotated[str, StringConstraints(max_length=80)] = ""
 
 

@@ -16,6 +16,7 @@ from sandbox.cli.query import (
     Delta,
     Epsilon,
     Malicious,
+    Verify,
     confirmed,
     followed,
     number,
@@ -136,6 +137,7 @@ def prepare(
     epsilon: Epsilon = None,
     delta: Delta = None,
     days: Annotated[int, typer.Option("--days", min=1, help=text("prepared.days"))] = DAYS,
+    verify: Verify = False,
     yes: Yes = False,
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
@@ -149,6 +151,7 @@ def prepare(
         epsilon=number("--epsilon", epsilon),
         delta=number("--delta", delta),
         days=days,
+        verify=verify,
     )
     explained = asked.explain()
     confirmed(str(explained), text("prepared.confirm"), yes=yes)

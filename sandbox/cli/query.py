@@ -50,6 +50,7 @@ MinimumMembers = Annotated[
 ]
 Collusion = Annotated[int, typer.Option("--collusion", min=1, help=text("option.collusion"))]
 Malicious = Annotated[bool, typer.Option("--malicious", help=text("option.malicious"))]
+Verify = Annotated[bool, typer.Option("--verify", help=text("option.verify"))]
 Prepared = Annotated[str | None, typer.Option("--prepared", help=text("option.prepared"))]
 ResultFormatOption = Annotated[
     ResultFormat, typer.Option("--format", help=text("option.result_format"))
@@ -77,6 +78,7 @@ def query(
     collusion: Collusion = 1,
     magnitude: Magnitude = None,
     malicious: Malicious = False,
+    verify: Verify = False,
     prepared: Prepared = None,
     pilot: Annotated[bool, typer.Option("--pilot", help=text("option.pilot"))] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help=text("option.yes"))] = False,
@@ -100,6 +102,7 @@ def query(
         collusion,
         magnitude,
         malicious,
+        verify,
         prepared,
     )
     seen: Pilot | None = None
@@ -129,6 +132,7 @@ def explain(
     collusion: Collusion = 1,
     magnitude: Magnitude = None,
     malicious: Malicious = False,
+    verify: Verify = False,
     prepared: Prepared = None,
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
@@ -147,6 +151,7 @@ def explain(
         collusion,
         magnitude,
         malicious,
+        verify,
         prepared,
     )
     planned: StudyPlan | Explanation
@@ -233,6 +238,7 @@ def _wishes(
     collusion: int,
     magnitude: list[str] | None,
     malicious: bool,
+    verify: bool,
     prepared: str | None,
 ) -> Wishes:
     from sandbox.query import Wishes
@@ -248,6 +254,7 @@ def _wishes(
         collusion=collusion,
         magnitudes=sizes,
         malicious=malicious,
+        verify=verify,
         prepared=prepared,
     )
 

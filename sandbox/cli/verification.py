@@ -17,6 +17,7 @@ from sandbox.crypto.identity import Identity, PublicIdentity, Role, load_public
 from sandbox.errors import InputError, StateError, TrustError
 from sandbox.files import read_text
 from sandbox.messages import text
+from sandbox.sql.joinexplained import verified
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def verify_file(file: Path, keys: Sequence[Path], profile: Path | None) -> Repor
     if told := disclosed_to(json.loads(receipt.job.body)):
         names = {identity.fingerprint: identity.name for identity in receipt.identities}
         facts["disclosed"] = text("audit.disclosed", node=names.get(told, told))
+    if json.loads(receipt.job.body).get("verify"):
+        facts["verified"] = " ".join(verified())
     return Report(verdict.ok, facts)
 
 

@@ -87,6 +87,7 @@ class Policy:
     `researchers`: identity fingerprints, or "*"; empty: nobody. `disclose_ids_to`: nodes, by
     fingerprint or by the name under which the owner pinned them, that may learn which of their ids this
     dataset has. `require_malicious`: a PSI must hold against members that depart from it.
+    `require_verify`: the members of a blind join must check what the coordinator does.
     `maximum_grades`: highest column grade by class of operation; `dataset_grade`: highest dataset
     grade. `expires`: last day (UTC).
     `collusion`: h, how many others may collude with the researcher; a job may raise it.
@@ -100,6 +101,7 @@ class Policy:
     join_modes: tuple[str, ...] = ()
     disclose_ids_to: tuple[str, ...] = ()
     require_malicious: bool = False
+    require_verify: bool = False
     dataset_grade: Grade = Grade.L3
     maximum_grades: dict[OperationClass, Grade] = field(
         default_factory=lambda: dict.fromkeys(OperationClass, Grade.L3), hash=False
@@ -134,6 +136,7 @@ class Request:
     now: datetime
     join_mode: str | None = None
     malicious: bool = False
+    verify: bool = False
     disclosure: bool = False
     """Whether the job tells a node which of its ids match, and releases no number."""
     told: tuple[str, ...] = ()
@@ -166,7 +169,7 @@ def default_policy() -> Policy:
 def check(policy: Policy, request: Request, owner: str) -> Decision:
     """Return what the policy says to a request; `owner` names whose rules they are.
 
-    Raises Refusal SB-2010..SB-2021, SB-2250, SB-2251 for the first rule broken.
+    Raises Refusal SB-2010..SB-2021, SB-2250, SB-2251, SB-2253 for the first rule broken.
     """
     for violation in violations(policy, request):
         change = violation.change
@@ -242,6 +245,12 @@ def _malicious(policy: Policy, request: Request) -> Violation | None:
     if request.join_mode != "psi" or request.malicious or not policy.require_malicious:
         return None
     return Violation("SB-2251", Change("require_malicious", "true", "false"), {})
+
+
+def _verify(policy: Policy, request: Request) -> Violation | None:
+    if request.join_mode != "blind" or request.verify or not policy.require_verify:
+        return None
+    return Violation("SB-2253", Change("require_verify", "true", "false"), {})
 
 
 def _dataset_grade(policy: Policy, request: Request) -> Violation | None:
@@ -328,6 +337,7 @@ _RULES: tuple[Callable[[Policy, Request], Violation | None], ...] = (
     _join_mode,
     _disclosure,
     _malicious,
+    _verify,
     _epsilon_most,
     _epsilon_least,
     _delta,

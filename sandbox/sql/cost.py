@@ -18,7 +18,7 @@ from sandbox.sql.algebra import JoinMode, Plan, Side
 from sandbox.sql.joinexplained import KeptMatching
 from sandbox.sql.noise import capacity
 from sandbox.sql.perkey import key_columns
-from sandbox.sql.shapes import shapes_of
+from sandbox.sql.shapes import dummies_of, shapes_of
 
 CIPHERTEXT_BYTES = {"bfv-4096-40": 88_600, "bfv-8192-58": 432_500, "bfv-8192-58x2": 865_000}
 """One chunk of each ring, as TenSEAL writes it."""
@@ -34,6 +34,8 @@ KEPT_ROUNDS_S, KEPT_ROW_S = 0.2, 3e-8
 TAG_BYTES, SLOT_BYTES = 16, 4
 TAG_S, SLOT_S, SHARE_S = 6e-8, 3e-8, 6e-9
 """Of one row: its tag and the slot it gets; of one row and column: masking, sending, multiplying."""
+VERIFIED_S = 3e-8
+"""Of one row and column of a verified join, whose words are wide: masking, sending, multiplying."""
 PRODUCT_S = 3.5e-8
 """Of one word that three and more members, or their dealer, send: single runs of 3 x 2^16 to 5 x 2^16
 rows, all parties on two cores."""
@@ -55,12 +57,17 @@ class Cost:
 
 
 def cost(
-    plan: Plan, noise: NoisePlan, *, malicious: bool = False, kept: KeptMatching | None = None
+    plan: Plan,
+    noise: NoisePlan,
+    *,
+    malicious: bool = False,
+    verify: bool = False,
+    kept: KeptMatching | None = None,
 ) -> Cost:
-    """Return what a plan will take under a noise plan. malicious: which variant of a PSI runs; kept:
-    the matching that a join is over."""
+    """Return what a plan will take under a noise plan. malicious: which variant of a PSI runs; verify:
+    whether the members of a blind join check the coordinator; kept: the matching that it is over."""
     if plan.mode is JoinMode.BLIND:
-        return _blind(plan, noise, kept)
+        return _blind(plan, noise, kept, verify)
     if plan.semi is not None:
         moved = _psi_bytes(plan, plan.semi, malicious) + SEALED_BYTES * plan.length * len(
             plan.members
@@ -74,8 +81,8 @@ def cost(
     return Cost(ring.name, moved, seconds)
 
 
-def _blind(plan: Plan, noise: NoisePlan, kept: KeptMatching | None) -> Cost:
-    dummies = kept.dummies if kept else noise.member_dummies
+def _blind(plan: Plan, noise: NoisePlan, kept: KeptMatching | None, verify: bool) -> Cost:
+    dummies = kept.dummies if kept else dummies_of(noise, verify=verify)
     moved = float(SEALED_BYTES * plan.length * len(plan.members))
     seconds = JOIN_ROUNDS_S if kept is None else KEPT_ROUNDS_S
     # Every combination of the sides' members is a join of its own.
@@ -91,20 +98,19 @@ def _blind(plan: Plan, noise: NoisePlan, kept: KeptMatching | None) -> Cost:
             moved += tags * (TAG_BYTES + SLOT_BYTES)
             seconds += tags * (TAG_S + SLOT_S)
     ring = choose_words(capacity(plan, noise))
-    if plan.prepares:
-        return Cost(ring.name, round(moved), seconds)
-    values = joins * _shared_values(plan, dummies)
-    moved += values * (ring if len(plan.sides) == 2 else WIDEST).width
-    seconds += values * (SHARE_S if len(plan.sides) == 2 else PRODUCT_S)
-    return Cost(ring.name, round(moved), seconds)
-
-
-def _shared_values(plan: Plan, dummies: int) -> int:
-    """Return how many values members, and the dealer, send for one combination, in all slots."""
+    shape = shapes_of(plan, dummies, ring.width, verify=verify)[0]
     if len(plan.sides) > 2:
-        return words(shapes_of(plan, dummies)[0])
-    slots = sum(side.table.card.row_bound + dummies for side in plan.sides)
-    return slots * sum(len(key_columns(plan, side)) for side in plan.sides)
+        values = joins * words(shape)
+        return Cost(ring.name, round(moved + values * WIDEST.width), seconds + values * PRODUCT_S)
+    if verify and kept is None:
+        values = joins * shape.slots * sum(shape.of_matching.columns)
+        moved += values * shape.of_matching.width
+        seconds += values * SHARE_S
+    if not plan.prepares:
+        values = joins * shape.slots * sum(shape.sent_columns)
+        moved += values * shape.word_bytes
+        seconds += values * (VERIFIED_S if verify else SHARE_S)
+    return Cost(ring.name, round(moved), seconds)
 
 
 def _psi_bytes(plan: Plan, semi: Side, malicious: bool) -> int:

@@ -198,16 +198,18 @@ def explain(
     missing: str = "fail",
     *,
     malicious: bool = False,
+    verify: bool = False,
     kept: KeptMatching | None = None,
 ) -> Explanation:
     """Return the explanation of a plan under a noise plan.
 
     collusion: h of the job. missing: its rule for providers that are not there. malicious: which
-    variant of a PSI runs. kept: the prepared matching that a join is over.
+    variant of a PSI runs. verify: whether members check the coordinator. kept: the prepared matching
+    that a join is over.
     """
     members = len(plan.members)
     sigmas = noise.total_sigmas(*noisy_members(plan, collusion))
-    takes = cost(plan, noise, malicious=malicious, kept=kept)
+    takes = cost(plan, noise, malicious=malicious, verify=verify, kept=kept)
     return Explanation(
         statement=plan.statement,
         table=plan.name,
@@ -233,7 +235,7 @@ def explain(
         rows_per_group=reference_rows(plan) / plan.cells,
         rows_declared=typical_rows_of(plan) > 0,
         missing=missing,
-        join=explain_join(plan, noise, malicious=malicious, kept=kept),
+        join=explain_join(plan, noise, malicious=malicious, verify=verify, kept=kept),
     )
 
 

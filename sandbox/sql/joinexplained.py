@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from sandbox.crypto.join.shape import CHECK_KEYS, CHECKING_BYTES
 from sandbox.messages import text
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.sql.algebra import Plan
@@ -46,6 +48,8 @@ class JoinExplanation:
     most_dummies: int
     malicious: bool = False
     """Whether a PSI holds against providers that depart from it."""
+    verify: bool = False
+    """Whether the members of a blind join check what the coordinator does."""
     prepared: str = ""
     """The name of the matching that it is over, if any."""
 
@@ -75,13 +79,15 @@ class JoinExplanation:
         """Return what the join's privacy rests on."""
         if self.malicious:
             return [text("explain_join.trust.psi.malicious")]
-        return [text(f"explain_join.trust.{self.mode}.line{n}") for n in range(TRUST[self.mode])]
+        lines = [text(f"explain_join.trust.{self.mode}.line{n}") for n in range(TRUST[self.mode])]
+        return [*lines, *verified()] if self.verify else lines
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {
             "mode": self.mode,
             "malicious": self.malicious,
+            "verify": self.verify,
             "trust": self.trust(),
             "most_dummies": self.most_dummies,
             "prepared": self.prepared,
@@ -99,8 +105,22 @@ class JoinExplanation:
         }
 
 
+def verified() -> list[str]:
+    """Return what the members of a verified join hold the coordinator to, and what remains."""
+    missed = f"{1 / math.exp(-CHECK_KEYS / 1000):.0f}"
+    return [
+        text("explain_join.verified.adds", bits=8 * CHECKING_BYTES),
+        text("explain_join.verified.remains", keys=CHECK_KEYS, missed=missed),
+    ]
+
+
 def explain_join(
-    plan: Plan, noise: NoisePlan, *, malicious: bool = False, kept: KeptMatching | None = None
+    plan: Plan,
+    noise: NoisePlan,
+    *,
+    malicious: bool = False,
+    verify: bool = False,
+    kept: KeptMatching | None = None,
 ) -> JoinExplanation | None:
     """Return the explanation of a plan's join, None where it has none; kept: what it is over."""
     if plan.mode is None:
@@ -122,5 +142,6 @@ def explain_join(
         tuple(measure.label for measure in plan.measures),
         kept.dummies if kept else noise.member_dummies,
         malicious,
+        verify,
         kept.name if kept else "",
     )

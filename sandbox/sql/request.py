@@ -22,6 +22,7 @@ def request(
     now: datetime,
     *,
     malicious: bool = False,
+    verify: bool = False,
     receiver: tuple[str, ...] = (),
 ) -> Request:
     """Return the request; `card` is the own one of dataset `member`, `researcher` a fingerprint.
@@ -43,6 +44,7 @@ def request(
         now=now,
         join_mode=None if plan.mode is None else plan.mode.value,
         malicious=malicious,
+        verify=verify,
         disclosure=bool(plan.matched),
         told=() if member in plan.table.members or not plan.matched else receiver,
     )

@@ -11,7 +11,7 @@ from sandbox.crypto.join.shape import (
     MOST_ROWS,
     write_shapes,
 )
-from sandbox.errors import Refusal
+from sandbox.errors import InputError, Refusal
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.sql.algebra import JoinMode, Plan
 from sandbox.sql.perkey import key_columns
@@ -57,6 +57,15 @@ def require_protocol(plan: Plan) -> None:
         shapes = shapes_of(plan, MOST_ROWS)
         if len(shapes) > MOST_JOINS or len(write_shapes(shapes)) > FRAME_BYTES:
             raise Refusal("SB-1103", joins=len(shapes), table=plan.name)
+
+
+def require_verifiable(plan: Plan) -> None:
+    """Raise InputError SB-1096 for a plan in which the coordinator neither matches nor multiplies,
+    Refusal SB-1105 for one of more than two tables."""
+    if plan.mode is not JoinMode.BLIND:
+        raise InputError("SB-1096", table=plan.name)
+    if len(plan.sides) > 2:
+        raise Refusal("SB-1105", table=plan.name, tables=len(plan.sides))
 
 
 def _require_products(plan: Plan) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
-from sandbox.crypto.join.shape import Shape
+from sandbox.crypto.join.shape import CHECK_KEYS, Shape
 from sandbox.crypto.join.words import WIDEST
+from sandbox.privacy.allocate import NoisePlan
 from sandbox.sql.algebra import FactorKind, Plan
 from sandbox.sql.perkey import key_columns, named, takes
 
@@ -46,18 +47,27 @@ def products(plan: Plan) -> tuple[Columns, ...]:
     return tuple(dict.fromkeys(entry.columns for entry in entries(plan)))
 
 
-def shapes_of(plan: Plan, dummies: int, width: int = WIDEST.width) -> list[Shape]:
+def shapes_of(
+    plan: Plan, dummies: int, width: int = WIDEST.width, *, verify: bool = False
+) -> list[Shape]:
     """Return the joins that a plan consists of: each combination of one member per side.
 
-    width: bytes of a word of the job's ring, which joins of two send.
+    dummies: all keys that a member adds. width: bytes of a word of the job's ring, which joins of two
+    send. verify: whether members check the coordinator.
     """
     rows = tuple(side.table.card.row_bound for side in plan.sides)
     columns = tuple(len(key_columns(plan, side)) for side in plan.sides)
     wanted = products(plan) if len(plan.sides) > 2 else ()
     combinations = product(*([member.node for member in s.table.members] for s in plan.sides))
     two = len(plan.sides) == 2
-    common = Shape((), rows, columns, dummies, wanted, width=width if two else WIDEST.width)
+    width = width if two else WIDEST.width
+    common = Shape((), rows, columns, dummies, wanted, width=width, verify=verify)
     return [replace(common, members=members) for members in sorted(combinations)]
+
+
+def dummies_of(noise: NoisePlan, *, verify: bool) -> int:
+    """Return how many keys a member adds: what hides how many match, and what checks the matching."""
+    return noise.member_dummies + (CHECK_KEYS if verify else 0)
 
 
 def _own_cell(plan: Plan, place: int, factor: int, cell: int) -> int:

@@ -170,6 +170,16 @@ def test_release_of_another_attempt_fails(tmp_path: Path) -> None:
     assert first_fault(evidence.make(tmp_path, attempt=2))[1] == "SB-3235"
 
 
+def test_release_of_a_join_that_was_to_be_verified_and_was_not_fails(tmp_path: Path) -> None:
+    """Nor does one pass that claims a check that nobody asked for."""
+    for folder in ("verified", "not", "claimed"):
+        (tmp_path / folder).mkdir()
+    asked = {**job_body(), "verify": True}
+    assert verify_receipt(evidence.make(tmp_path / "verified", asked, verified=True), None).ok
+    assert first_fault(evidence.make(tmp_path / "not", asked))[1] == "SB-3235"
+    assert first_fault(evidence.make(tmp_path / "claimed", verified=True))[1] == "SB-3235"
+
+
 def test_roster_smaller_than_the_job_asks_for_fails_and_a_permitted_one_names_who_is_out(
     tmp_path: Path,
 ) -> None:

@@ -50,13 +50,13 @@ def test_commands_ask_what_they_say(written: str, said: tuple[object, ...]) -> N
     assert ended.exception.said == said
 
 
-def test_preparation_passes_on_its_price_and_its_days() -> None:
+def test_preparation_passes_on_its_price_its_days_and_its_check() -> None:
     written = "prepare shops a.people b.buys --on id=buyer --epsilon 0.05 --delta 1e-10 --days 7"
-    ended = CliRunner().invoke(join.app, written.split())
+    ended = CliRunner().invoke(join.app, [*written.split(), "--verify"])
     assert isinstance(ended.exception, Asked)
     what, *given = ended.exception.said
     assert what == "prepare"
-    expected = ["shops", "a.people", "b.buys", "id=buyer", "7", "1E-10", "0.05"]
+    expected = ["shops", "a.people", "b.buys", "id=buyer", "7", "1E-10", "0.05", "True"]
     assert list(map(str, given)) == expected
 
 

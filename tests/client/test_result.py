@@ -14,14 +14,21 @@ from sandbox.result import Result
 from sandbox.sql.answer import Answer, Row, Withheld
 
 
-def result(*rows: Row, withheld: tuple[Withheld, ...] = ()) -> Result:
-    spec = cast(JobSpec, SimpleNamespace(job="ab" * 16, epsilon_value="1", delta_value="0.000001"))
+def result(*rows: Row, withheld: tuple[Withheld, ...] = (), verify: bool = False) -> Result:
+    facts = {"job": "ab" * 16, "epsilon_value": "1", "delta_value": "0.000001", "verify": verify}
+    spec = cast(JobSpec, SimpleNamespace(**facts))
     answer = Answer(("kind", "n"), (False, True), rows, withheld)
     return Result(spec, answer, Path("receipt.json"), (), (1, 2))
 
 
 def row(kind: str | None, value: int | None) -> Row:
     return Row((kind, None), (None, Estimate(value, 1.0, 9.0, 0.95)))
+
+
+def test_verified_join_says_so_beside_its_rows() -> None:
+    plain, verified = (result(row("a", 5), verify=verify).remarks() for verify in (False, True))
+    assert len(verified) == len(plain) + 1
+    assert any("--verify" in remark for remark in verified)
 
 
 def test_each_estimate_has_its_error_bars_beside_it() -> None:

@@ -24,7 +24,9 @@ from tests.attacks import broken
 
 NODES = ("a", "b", "c")
 ROWS = 400
-PLAIN_NODE = Path(__file__).resolve().parent.parent / "plain_node.py"
+TESTS = Path(__file__).resolve().parent.parent
+PLAIN_NODE = TESTS / "plain_node.py"
+SHIFTING_COORDINATOR = TESTS / "shifting_coordinator.py"
 
 CARD = DatasetCard(
     name="machines",
@@ -94,10 +96,11 @@ def make(folder: Path) -> None:
 
 
 @contextmanager
-def running(folder: Path, *, plain: bool = False) -> Iterator[Processes]:
-    """Run the deployment's processes; `plain`: with noiseless nodes."""
+def running(folder: Path, *, plain: bool = False, shifting: bool = False) -> Iterator[Processes]:
+    """Run the deployment's processes; `plain`: with noiseless nodes; `shifting`: with a coordinator that
+    shifts products."""
     programs = [
-        replace(program, command=_command(program, plain=plain))
+        replace(program, command=_command(program, plain=plain, shifting=shifting))
         for program in local.programs(folder)
     ]
     with Processes(folder, programs) as processes:
@@ -105,12 +108,14 @@ def running(folder: Path, *, plain: bool = False) -> Iterator[Processes]:
         yield processes
 
 
-def _command(program: Program, *, plain: bool) -> tuple[str, ...]:
+def _command(program: Program, *, plain: bool, shifting: bool) -> tuple[str, ...]:
     role = "plain" if plain and program.role == "node" else program.role
     if broken.active():
         return broken.command(role, program.folder)
     if role == "plain":
         return (sys.executable, str(PLAIN_NODE), str(program.folder))
+    if shifting and program.role == "coordinator":
+        return (sys.executable, str(SHIFTING_COORDINATOR), str(program.folder))
     return program.command
 
 

@@ -107,6 +107,12 @@ RULES = {
         {"join_mode": "psi"},
         {"join_modes": ("psi",), "require_malicious": False},
     ),
+    "require_verify": (
+        "SB-2253",
+        {"join_modes": ("blind",), "require_verify": True},
+        {"join_mode": "blind"},
+        {"join_modes": ("blind",), "require_verify": False},
+    ),
     "job.epsilon_max": (
         "SB-2018",
         {"epsilon_max": Decimal("0.5")},
@@ -289,6 +295,7 @@ policies = st.builds(
     join_modes=st.lists(st.sampled_from(["psi", "blind"]), unique=True).map(tuple),
     disclose_ids_to=st.lists(st.sampled_from(["b", "fs1b"]), unique=True).map(tuple),
     require_malicious=st.booleans(),
+    require_verify=st.booleans(),
     dataset_grade=grades,
     maximum_grades=st.fixed_dictionaries(dict.fromkeys(OperationClass, grades)),
     allowed_columns=st.lists(st.sampled_from(["kwh", "*"]), unique=True).map(tuple),
@@ -330,7 +337,7 @@ def changed(policy: Policy, changes: list[Change], request: Request) -> Policy:
             after = "[" + ", ".join(f'"{name}"' for name in quoted) + "]"
         elif change.rule == "expires":
             after = after.removeprefix(">= ")
-        elif change.rule not in ("maximum_cells", "require_malicious"):
+        elif change.rule not in ("maximum_cells", "require_malicious", "require_verify"):
             after = f'"{after}"'
         lines, here = [], ""
         for line in text.splitlines():

@@ -8,12 +8,12 @@ from decimal import Decimal
 import pytest
 
 from sandbox.catalog import Column, ColumnType, DatasetCard, Member, Table
-from sandbox.errors import Refusal
+from sandbox.errors import InputError, Refusal
 from sandbox.sql.noise import job_noise
 from sandbox.sql.perkey import key_columns
 from sandbox.sql.plan import plan
 from sandbox.sql.preparing import preparing_plan, preparing_statement
-from sandbox.sql.runnable import MOST_DUMMIES, require_protocol
+from sandbox.sql.runnable import MOST_DUMMIES, require_protocol, require_verifiable
 
 CARD = DatasetCard(
     name="t",
@@ -53,6 +53,16 @@ def test_three_to_five_tables_run() -> None:
         text = f"SELECT a.x, COUNT(*) FROM {first}"
         text += "".join(f" JOIN {other} USING (k)" for other in others)
         require_protocol(plan(f"{text} GROUP BY 1", tables))
+
+
+def test_joins_of_two_tables_by_the_coordinator_are_verified_and_no_others() -> None:
+    require_verifiable(plan("SELECT COUNT(*) FROM a JOIN b USING (k)", TABLES))
+    require_verifiable(plan("SELECT COUNT(*) FROM a LEFT JOIN b USING (k)", TABLES))
+    for text in ("SELECT COUNT(*) FROM a WHERE k IN (SELECT k FROM b)", "SELECT SUM(x) FROM a"):
+        with pytest.raises(InputError, match="SB-1096"):
+            require_verifiable(plan(text, TABLES))
+    with pytest.raises(Refusal, match="SB-1105"):
+        require_verifiable(plan("SELECT COUNT(*) FROM a JOIN b USING (k) JOIN c USING (k)", TABLES))
 
 
 def test_an_equality_with_what_is_grouped_by_takes_one_column_for_each_value() -> None:

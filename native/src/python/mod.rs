@@ -8,6 +8,7 @@ mod prg;
 mod psi;
 mod refusal;
 mod shares;
+mod verified;
 
 use pyo3::prelude::*;
 
@@ -29,6 +30,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<shares::InnerProduct>()?;
     module.add_class::<shares::MaskedFactor>()?;
     module.add_class::<shares::Evaluator>()?;
+    module.add_class::<verified::VerifiedFactor>()?;
+    module.add_class::<verified::VerifiedEvaluator>()?;
     module.add_class::<shares::SlotwiseDealer>()?;
     module.add_class::<shares::SlotwiseProduct>()?;
     module.add_function(wrap_pyfunction!(shares::local_product, module)?)?;

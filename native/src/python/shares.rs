@@ -41,7 +41,7 @@ impl Placement {
 
 /// A party's factor: M slots × columns of 64-bit words.
 #[pyclass(frozen, module = "sandbox._native")]
-pub struct SlotColumns(Arc<columns::Columns>);
+pub struct SlotColumns(pub(super) Arc<columns::Columns>);
 
 #[pymethods]
 impl SlotColumns {
@@ -301,12 +301,12 @@ pub fn zero_share(key: Input, context: Input, outputs: usize, negative: bool) ->
     Ok(zero::zero_share(&key, context.bytes(), outputs, sign).into())
 }
 
-fn short_seed(bytes: &Input) -> PyResult<Zeroizing<Block>> {
+pub(super) fn short_seed(bytes: &Input) -> PyResult<Zeroizing<Block>> {
     let bytes = bytes.bytes().try_into();
     let bytes = bytes.map_err(|_| PyValueError::new_err("a seed has 16 bytes"))?;
     Ok(Zeroizing::new(Block::from_le_bytes(bytes)))
 }
 
-fn ended() -> PyErr {
+pub(super) fn ended() -> PyErr {
     PyValueError::new_err("this product has ended")
 }

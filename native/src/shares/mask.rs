@@ -37,6 +37,13 @@ impl Mask {
             part.copy_from_slice(&words[..part.len()]);
         }
     }
+
+    /// Overwrites `out` with the wide words `first..`, a block each.
+    pub fn blocks(&self, first: usize, out: &mut [Block]) {
+        let mut stream = Prg::new(*self.0);
+        stream.skip(first as u128);
+        stream.fill(out);
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 //! ("wire order"). Word number w of a mask in wire order is word w of AES-128-CTR under its sub-seed. A message is one
 //! or more whole chunks. A seed serves one product and is never used again.
 //!
-//! Not here: the sacrifice check over Z_2^(64+s) that catches a shifting dealer.
+//! A coordinator that shifts a product of two is caught in `verified`, over wider words; one that deals wrong is not.
 
 pub mod columns;
 pub mod evaluated;
@@ -23,6 +23,7 @@ mod packed;
 mod simd;
 pub mod slotwise;
 mod stream;
+pub mod verified;
 pub mod zero;
 
 /// Slots per chunk; even, so that a chunk of a mask begins at a block of AES.

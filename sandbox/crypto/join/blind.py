@@ -22,6 +22,7 @@ from sandbox.crypto.join.channel import SEED_BYTES, Pair
 from sandbox.crypto.join.machine import Entropy, Machine, Send, receive, send
 from sandbox.crypto.join.pool import KEY_BYTES, Pool, Rows
 from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape
+from sandbox.crypto.join.verified import MatchingCheck, check_tags, compare, verified_product
 from sandbox.crypto.join.words import Words
 from sandbox.errors import TrustError
 
@@ -51,7 +52,7 @@ def agree(shape: Shape, own: str, pair: Pair, matching: int) -> Machine[Agreed]:
         yield from stream.send(matching.to_bytes(COUNT_BYTES, "big"))
     else:
         matching = int.from_bytes((yield from stream.receive(COUNT_BYTES)), "big")
-    return Agreed(shape, own, pair, min(matching, shape.dummies))
+    return Agreed(shape, own, pair, min(matching, shape.dummies - shape.check_keys))
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Agreed:
         """Return the member with its tags made."""
         side = self.shape.members.index(self.own)
         dummies = [_native.expand(self.pair.key("dummies")[:TAG_BYTES], self.matching)]
+        if self.shape.verify:
+            dummies.insert(0, check_tags(self.pair))
         bound, size = self.shape.rows[side], self.shape.padded[side]
         pool = Pool(rows, tag_key(self.pair), bound, dummies, size, entropy)
         return Filled(self.shape, self.own, self.pair, pool)
@@ -75,7 +78,8 @@ class Agreed:
 @dataclass(frozen=True)
 class Filled:
     """A member that can send its tags. Its machines raise TrustError SB-3047 for slots that are not
-    what they must be, ProtocolError SB-4010 for messages of another length."""
+    what they must be, in a verified join SB-3049 for slots and products that cannot be right, and
+    ProtocolError SB-4010 for messages of another length."""
 
     shape: Shape
     own: str
@@ -85,26 +89,51 @@ class Filled:
     def multiply(self, coordinator: str, entropy: Entropy) -> Machine[Words]:
         """Run the join and return this member's share of X'Y, shape (left columns, right columns),
         modulo 2^(8 shape.width)."""
-        slots = yield from self._slots(coordinator)
-        placement = _placement(self.shape, slots, self.pool.order, coordinator)
+        _, placement = yield from self._matched(coordinator, entropy)
         factor = _native.SlotColumns.placed(placement, [*self.pool.values])
-        machine = _multiplied(self.shape, self.own, self.pair, coordinator, factor, entropy)
-        return (yield from machine)
+        words, check = yield from _multiplied(
+            self.shape, self.own, self.pair, coordinator, factor, _masks(self.pair), entropy
+        )
+        if self.shape.verify:
+            yield from compare(self.pair.stream("verify product"), check, coordinator)
+        return words
 
-    def keep(self, coordinator: str) -> Machine[Kept]:
+    def keep(self, coordinator: str, entropy: Entropy) -> Machine[Kept]:
         """Match alone; return where the keys that take part lie, in the order of the pool's rows."""
         order = self.pool.order
-        sent = yield from self._slots(coordinator)
-        _placement(self.shape, sent, order, coordinator)  # Holds the slots to what they must be.
+        sent, _ = yield from self._matched(coordinator, entropy)
         slots = np.empty(len(order) // SLOT_BYTES, np.uint32)
         slots[np.frombuffer(memoryview(order), np.uint32)] = np.frombuffer(sent, np.uint32)
         return Kept(slots[: self.pool.rows].copy(), self.pair.key("kept matching"))
 
-    def _slots(self, coordinator: str) -> Machine[bytes | memoryview]:
-        """Send the tags and return the slots that they were given."""
+    def _matched(
+        self, coordinator: str, entropy: Entropy
+    ) -> Machine[tuple[bytes | memoryview, _native.Placement]]:
+        """Send the tags; return the slots that they were given, held to what can be known of them."""
         yield from send(coordinator, self.pool.sent)
         side = self.shape.members.index(self.own)
-        return (yield from receive(coordinator, SLOT_BYTES * self.shape.padded[side]))
+        slots = yield from receive(coordinator, SLOT_BYTES * self.shape.padded[side])
+        placement = _placement(self.shape, slots, self.pool.order, coordinator)
+        if self.shape.verify:
+            yield from self._verify(coordinator, placement, entropy)
+        return slots, placement
+
+    def _verify(
+        self, coordinator: str, placement: _native.Placement, entropy: Entropy
+    ) -> Machine[None]:
+        """Let the coordinator multiply what shows whether equal tags alone have met."""
+        pool, pair, shape = self.pool, self.pair, self.shape.of_matching
+        check = MatchingCheck(pair, left=self.own == shape.members[0])
+        checks = slice(pool.rows, pool.rows + self.shape.check_keys)
+        columns = check.columns(pool.tags, checks)
+        columns.flags.writeable = False  # The kernels read in place.
+        factor = _native.SlotColumns.placed(placement, [*columns])
+        masks = pair.seed("left check mask"), pair.seed("right check mask")
+        share, _ = yield from _multiplied(
+            shape, self.own, pair, coordinator, factor, masks, entropy
+        )
+        seen = check.value(share)
+        yield from compare(pair.stream("verify matching"), seen, coordinator)
 
 
 def over_kept(
@@ -124,10 +153,14 @@ def over_kept(
     stream, left = pair.stream("kept matching"), own == shape.members[0]
     if left:
         yield from stream.send(common)
-    words = yield from _multiplied(shape, own, pair, coordinator, factor, entropy)
+    words, check = yield from _multiplied(
+        shape, own, pair, coordinator, factor, _masks(pair), entropy
+    )
     # Last, for nobody waits on it: without its share the other's says nothing.
     if not left and not hmac.compare_digest((yield from stream.receive(KEY_BYTES)), common):
         raise TrustError("SB-3300", party=pair.peer)
+    if shape.verify:
+        yield from compare(pair.stream("verify product"), check, coordinator)
     return words
 
 
@@ -155,28 +188,47 @@ def _multiplied(
     pair: Pair,
     coordinator: str,
     factor: _native.SlotColumns,
+    masks: tuple[bytes, bytes],
     entropy: Entropy,
-) -> Machine[Words]:
-    share = _left if own == shape.members[0] else _right
-    words = yield from share(shape, factor, pair, coordinator, entropy)
-    return np.frombuffer(memoryview(words), np.uint64).reshape(shape.columns)
+) -> Machine[tuple[Words, bytes]]:
+    """Return a member's share, and of a product that is verified what its peer has as well.
+
+    masks: seeds of both members' masks; the coordinator, who sees what they hide, has neither.
+    """
+    left, check = own == shape.members[0], b""
+    if shape.verify:
+        alpha = pair.seed("check product")
+        product = verified_product(shape, coordinator, factor, masks, alpha, entropy, left=left)
+        words, check = yield from product
+    else:
+        share = _left if left else _right
+        words = yield from share(shape, factor, coordinator, masks, entropy)
+    return np.frombuffer(memoryview(words), np.uint64).reshape(shape.columns), check
 
 
 def _left(
-    shape: Shape, own: _native.SlotColumns, pair: Pair, coordinator: str, entropy: Entropy
+    shape: Shape,
+    own: _native.SlotColumns,
+    coordinator: str,
+    masks: tuple[bytes, bytes],
+    entropy: Entropy,
 ) -> Machine[_native.Buffer]:
     """Send the masked columns; what the coordinator returns is part of this member's share."""
     left, right = shape.columns
-    masked = _native.MaskedFactor.a(own, right, shape.width, *_masks(pair))
+    masked = _native.MaskedFactor.a(own, right, shape.width, *masks)
     yield from _columns(masked, shape, coordinator)
     return masked.finish_a((yield from receive(coordinator, WORD_BYTES * left * right)))
 
 
 def _right(
-    shape: Shape, own: _native.SlotColumns, pair: Pair, coordinator: str, entropy: Entropy
+    shape: Shape,
+    own: _native.SlotColumns,
+    coordinator: str,
+    masks: tuple[bytes, bytes],
+    entropy: Entropy,
 ) -> Machine[_native.Buffer]:
     """Send the masked columns and the seed of what blinds the left member's numbers."""
-    masked = _native.MaskedFactor.b(own, shape.columns[0], shape.width, *_masks(pair))
+    masked = _native.MaskedFactor.b(own, shape.columns[0], shape.width, *masks)
     seed = entropy(SEED_BYTES)
     yield from send(coordinator, seed)
     yield from _columns(masked, shape, coordinator)
@@ -184,7 +236,6 @@ def _right(
 
 
 def _masks(pair: Pair) -> tuple[bytes, bytes]:
-    """Return the seeds of both members' masks; the coordinator, who sees what they hide, has neither."""
     return pair.seed("left mask"), pair.seed("right mask")
 
 

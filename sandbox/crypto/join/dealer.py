@@ -79,6 +79,8 @@ def _run_one(shape: Shape, entropy: Entropy, room: Room) -> Machine[None]:
     if len(shape.members) == 2:
         if shape.stage is not Stage.MULTIPLY:
             yield from _match(shape, entropy, room)
+            if shape.verify:
+                yield from _multiply(shape.of_matching)
         if shape.stage is not Stage.MATCH:
             yield from _multiply(shape)
         return
@@ -125,11 +127,12 @@ def _multiply(shape: Shape) -> Machine[None]:
     left, right = shape.members
     seed = yield from receive(right, SEED_BYTES)
     p, q = shape.columns
-    product = _native.Evaluator(shape.slots, p, q, shape.width)
+    evaluator = _native.VerifiedEvaluator if shape.verify else _native.Evaluator
+    product = evaluator(shape.slots, p, q, shape.word_bytes)
     step = shape.chunks_per_frame * _native.SLOTS_PER_CHUNK
     for first in range(0, shape.slots, step):
-        words = shape.width * min(step, shape.slots - first)
-        ours = yield from receive(left, words * shape.columns[0])
-        theirs = yield from receive(right, words * shape.columns[1])
+        words = shape.word_bytes * min(step, shape.slots - first)
+        ours = yield from receive(left, words * shape.sent_columns[0])
+        theirs = yield from receive(right, words * shape.sent_columns[1])
         product.absorb(ours, theirs)
     yield from send(left, memoryview(product.finish(seed)))

@@ -47,7 +47,7 @@ class Pool:
     tags leave. A row beyond the declared bound does not take part: whether there was one must not show.
 
     key: of the tags; bound: of rows; dummies: tags of those that match; size: how many tags are sent.
-    `rows`: how many take part; `values`: theirs come first.
+    `rows`: how many take part; `values`: theirs come first, as theirs do in `tags`, then dummies'.
     """
 
     def __init__(
@@ -70,4 +70,5 @@ class Pool:
         # From a seed: to ask the system for all of it would take longer the fewer rows there are.
         filling = _native.expand(entropy(TAG_BYTES), missing)
         self.order = _native.permutation(entropy(KEY_BYTES), size)
-        self.sent = memoryview(_native.take([tags, *dummies, filling], TAG_BYTES, self.order))
+        self.tags = [tags, *dummies, filling]
+        self.sent = memoryview(_native.take(self.tags, TAG_BYTES, self.order))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +20,14 @@ MOST_JOINS = 1000
 MOST_MEMBERS = 5
 MOST_PRODUCTS = 4096
 """Of one join of more than two."""
+
+CHECKING_BYTES = 5
+"""By how many a verified join's words are longer: a shifted product passes with probability 2^-40."""
+CHECK_KEYS = 4096
+"""Keys that both members of a verified join add, and that must match: who leaves out a share f of all
+matches leaves out none of these with probability of about exp(-4096 f)."""
+MATCHING_COLUMNS, MATCHING_WIDTH = 2, 6
+"""By which a matching is checked: columns of either member, bytes of a word."""
 
 
 class Stage(StrEnum):
@@ -40,7 +48,8 @@ class Shape:
     dummies: rows that each adds, of which a number that the coordinator does not know match.
     products: of more than two members, what is multiplied and summed over common keys: a column of
     each, None for who takes no part; of two, all columns with all, and nothing is said here. stage:
-    which part of it runs. width: bytes by which words of columns go, if two members join.
+    which part of it runs. width: bytes of a word of the result's ring, if two members join. verify:
+    whether the members check what the coordinator does (docs/decisions/019).
     """
 
     members: tuple[str, ...]
@@ -50,6 +59,7 @@ class Shape:
     products: tuple[tuple[int | None, ...], ...] = ()
     stage: Stage = Stage.WHOLE
     width: int = WORD_BYTES
+    verify: bool = False
 
     @property
     def padded(self) -> tuple[int, ...]:
@@ -67,9 +77,31 @@ class Shape:
         return patterns(len(self.members))
 
     @property
+    def check_keys(self) -> int:
+        """How many of the dummies both members know to match."""
+        return CHECK_KEYS if self.verify else 0
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes by which a word of masked columns goes."""
+        return self.width + (CHECKING_BYTES if self.verify else 0)
+
+    @property
+    def sent_columns(self) -> tuple[int, ...]:
+        """How many masked columns each member sends: the left one's are checked by one more."""
+        left, *others = self.columns
+        return (left + 1, *others) if self.verify else self.columns
+
+    @property
+    def of_matching(self) -> Shape:
+        """The multiplication by which a verified join's members check their slots."""
+        columns = (MATCHING_COLUMNS,) * len(self.members)
+        return replace(self, columns=columns, width=MATCHING_WIDTH, verify=False)
+
+    @property
     def chunks_per_frame(self) -> int:
         """How many chunks of slots a frame of columns has: of whichever member brings most."""
-        chunk = self.width * _native.SLOTS_PER_CHUNK * max(self.columns)
+        chunk = self.word_bytes * _native.SLOTS_PER_CHUNK * max(self.sent_columns)
         return max(1, FRAME_BYTES // chunk)
 
 
@@ -111,7 +143,12 @@ def _shape(document: dict[str, Any]) -> Shape:
     if stage is not Stage.WHOLE and len(members) > 2:
         raise ValueError("stage")
     (width,) = _numbers([document["width"]], 1, 1, WORD_BYTES)
-    return Shape(members, rows, columns, dummies, products, stage, width)
+    verify = document["verify"]
+    if type(verify) is not bool or (verify and len(members) > 2):
+        raise ValueError("verify")
+    if verify and stage is not Stage.MULTIPLY and dummies < CHECK_KEYS:
+        raise ValueError("dummies")
+    return Shape(members, rows, columns, dummies, products, stage, width, verify)
 
 
 def _product(values: Any, columns: tuple[int, ...]) -> tuple[int | None, ...]:

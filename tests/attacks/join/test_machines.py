@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -17,12 +18,13 @@ from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import FRAME_BYTES, Machine, Receive, Send
-from sandbox.crypto.join.shape import TAG_BYTES, Shape, read_shapes, write_shapes
+from sandbox.crypto.join.shape import CHECK_KEYS, TAG_BYTES, Shape, read_shapes, write_shapes
 from sandbox.errors import ProtocolError, SandboxError
 from tests.attacks.join.test_dealer import C, draws, pair, provider
 
 MOST_STEPS = 300
 SHAPE = Shape(("a", "b"), (2, 2), (1, 1), 1)
+VERIFIED = replace(SHAPE, dummies=CHECK_KEYS + 1, verify=True)
 TAGS = TAG_BYTES * 3
 
 numbers = st.one_of(st.integers(), st.sampled_from([0, 1, 2, 63, 64, 65, 1 << 16, 1 << 27]))
@@ -34,6 +36,9 @@ documents = st.fixed_dictionaries(
         "columns": st.one_of(st.lists(numbers, max_size=4), st.text(max_size=2)),
         "dummies": st.one_of(numbers, st.floats(), st.booleans()),
         "width": st.one_of(st.integers(0, 9), st.none()),
+        "products": st.just([]),
+        "stage": st.sampled_from(["whole", "match", "multiply", ""]),
+        "verify": st.one_of(st.booleans(), st.just(1)),
     }
 )
 json_values = st.recursive(
@@ -83,7 +88,17 @@ def test_attack_j11_any_first_frame_is_read_or_refused(frame: bytes) -> None:
         {"dummies": -1},
         {"width": 0},
         {"width": 9},
+        {"verify": True},
+        {"verify": 0},
         {"members": ["a", "b", "c"], "rows": [2] * 3, "columns": [1] * 3},
+        {
+            "members": ["a", "b", "c"],
+            "rows": [2] * 3,
+            "columns": [1] * 3,
+            "products": [[0, 0, 0]],
+            "dummies": CHECK_KEYS,
+            "verify": True,
+        },
         {"members": ["a", "a"]},
     ],
 )
@@ -98,7 +113,8 @@ def test_attack_j11_shape_that_no_kernel_takes_is_refused_before_anything_is_mad
 @settings(max_examples=300)
 @given(st.data())
 def test_attack_j11_dealer_of_hostile_members_ends_with_a_code(data: st.DataObject) -> None:
-    first = data.draw(st.one_of(stated, st.just(write_shapes([SHAPE]))))
+    known = st.sampled_from([SHAPE, VERIFIED]).map(lambda shape: write_shapes([shape]))
+    first = data.draw(st.one_of(stated, known))
     agreed = data.draw(st.booleans())
     heard: set[str] = set()
 
@@ -113,10 +129,11 @@ def test_attack_j11_dealer_of_hostile_members_ends_with_a_code(data: st.DataObje
 
 
 @pytest.mark.parametrize("own", ["a", "b"])
+@pytest.mark.parametrize("shape", [SHAPE, VERIFIED], ids=["plain", "verified"])
 @settings(max_examples=100)
 @given(st.data())
 def test_attack_j11_member_among_hostile_others_ends_with_a_code(
-    own: str, data: st.DataObject
+    own: str, shape: Shape, data: st.DataObject
 ) -> None:
     """The peer holds the keys: its frames open, with anything in them."""
     peer = pair("b" if own == "a" else "a")
@@ -125,6 +142,7 @@ def test_attack_j11_member_among_hostile_others_ends_with_a_code(
     def says(party: str) -> bytes:
         if party == C:
             slots = data.draw(st.lists(st.integers(0, 6), min_size=3, max_size=3))
+            slots += range(7, 7 + shape.padded[0] - len(slots))
             return data.draw(
                 st.one_of(frames, st.just(b"".join(n.to_bytes(4, "little") for n in slots)))
             )
@@ -133,7 +151,7 @@ def test_attack_j11_member_among_hostile_others_ends_with_a_code(
         return data.draw(st.one_of(st.just(opened(sealed, payload)), frames))
 
     with contextlib.suppress(SandboxError):
-        fed(provider(own, SHAPE, [1, 2], [3, 4], pair(own), 1), says)
+        fed(provider(own, shape, [1, 2], [3, 4], pair(own), 1), says)
 
 
 def opened(stream: Any, payload: bytes) -> bytes:

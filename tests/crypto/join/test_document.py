@@ -42,6 +42,12 @@ def rust(file: str, name: str) -> str:
         ("most columns of a member", f"{shape.MOST_COLUMNS}"),
         ("most products, members of a join", f"{shape.MOST_PRODUCTS}, {shape.MOST_MEMBERS}"),
         ("messages that a dealer is ahead", f"{many.WINDOW}"),
+        ("check keys", f"{shape.CHECK_KEYS}"),
+        (
+            "columns, bytes of a word to check a matching",
+            f"{shape.MATCHING_COLUMNS}, {shape.MATCHING_WIDTH}",
+        ),
+        ("bytes more of a verified word", f"{shape.CHECKING_BYTES}"),
         ("slots of a chunk", f"{_native.SLOTS_PER_CHUNK}"),
         (
             "share of ε, of δ for matching",
@@ -111,6 +117,13 @@ def test_every_purpose_and_phase_in_use_is_named() -> None:
         "left mask",
         "right mask",
         "kept matching",
+        "check keys",
+        "check words",
+        "left check mask",
+        "right check mask",
+        "check product",
+        "verify matching",
+        "verify product",
     }
     assert all(f"`{name}`" in DOCUMENT for name in used)
     assert "`psi ` ‖ *bucket* (`psi`)" in DOCUMENT

@@ -38,7 +38,7 @@ def prepare(
     places = np.arange(len(keys), dtype=np.uint64).reshape(1, -1)
     agreed = yield from agree(shape, own, pair(own, job), matching)
     member = agreed.fill(Rows([pa.array(keys, pa.int64())], places), os.urandom)
-    kept = yield from member.keep(DEALER)
+    kept = yield from member.keep(DEALER, os.urandom)
     return member.pool.values[0, : member.pool.rows].astype(np.intp), kept
 
 

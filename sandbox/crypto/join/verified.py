@@ -1,0 +1,107 @@
+"""How the members of a `blind` join of two check what the coordinator did (docs/decisions/019).
+
+They check slots by two products of words that follow from tags, and a product by one more column
+(SPDZ2k: Cramer and others 2018, eprint 2018/482). What they compare is the same at both wherever the
+coordinator did its part, so that neither learns a thing; where it did not, what they compare follows
+from what it did, and from no row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from sandbox import _native
+from sandbox.crypto.join.channel import SEED_BYTES, Pair, Stream
+from sandbox.crypto.join.machine import Entropy, Machine, Send, receive, send
+from sandbox.crypto.join.shape import CHECK_KEYS, MATCHING_WIDTH, TAG_BYTES, Shape
+from sandbox.crypto.join.words import Words
+from sandbox.errors import TrustError
+
+WIDE_BYTES = 16
+DIGEST_BYTES = 32
+
+
+def check_tags(pair: Pair) -> _native.Buffer:
+    """Return the tags that both members add, and that must match."""
+    return _native.expand(pair.key("check keys")[:TAG_BYTES], CHECK_KEYS)
+
+
+class MatchingCheck:
+    """What a member needs to check the slots of its tags: every pair of different tags in one slot, and
+    every check key alone in its slot, moves a sum that both members know."""
+
+    def __init__(self, pair: Pair, *, left: bool) -> None:
+        key = algorithms.AES(pair.key("check words")[:SEED_BYTES])
+        self._cipher = Cipher(key, modes.ECB())  # noqa: S305 - a PRF of distinct blocks, no encryption.
+        self._left = left
+        h, g = self._words([check_tags(pair)])
+        self._expected = int(np.sum(h * g, dtype=np.uint64))
+
+    def columns(self, tags: Sequence[_native.Buffer], checks: slice) -> Words:
+        """Return a member's two columns, a word for each tag; checks: which of them are check tags."""
+        h, g = self._words(tags)
+        if not self._left:
+            return np.array([g, np.ones_like(g)])
+        # A pair of equal tags adds h g - h g = 0; one of the check keys h g.
+        against = np.negative(h * g)
+        against[checks] = 0
+        return np.array([h, against])
+
+    def value(self, share: Words) -> bytes:
+        """Return what the peer has as well if slots are what tags say; share: of columns' products."""
+        own = int(share[0, 0]) + int(share[1, 1])
+        value = own if self._left else self._expected - own
+        return (value % (1 << 8 * MATCHING_WIDTH)).to_bytes(MATCHING_WIDTH, "little")
+
+    def _words(self, tags: Sequence[_native.Buffer]) -> tuple[Words, Words]:
+        """Return two words for each tag, which nobody but the members can tell from random ones."""
+        cipher = self._cipher.encryptor()
+        made = b"".join(cipher.update(memoryview(part)) for part in tags)
+        words = np.frombuffer(made, "<u8").reshape(-1, 2)
+        return words[:, 0], words[:, 1]
+
+
+def verified_product(
+    shape: Shape,
+    coordinator: str,
+    factor: _native.SlotColumns,
+    masks: tuple[bytes, bytes],
+    alpha: bytes,
+    entropy: Entropy,
+    *,
+    left: bool,
+) -> Machine[tuple[_native.Buffer, bytes]]:
+    """Return a member's share of X'Y, and what its peer has as well if the coordinator multiplied.
+
+    masks: as for `blind`; alpha: the seed of X's factors, which the coordinator lacks too. What is above
+    the result's ring is part of the check alone: who seals a share reduces it.
+    """
+    peer_columns = shape.columns[1 if left else 0]
+    masked = _native.VerifiedFactor(
+        factor, peer_columns, shape.word_bytes, *masks, alpha, left=left
+    )
+    seed = b"" if left else entropy(SEED_BYTES)
+    yield from send(coordinator, seed)  # Nothing, of the left member.
+    while len(message := masked.next_message(shape.chunks_per_frame)):
+        yield Send(coordinator, memoryview(message))
+    if left:
+        words = (shape.columns[0] + 1) * shape.columns[1]
+        dealt = yield from receive(coordinator, WIDE_BYTES * words)
+        share, check = masked.finish_left(dealt)
+    else:
+        share, check = masked.finish_right(seed)
+    return share, bytes(check)
+
+
+def compare(stream: Stream, value: bytes, coordinator: str) -> Machine[None]:
+    """Go on only if the peer has the same value, hashed, for it may be long; else raise TrustError
+    SB-3049."""
+    own = hashlib.sha256(value).digest()
+    yield from stream.send(own)
+    if not hmac.compare_digest((yield from stream.receive(DIGEST_BYTES)), own):
+        raise TrustError("SB-3049", party=coordinator)
