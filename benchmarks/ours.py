@@ -49,6 +49,7 @@ class Fedsandbox:
     kinds: tuple[Kind, ...] = (
         Kind("blind", "parquet"),
         Kind("prepared", "parquet"),
+        Kind("verified", "parquet"),
         Kind("psi", "parquet"),
         Kind("psi", "csv"),
     )
@@ -109,7 +110,14 @@ def card(rows: int) -> DatasetCard:
 
 PREPARED = "prepared"
 """The mode `blind` over a matching that was prepared before, under this name, untimed."""
-STATEMENTS = {"blind": COUNT_AND_SUM, PREPARED: COUNT_AND_SUM, "psi": COUNT_MATCHED}
+VERIFIED = "verified"
+"""The mode `blind` where the owners check what the coordinator does."""
+STATEMENTS = {
+    "blind": COUNT_AND_SUM,
+    PREPARED: COUNT_AND_SUM,
+    VERIFIED: COUNT_AND_SUM,
+    "psi": COUNT_MATCHED,
+}
 
 
 def prepare(session: Session) -> None:
@@ -126,7 +134,8 @@ def ask(session: Session, mode: str, scratch: Path) -> Outcome:
     query = session.sql(STATEMENTS[mode])
     over = PREPARED if mode == PREPARED else None
     started = time.perf_counter()
-    result = query.run(epsilon=EPSILON, delta=Decimal(DELTA), prepared=over)
+    verify = mode == VERIFIED
+    result = query.run(epsilon=EPSILON, delta=Decimal(DELTA), prepared=over, verify=verify)
     answer = result.to_arrow()
     pq.write_table(answer, scratch / "answer.parquet")
     seconds = time.perf_counter() - started

@@ -161,7 +161,7 @@ class DuckDB:
 
     name: str = "duckdb"
     system: str = "duckdb"
-    against: tuple[str, ...] = ("psi", "blind", "prepared")
+    against: tuple[str, ...] = ("psi", "blind", "prepared", "verified")
     kinds: tuple[Kind, ...] = (Kind("plain", "csv"), Kind("plain", "parquet"))
 
     @contextmanager

@@ -11,11 +11,14 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from sandbox import _native
 from sandbox.crypto.join.keys import KeyHashes
+from sandbox.crypto.join.shape import CHECKING_BYTES
 
 KEY, SESSION = bytes(range(32)), bytes(32)
 SEED_A, SEED_B = bytes(range(16)), bytes(range(16, 32))
 COLUMNS = 2
 """Of each party: rows counted and one column summed."""
+WORD_BYTES = 4
+"""Of a word of the result's ring: what a count and a sum take."""
 CHUNKS = 16
 """In one message of an inner product."""
 each_size = pytest.mark.parametrize("rows", [1 << 16, 1 << 20], ids=["2^16", "2^20"])
@@ -124,21 +127,45 @@ def test_masked_product(benchmark: BenchmarkFixture, rows: int) -> None:
     x, y = _factor(rows, slots, 1), _factor(rows, slots, 2)
 
     def product() -> tuple[_native.Buffer, _native.Buffer]:
-        a = _native.MaskedFactor.a(x, COLUMNS, SEED_A, SEED_B)
-        b = _native.MaskedFactor.b(y, COLUMNS, SEED_A, SEED_B)
-        evaluator = _native.Evaluator(slots, COLUMNS, COLUMNS)
+        a = _native.MaskedFactor.a(x, COLUMNS, WORD_BYTES, SEED_A, SEED_B)
+        b = _native.MaskedFactor.b(y, COLUMNS, WORD_BYTES, SEED_A, SEED_B)
+        evaluator = _native.Evaluator(slots, COLUMNS, COLUMNS, WORD_BYTES)
         _pass(lambda: a.next_message(CHUNKS), lambda m: evaluator.absorb(m, b.next_message(CHUNKS)))
         return a.finish_a(evaluator.finish(KEY[:16])), b.finish_b(KEY[:16])
 
-    _is_product(benchmark(product), x, y)
+    _is_product(benchmark(product), x, y, WORD_BYTES)
+
+
+@each_size
+def test_verified_product(benchmark: BenchmarkFixture, rows: int) -> None:
+    """The same product where both members check the coordinator."""
+    slots, wide = 2 * rows, WORD_BYTES + CHECKING_BYTES
+    x, y = _factor(rows, slots, 1), _factor(rows, slots, 2)
+
+    def product() -> tuple[tuple[_native.Buffer, _native.Buffer], ...]:
+        a, b = (
+            _native.VerifiedFactor(own, COLUMNS, wide, SEED_A, SEED_B, KEY[:16], left=own is x)
+            for own in (x, y)
+        )
+        evaluator = _native.VerifiedEvaluator(slots, COLUMNS, COLUMNS, wide)
+        _pass(lambda: a.next_message(CHUNKS), lambda m: evaluator.absorb(m, b.next_message(CHUNKS)))
+        return a.finish_left(evaluator.finish(KEY[:16])), b.finish_right(KEY[:16])
+
+    (left, left_check), (right, right_check) = benchmark(product)
+    assert bytes(memoryview(left_check)) == bytes(memoryview(right_check))
+    _is_product((left, right), x, y, WORD_BYTES)
 
 
 def _is_product(
-    shares: tuple[_native.Buffer, _native.Buffer], x: _native.SlotColumns, y: _native.SlotColumns
+    shares: tuple[_native.Buffer, _native.Buffer],
+    x: _native.SlotColumns,
+    y: _native.SlotColumns,
+    word_bytes: int = 8,
 ) -> None:
-    opened = sum(np.frombuffer(memoryview(share), np.uint64) for share in shares)
     plain = np.frombuffer(memoryview(_native.local_product(x, y)), np.uint64)
-    assert np.array_equal(opened, plain)
+    opened = sum(np.frombuffer(memoryview(share), np.uint64) for share in shares)
+    above = np.uint64(64 - 8 * word_bytes)
+    assert np.array_equal(opened << above, plain << above)
 
 
 @each_size

@@ -18,7 +18,8 @@ def test_bench_writes_every_run_and_a_plot(tmp_path: Path) -> None:
     exact = {(each["rows"], each["matched"]) for each in runs if "matched_interval" not in each}
     assert exact == {(100, 50), (200, 100)}
     ours = {(each["mode"], each["rows"]) for each in runs if each["system"] == "fedsandbox"}
-    assert ours == {(mode, rows) for mode in ("blind", "prepared", "psi") for rows in (100, 200)}
+    modes = ("blind", "prepared", "verified", "psi")
+    assert ours == {(mode, rows) for mode in modes for rows in (100, 200)}
     assert (tmp_path / "joins.svg").read_text("utf-8").startswith("<?xml")
 
 
