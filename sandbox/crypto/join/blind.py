@@ -89,7 +89,7 @@ class Filled:
     def multiply(self, coordinator: str, entropy: Entropy) -> Machine[Words]:
         """Run the join and return this member's share of X'Y, shape (left columns, right columns),
         modulo 2^(8 shape.width)."""
-        _, placement = yield from self._matched(coordinator, entropy)
+        _, _, placement = yield from self._matched(coordinator, entropy)
         factor = _native.SlotColumns.placed(placement, [*self.pool.values])
         words, check = yield from _multiplied(
             self.shape, self.own, self.pair, coordinator, factor, _masks(self.pair), entropy
@@ -100,23 +100,24 @@ class Filled:
 
     def keep(self, coordinator: str, entropy: Entropy) -> Machine[Kept]:
         """Match alone; return where the keys that take part lie, in the order of the pool's rows."""
-        order = self.pool.order
-        sent, _ = yield from self._matched(coordinator, entropy)
+        order, given, _ = yield from self._matched(coordinator, entropy)
         slots = np.empty(len(order) // SLOT_BYTES, np.uint32)
-        slots[np.frombuffer(memoryview(order), np.uint32)] = np.frombuffer(sent, np.uint32)
+        slots[np.frombuffer(memoryview(order), np.uint32)] = np.frombuffer(given, np.uint32)
         return Kept(slots[: self.pool.rows].copy(), self.pair.key("kept matching"))
 
     def _matched(
         self, coordinator: str, entropy: Entropy
-    ) -> Machine[tuple[bytes | memoryview, _native.Placement]]:
-        """Send the tags; return the slots that they were given, held to what can be known of them."""
-        yield from send(coordinator, self.pool.sent)
+    ) -> Machine[tuple[_native.Buffer, bytes | memoryview, _native.Placement]]:
+        """Send the tags; return their order, the slots that they were given, and what these are, held to
+        what can be known of them."""
+        order, tags = self.pool.shuffled(entropy)
+        yield from send(coordinator, tags)
         side = self.shape.members.index(self.own)
-        slots = yield from receive(coordinator, SLOT_BYTES * self.shape.padded[side])
-        placement = _placement(self.shape, slots, self.pool.order, coordinator)
+        given = yield from receive(coordinator, SLOT_BYTES * self.shape.padded[side])
+        placement = _placement(self.shape, given, order, coordinator)
         if self.shape.verify:
             yield from self._verify(coordinator, placement, entropy)
-        return slots, placement
+        return order, given, placement
 
     def _verify(
         self, coordinator: str, placement: _native.Placement, entropy: Entropy

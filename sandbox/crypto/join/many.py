@@ -98,10 +98,11 @@ class Filled:
         """
         seed = entropy(SEED_BYTES)
         yield from send(coordinator, seed)
-        yield from send(coordinator, self.pool.sent)
+        order, tags = self.pool.shuffled(entropy)
+        yield from send(coordinator, tags)
         slots = yield from receive(coordinator, SLOT_BYTES * self.shape.padded[self.place])
         try:
-            placement = _native.Placement(self.shape.slots, slots, self.pool.order)
+            placement = _native.Placement(self.shape.slots, slots, order)
         except _native.PeerError as error:
             raise TrustError("SB-3047", party=coordinator) from error
         party = _Party(self, coordinator, placement, seed)

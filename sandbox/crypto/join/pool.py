@@ -41,7 +41,7 @@ class Rows:
 
 
 class Pool:
-    """A member's rows, dummies and filling, in the random order in which their tags leave.
+    """A member's rows, dummies and filling: as many tags as it sends.
 
     How long it takes to make depends on how many rows there are: it is made before the slot at which
     tags leave. A row beyond the declared bound does not take part: whether there was one must not show.
@@ -69,6 +69,10 @@ class Pool:
         missing = size - sum(len(memoryview(part)) // TAG_BYTES for part in (tags, *dummies))
         # From a seed: to ask the system for all of it would take longer the fewer rows there are.
         filling = _native.expand(entropy(TAG_BYTES), missing)
-        self.order = _native.permutation(entropy(KEY_BYTES), size)
-        self.tags = [tags, *dummies, filling]
-        self.sent = memoryview(_native.take(self.tags, TAG_BYTES, self.order))
+        self.tags, self._size = [tags, *dummies, filling], size
+
+    def shuffled(self, entropy: Entropy) -> tuple[_native.Buffer, memoryview]:
+        """Return a random order, and the tags as they leave in it. How long that takes depends on their
+        number alone: it need not come before the slot, which it would put off to a later one."""
+        order = _native.permutation(entropy(KEY_BYTES), self._size)
+        return order, memoryview(_native.take(self.tags, TAG_BYTES, order))
