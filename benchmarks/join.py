@@ -75,13 +75,15 @@ class Disagreement(Exception):
 def main() -> None:
     """Measure, print, write."""
     chosen = _options(sys.argv[1:])
-    separate = network.enter()
-    if chosen.network == "wan" and not separate:
-        raise SystemExit("--network wan needs root and the command ip (package iproute2)")
-    count = network.loopback_bytes if separate else None
-    slow = network.wide_area() if chosen.network == "wan" else nullcontext("loopback")
     measured: list[Measured] = []
     try:
+        separate = network.enter()
+        if chosen.network == "wan" and not separate:
+            raise network.NoNetwork(
+                "--network wan needs root and the command ip (package iproute2)"
+            )
+        count = network.loopback_bytes if separate else None
+        slow = network.wide_area() if chosen.network == "wan" else nullcontext("loopback")
         with slow as how:
             load_before = round(os.getloadavg()[0], 2)
             for rows in chosen.sizes:
