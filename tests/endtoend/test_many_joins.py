@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.client import Session
-from sandbox.errors import SandboxError
+from sandbox.errors import Refusal, SandboxError
 from tests.endtoend import clinics, deployment
 
 
@@ -45,7 +45,25 @@ STATEMENTS = (
 
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_a_join_of_many_nodes_is_duckdbs(session: Session, folder: Path, statement: str) -> None:
-    result = session.sql(statement).run(epsilon=Decimal(1), delta=Decimal("1e-6"))
+    is_duckdbs(session, folder, statement)
+
+
+def test_a_verified_join_of_a_collection_is_duckdbs(session: Session, folder: Path) -> None:
+    """Each of its members checks slots and products with the other table's."""
+    statement = (
+        "SELECT p.region, COUNT(*) AS n, SUM(l.years * p.age) AS weighted FROM loans l "
+        "JOIN a.people p ON p.id = l.borrower WHERE l.years > 5 GROUP BY 1 ORDER BY 1"
+    )
+    is_duckdbs(session, folder, statement, verify=True)
+
+
+def test_verification_of_three_tables_is_refused_at_explain(session: Session) -> None:
+    with pytest.raises(Refusal, match="SB-1105"):
+        session.sql(STATEMENTS[0]).explain(epsilon="1", delta="1e-6", verify=True)
+
+
+def is_duckdbs(session: Session, folder: Path, statement: str, *, verify: bool = False) -> None:
+    result = session.sql(statement).run(epsilon=Decimal(1), delta=Decimal("1e-6"), verify=verify)
     cursor = clinics.duck(folder).execute(statement)
     names = [column[0] for column in cursor.description]
     found = result.to_pandas()[names].values.tolist()

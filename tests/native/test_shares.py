@@ -190,3 +190,51 @@ def test_a_zero_sharing_adds_to_zero_and_is_its_contexts_own() -> None:
     assert not set(one.tolist()) & set(
         words(_native.zero_share(bytes(32), b"job 1", 9, negative=False)).tolist()
     )
+
+
+def wide_mask(seed: bytes, purpose: int, slots: int, columns: int) -> npt.NDArray[np.object_]:
+    """Words of 128 bits as Python integers, slots × columns, from their wire order."""
+    raw = mask(seed, purpose, 2 * slots * columns).tobytes()
+    stream = np.array(
+        [int.from_bytes(raw[at : at + 16], "little") for at in range(0, len(raw), 16)], object
+    )
+    out = np.empty((slots, columns), object)
+    for start in range(0, slots, CHUNK):
+        end = min(start + CHUNK, slots)
+        chunk = stream[start * columns : end * columns]
+        out[start:end] = chunk.reshape(columns, end - start).T
+    return out
+
+
+@pytest.mark.parametrize(("slots", "p", "q", "width"), [(7, 1, 1, 9), (CHUNK + 5, 2, 3, 10)])
+def test_verified_product_is_what_integers_of_any_size_make_of_it(
+    slots: int, p: int, q: int, width: int
+) -> None:
+    rng = np.random.default_rng(7)
+    (x, plain_x), (y, plain_y) = factor(rng, slots, p), factor(rng, slots, q)
+    alpha, seed_r, ring = b"a" * 16, b"r" * 16, 1 << 8 * width
+    left = _native.VerifiedFactor(x, q, width, SEED_A, SEED_B, alpha, left=True)
+    right = _native.VerifiedFactor(y, p, width, SEED_A, SEED_B, alpha, left=False)
+    coordinator = _native.VerifiedEvaluator(slots, p, q, width)
+    ours, theirs = bytes(left.next_message(9)), bytes(right.next_message(9))
+    coordinator.absorb(ours, theirs)
+    share, check = left.finish_left(coordinator.finish(seed_r))
+    other, other_check = right.finish_right(seed_r)
+
+    raw = aes_words(alpha, 2 * p).tobytes()
+    factors = [int.from_bytes(raw[16 * i : 16 * i + 16], "little") for i in range(p)]
+    wide_x = plain_x.astype(object)
+    wide_x = np.column_stack([wide_x, wide_x @ np.array(factors, object)])
+    u, v = wide_mask(SEED_A, 0, slots, p + 1), wide_mask(SEED_B, 0, slots, q)
+    r = wide_mask(seed_r, 1, 1, (p + 1) * q).reshape(p + 1, q)
+    sent_x, sent_y = (wide_x - u) % ring, (plain_y.astype(object) - v) % ring
+    for sent, said in ((sent_x, ours), (sent_y, theirs)):
+        flat = [n for i in range(0, slots, CHUNK) for n in sent[i : i + CHUNK].T.ravel()]
+        assert said == b"".join(n.to_bytes(width, "little") for n in flat)
+    z_left, z_right = sent_x.T @ sent_y + r + wide_x.T @ v, u.T @ sent_y - r
+    mine = (np.array(factors, object) @ z_left[:p] - z_left[p]) % ring
+    assert bytes(check) == b"".join(n.to_bytes(16, "little") for n in mine)
+    assert bytes(other_check) == bytes(check)
+    for found, z in ((share, z_left), (other, z_right)):
+        expected = np.array([n % (1 << 64) for n in z[:p].ravel()], np.uint64)
+        assert (words(found) == expected).all()
