@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import duckdb
@@ -22,19 +22,22 @@ import numpy as np
 import pyarrow as pa
 
 from nodes import blind_worker, prepared_worker, psi_rows, psi_worker, sources
+from nodes.blind_rows import gathered, gathered_distinct
 from nodes.slots import join_wait_s
 from sandbox.crypto.join.blind import Kept, over_kept, placed, tag_key, zero_share
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Machine, Send, send
 from sandbox.crypto.join.pool import KEY_BYTES, Rows
-from sandbox.crypto.join.shape import read_shapes, write_shapes
+from sandbox.crypto.join.shape import Shape, read_shapes, write_shapes
 from sandbox.crypto.join.words import Words
 from sandbox.disposable import Header, preamble, receive
 from sandbox.sql.keys import register
 
 SECRET_BYTES = 32
 BATCH_ROWS = 1 << 20
+GATHERED_ROWS = 1 << 22
+"""Of a table that is read at once for a `blind` join, which is faster; larger ones come in batches."""
 UNREAD_BYTES = 1 << 28
 """More than any protocol leaves unread: a peer that sends more has departed from it."""
 FRAME_COST = 256
@@ -152,7 +155,8 @@ def run(
         else:
 
             def read() -> Rows:
-                rows = _rows(connection, request, tag_key(pairs[request["peers"][0]]))
+                hash_keys = [tag_key(pairs[peer]) for peer in request["peers"]]
+                rows = _rows_of(connection, request, shapes, hash_keys)
                 answer["local"] = _local(connection, request)
                 return rows
 
@@ -187,6 +191,28 @@ def _local(connection: duckdb.DuckDBPyConnection, request: Header) -> list[int]:
     if not request["local_sql"]:
         return []
     return [int(value) for value in connection.execute(request["local_sql"]).fetchone() or ()]
+
+
+def _rows_of(
+    connection: duckdb.DuckDBPyConnection,
+    request: Header,
+    shapes: Sequence[Shape],
+    hash_keys: Sequence[bytes],
+) -> Rows:
+    """Return one row per key, as `_rows`: hashed under every peer's key if they are read in batches."""
+    keys, bound, own = request["keys"], request["row_bound"], request["own"]
+    # More than two members agree on their key once they have rows.
+    if bound <= GATHERED_ROWS or any(len(shape.members) > 2 for shape in shapes):
+        return _rows(connection, request, hash_keys[0])
+    size = max(shape.padded[shape.members.index(own)] for shape in shapes)
+    if not request["local_sql"]:
+        rows = streamed(connection, request["row_sql"])
+        unit = not request["unit_is_key"]
+        found = gathered(rows, keys, hash_keys, bound, size, unit=unit)
+        if found is not None:
+            return found
+    rows = streamed(connection, request["per_key_sql"])
+    return gathered_distinct(rows, keys, hash_keys, bound, size)
 
 
 def _rows(

@@ -112,6 +112,10 @@ class Filled:
         what can be known of them."""
         order, tags = self.pool.shuffled(entropy)
         yield from send(coordinator, tags)
+        # They take as much memory as two columns, and so does what they are of, which only checks need.
+        del tags
+        if not self.shape.verify:
+            self.pool.tags = []
         side = self.shape.members.index(self.own)
         given = yield from receive(coordinator, SLOT_BYTES * self.shape.padded[side])
         placement = _placement(self.shape, given, order, coordinator)

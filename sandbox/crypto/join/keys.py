@@ -21,9 +21,21 @@ class KeyHashes:
         # Chunk by chunk: to join a column of text first would take longer than to hash it.
         chunks = zip(*(_chunks(column) for column in columns), strict=True)
         hashed, present = _native.hash_keys([[*map(_column, chunk)] for chunk in chunks], key)
-        self.tags = hashed
+        self._hold(memoryview(hashed), memoryview(present))
+
+    @classmethod
+    def of(cls, tags: NDArray[np.uint8]) -> KeyHashes:
+        """Return hashes that were made before (16 bytes each), of rows that all have a key."""
+        made = cls.__new__(cls)
+        # The kernels read in place, and what nobody writes.
+        present = np.ones(len(tags), np.uint8)
+        made._hold(tags.reshape(-1).data.toreadonly(), present.data.toreadonly())
+        return made
+
+    def _hold(self, tags: memoryview, present: memoryview) -> None:
+        self.tags = tags
         self._present = present
-        self.present: NDArray[np.bool_] = np.frombuffer(memoryview(present), np.bool_)
+        self.present: NDArray[np.bool_] = np.frombuffer(present, np.bool_)
 
     @property
     def repeat(self) -> bool:

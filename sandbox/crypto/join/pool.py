@@ -35,7 +35,9 @@ class Rows:
         """Return the rows with `size` values a column at least. What is added is written, not mapped:
         columns are read in a random order, which takes as long for zeros then as for values."""
         columns, rows = self.values.shape
-        values = np.empty((columns, max(size, rows)), np.uint64)
+        if rows >= size:
+            return self
+        values = np.empty((columns, size), np.uint64)
         values[:, :rows], values[:, rows:] = self.values, 0
         return replace(self, values=values)
 
@@ -60,16 +62,19 @@ class Pool:
         entropy: Entropy,
     ) -> None:
         hashed = rows.hashes(key)
-        kept = np.flatnonzero(hashed.present)[:bound]
-        tags, self.rows, self.values = hashed.tags, len(kept), rows.values
+        tags, self.values = hashed.tags, rows.values
+        self.rows = min(bound, int(np.count_nonzero(hashed.present)))
         if self.rows < len(hashed.present):
-            tags = _native.take([tags], TAG_BYTES, kept.astype(np.uint32).tobytes())
+            kept = np.flatnonzero(hashed.present)[:bound]
+            places = kept.astype(np.uint32).tobytes()
+            tags = memoryview(_native.take([tags], TAG_BYTES, places))
             self.values = replace(rows, values=rows.values[:, kept]).padded(size).values
         self.values.flags.writeable = False  # The kernels read in place.
-        missing = size - sum(len(memoryview(part)) // TAG_BYTES for part in (tags, *dummies))
+        missing = size - self.rows - sum(len(part) // TAG_BYTES for part in dummies)
         # From a seed: to ask the system for all of it would take longer the fewer rows there are.
         filling = _native.expand(entropy(TAG_BYTES), missing)
-        self.tags, self._size = [tags, *dummies, filling], size
+        self.tags = [tags, *(memoryview(part) for part in (*dummies, filling))]
+        self._size = size
 
     def shuffled(self, entropy: Entropy) -> tuple[_native.Buffer, memoryview]:
         """Return a random order, and the tags as they leave in it. How long that takes depends on their

@@ -39,10 +39,10 @@ class MatchingCheck:
         key = algorithms.AES(pair.key("check words")[:SEED_BYTES])
         self._cipher = Cipher(key, modes.ECB())  # noqa: S305 - a PRF of distinct blocks, no encryption.
         self._left = left
-        h, g = self._words([check_tags(pair)])
+        h, g = self._words([memoryview(check_tags(pair))])
         self._expected = int(np.sum(h * g, dtype=np.uint64))
 
-    def columns(self, tags: Sequence[_native.Buffer], checks: slice) -> Words:
+    def columns(self, tags: Sequence[memoryview], checks: slice) -> Words:
         """Return a member's two columns, a word for each tag; checks: which of them are check tags."""
         h, g = self._words(tags)
         if not self._left:
@@ -58,7 +58,7 @@ class MatchingCheck:
         value = own if self._left else self._expected - own
         return (value % (1 << 8 * MATCHING_WIDTH)).to_bytes(MATCHING_WIDTH, "little")
 
-    def _words(self, tags: Sequence[_native.Buffer]) -> tuple[Words, Words]:
+    def _words(self, tags: Sequence[memoryview]) -> tuple[Words, Words]:
         """Return two words for each tag, which nobody but the members can tell from random ones."""
         cipher, at = self._cipher.encryptor(), 0
         made = bytearray(sum(map(len, tags)) + TAG_BYTES)  # A block more, as update_into asks for.
