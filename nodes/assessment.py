@@ -23,6 +23,7 @@ from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.budget import strictest
 from sandbox.privacy.policy import Decision, check
 from sandbox.sql.algebra import JoinMode, Plan
+from sandbox.sql.cost import run_s
 from sandbox.sql.matched import plan_of
 from sandbox.sql.noise import capacity, job_noise
 from sandbox.sql.preparing import require_two_members
@@ -33,11 +34,13 @@ from sandbox.tables import Entry
 
 @dataclass(frozen=True)
 class Assessment:
-    """A job as this node understands it. `own`: which of the node's datasets it reads."""
+    """A job as this node understands it. `own`: which of the node's datasets it reads; `run_s`: for how
+    long a worker may take part in its join, at least."""
 
     plan: Plan
     noise: NoisePlan
     own: tuple[Member, ...]
+    run_s: int
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -56,8 +59,8 @@ def tables(spec: JobSpec, catalogue: Mapping[str, Entry]) -> dict[str, Table]:
 
 def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) -> Assessment:
     """Plan a job again; raises InputError for SQL, TrustError SB-3118 for another catalogue, Refusal
-    SB-2252 for a receiver that the statement does not make one, SB-1105; InputError SB-1092, SB-1096,
-    SB-1121."""
+    SB-2252 for a receiver that the statement does not make one, SB-1105, SB-1107; InputError SB-1092,
+    SB-1096, SB-1121."""
     disclosed, prepares = spec.disclosure is not None, spec.prepare is not None
     named = tables(spec, catalogue)
     own_plan = plan_of(spec.statement, named, disclosed=disclosed, prepares=prepares)
@@ -74,20 +77,18 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
     if set(spec.members) != {member.node for member in members} or not own:
         raise TrustError("SB-3117", reason="members")
     magnitudes = {name: Fraction(value) for name, value in spec.magnitudes.items()}
-    noise = job_noise(
-        own_plan,
-        spec.epsilon_value,
-        spec.delta_value,
-        magnitudes,
-        prepared=spec.prepared is not None,
-    )
+    prepared = spec.prepared is not None
+    noise = job_noise(own_plan, spec.epsilon_value, spec.delta_value, magnitudes, prepared=prepared)
     bound = capacity(own_plan, noise)
     if spec.joined != (own_plan.mode is not None):
         raise Refusal("SB-2220", ring=spec.ring)
     ring = words_named(spec.ring) if spec.joined else ring_named(spec.ring)
     if 2 * bound >= ring.modulus:
         raise Refusal("SB-2220", ring=spec.ring)
-    return Assessment(own_plan, noise, own)
+    longest = run_s(
+        own_plan, noise, malicious=spec.malicious, verify=spec.verify, prepared=prepared
+    )
+    return Assessment(own_plan, noise, own, longest)
 
 
 def _require_receiver(spec: JobSpec, own_plan: Plan) -> None:

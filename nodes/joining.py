@@ -264,6 +264,7 @@ class Joining:
                 "row_bound": side.table.card.row_bound,
             },
             secrets=b"".join(agreed.with_peer(peer) for peer in peers),
+            run_s=agreed.job.assessment.run_s,
         )
         return await self._workers.join(request, frames)
 

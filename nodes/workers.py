@@ -75,13 +75,15 @@ class FragmentRequest:
 @dataclass(frozen=True)
 class JoinRequest:
     """A node's side of one join. document: what join_worker.run reads, beside source and limits;
-    secrets: its agreements with the other members, 32 bytes each in the document's order."""
+    secrets: its agreements with the other members, 32 bytes each in the document's order; run_s: for
+    how many seconds it may run, if that is more than the limits say."""
 
     researcher: str
     dataset: str
     source: Source
     document: Header
     secrets: bytes = field(repr=False)
+    run_s: int
 
 
 class Workers:
@@ -149,6 +151,7 @@ class Workers:
 
         Raises Unavailable SB-5201 for whatever fails, a peer or coordinator that is gone included.
         """
+        deadline_s = max(self._limits.join_deadline_s, request.run_s)
         async with self._turns.turn(request.researcher):
             with tempfile.TemporaryDirectory(dir=self._temp) as temp:
                 header = {
@@ -157,11 +160,11 @@ class Workers:
                     "temp_bytes": self._limits.temp_bytes,
                     "threads": self._limits.threads,
                     **request.document,
-                    **self._confinement(self._limits.join_deadline_s),
+                    **self._confinement(deadline_s),
                 }
                 try:
                     async with (
-                        asyncio.timeout(self._limits.join_deadline_s),
+                        asyncio.timeout(deadline_s),
                         self._servers[JOIN].converse(header, request.secrets) as line,
                     ):
                         answer, part = await carry(frames, line)

@@ -89,8 +89,9 @@ class Peer(_Strict):
 
 
 class CoordinatorConfig(_Strict):
-    """coordinator/config.toml. `job_deadline_s`: longest a job may run, seconds. `join_rows`: of all
-    tables of one join together, dummies included; each takes 8 bytes of memory and 20 of disk."""
+    """coordinator/config.toml. `job_deadline_s`: for how long shares are waited for, seconds; those of a
+    join for longer, where its sizes ask for it. `join_rows`: of all tables of one join together, dummies
+    included; each takes 8 bytes of memory and 20 of disk."""
 
     name: Name
     listen: Address

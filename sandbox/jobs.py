@@ -32,6 +32,8 @@ BUDGET_REQUEST_KIND = "budget-request"
 CLOCK_TOLERANCE_S = 120
 """How far apart two honest clocks may be before a job counts as made in the future."""
 
+MOST_RUN_S = 24 * 3600
+"""For how long a join may run."""
 LONGEST_LIFETIME_S = 7 * 24 * 3600
 """How long after its creation a job may expire. Until then whoever holds the signed job can have it
 run and charged, under whatever rules and rows are in force that day, even if its researcher has long
@@ -112,7 +114,8 @@ class JobSpec(SignedBody):
     PSI holds against members that depart from it. `verify`: the members of a blind join check what the
     coordinator did, and give no share otherwise. A `disclosure` releases no number, so that epsilon
     and delta are 0. Nor does `prepare`, whose epsilon and delta hide how many keys match; a job over
-    `prepared` spends all of its own on its sums.
+    `prepared` spends all of its own on its sums. `run_s`: of a join, for how long its members are
+    waited for at least once the roster is signed, as its sizes ask (sandbox/sql/cost.py).
     """
 
     job: Hex16
@@ -137,6 +140,7 @@ class JobSpec(SignedBody):
     disclosure: Disclosure | None = None
     prepare: Preparation | None = None
     prepared: Prepared | None = None
+    run_s: Annotated[int, Field(ge=0, le=MOST_RUN_S)] = 0
     created: Seconds
     expires: Seconds
 

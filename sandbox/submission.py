@@ -36,6 +36,7 @@ from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.noise import Law, Mechanism
 from sandbox.sql.algebra import Plan
 from sandbox.sql.answer import Answer, DisplayRules, answer
+from sandbox.sql.cost import run_s
 from sandbox.sql.names import table_names
 from sandbox.sql.noise import capacity, job_noise, member_laws
 from sandbox.tables import Catalogue
@@ -104,9 +105,10 @@ def draft_job(
     """Return the job for `plan` under `terms`.
 
     Raises InputError SB-3032 if no ring holds its sums, SB-3291 if `terms` ask for more members than
-    there are.
+    there are; Refusal SB-1107 for a join that might not end in time.
     """
-    bound = capacity(plan, noise_of(plan, terms))
+    noise = noise_of(plan, terms)
+    bound = capacity(plan, noise)
     # A join's shares are sealed to the researcher as they are; others are added as ciphertexts.
     joined = plan.mode is not None
     ring = choose_words(bound) if joined else choose_ring(bound)
@@ -145,6 +147,13 @@ def draft_job(
         disclosure=_disclosure(plan, terms),
         prepare=terms.prepare,
         prepared=terms.prepared,
+        run_s=run_s(
+            plan,
+            noise,
+            malicious=terms.malicious,
+            verify=terms.verify,
+            prepared=terms.prepared is not None,
+        ),
         created=now,
         expires=now + terms.lifetime_s,
     )

@@ -42,7 +42,8 @@ log = logging.getLogger("sandbox.coordinator")
 class JobFlow:
     """Drives one job to its end and tells who watches.
 
-    deadline_s: how long shares are waited for once the roster is signed.
+    deadline_s: how long shares are waited for once the roster is signed; those of a join longer, if its
+    job says that its sizes ask for it.
     """
 
     def __init__(
@@ -65,7 +66,6 @@ class JobFlow:
         self._add = add
         self._identity = identity
         self._trust = trust
-        self._deadline_s = deadline_s
         self._task: asyncio.Task[None] | None = None
         stored = store.job(job)
         assert stored is not None, "a flow begins with a stored job"
@@ -73,6 +73,7 @@ class JobFlow:
         self.signed = Signed.from_document(json.loads(stored.document))
         self.spec = read_document(JobSpec, self.signed, json.loads(self.signed.body))
         self.waits = Waits(self.spec, links, patience)
+        self._deadline_s = max(deadline_s, self.spec.run_s)
         self._offers = Offering(self.signed, self.spec, self.waits, store.context)
 
     async def run(self) -> None:
@@ -165,14 +166,18 @@ class JobFlow:
         self._move(Phase.COMPUTING, line, roster=dump(signatures))
 
     async def _computing(self) -> None:
+        # Counted from the roster's signature, so that restarts do not prolong it.
+        until = self.job.changed + self._deadline_s
         if self._join_due:
             # Once: after a restart, nodes whose join had ended have their shares, and others say so.
             self._join_due = False
             await self._join()
+            # Its members may have been busy with other joins first, and are charged by now.
+            until = time.time() + self._deadline_s
         arrived = {share.node for share in self._shares()}
         await gather_or_first_error(
             [
-                self._share_of(signature.signer)
+                self._share_of(signature.signer, until)
                 for signature in self.job.roster
                 if signature.signer not in arrived
             ]
@@ -211,15 +216,14 @@ class JobFlow:
         }
         for member in members:
             self.waits.begin(member, "joining")
-        left = self.job.changed + self._deadline_s - time.time()
-        await self._joins.run(self.signed.digest, self.job.roster, members, left)
+        await self._joins.run(self.signed.digest, self.job.roster, members, self._deadline_s)
 
-    async def _share_of(self, member: str) -> None:
-        """Fetch one share. A node that was killed answers the same bytes when it is back."""
+    async def _share_of(self, member: str, until: float) -> None:
+        """Fetch one share, until a moment (unix seconds). A node that was killed answers the same bytes
+        when it is back."""
         self.waits.begin(member, "computing")
         while True:
-            # Counted from the roster's signature, so that restarts do not prolong it.
-            left = self.job.changed + self._deadline_s - time.time()
+            left = until - time.time()
             if left <= 0:
                 raise Unavailable("SB-5114", party=self.waits.name(member))
             try:

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from sandbox.crypto.join.schedule import words
 from sandbox.crypto.join.words import WIDEST, choose_words
 from sandbox.crypto.rings import choose_ring
+from sandbox.errors import Refusal
+from sandbox.jobs import MOST_RUN_S
 from sandbox.privacy.allocate import NoisePlan
-from sandbox.sql.algebra import JoinMode, Plan, Side
+from sandbox.sql.algebra import Plan, Side
 from sandbox.sql.joinexplained import KeptMatching
 from sandbox.sql.noise import capacity
 from sandbox.sql.perkey import key_columns
@@ -46,14 +48,22 @@ PSI_RECEIVER_BYTES, PSI_SENDER_BYTES, PSI_FIXED_BYTES = 22, 12, 600_000
 """Per row of the receiver (the encoded set) and of the sender (truncated hashes); base OTs and VOLE."""
 PSI_FIXED_S, PSI_RECEIVER_S, PSI_SENDER_S = 0.3, 8e-7, 5e-7
 
+PATIENCE, SLOWEST_BYTES_S = 10, 1_000_000
+"""How much slower machines may be than is expected, and the slowest line, before a join is given up."""
+
 
 @dataclass(frozen=True)
 class Cost:
-    """`ring`: what sums are taken in. `bytes`: all that moves, each message once."""
+    """`ring`: of the sums; `bytes`: all that moves, each message once; `seconds`: expected time."""
 
     ring: str
     bytes: int
     seconds: float
+
+    @property
+    def run_s(self) -> int:
+        """For how many seconds a join of this cost is waited for, at least."""
+        return math.ceil(PATIENCE * self.seconds + self.bytes / SLOWEST_BYTES_S)
 
 
 def cost(
@@ -65,20 +75,33 @@ def cost(
     kept: KeptMatching | None = None,
 ) -> Cost:
     """Return what a plan will take under a noise plan. malicious: which variant of a PSI runs; verify:
-    whether the members of a blind join check the coordinator; kept: the matching that it is over."""
-    if plan.mode is JoinMode.BLIND:
-        return _blind(plan, noise, kept, verify)
-    if plan.semi is not None:
-        moved = _psi_bytes(plan, plan.semi, malicious) + SEALED_BYTES * plan.length * len(
-            plan.members
-        )
-        return Cost(choose_words(capacity(plan, noise)).name, moved, _psi_seconds(plan, plan.semi))
+    whether the members of a blind join check the coordinator; kept: the matching that it is over.
+
+    Raises Refusal SB-1107 for a join that might not end while it is waited for.
+    """
+    if plan.mode is not None:
+        joined = _psi(plan, noise, malicious) if plan.semi else _blind(plan, noise, kept, verify)
+        if joined.run_s > MOST_RUN_S:
+            hours, most = joined.run_s // 3600, MOST_RUN_S // 3600
+            raise Refusal("SB-1107", table=plan.name, hours=hours, most=most)
+        return joined
     ring = choose_ring(capacity(plan, noise))
     chunks = len(ring.chunk_sizes(plan.length))
     # Each member sends one vector, the researcher fetches one sum.
     moved = CIPHERTEXT_BYTES[ring.name] * chunks * (len(plan.table.members) + 1)
     seconds = ROUNDS_S + ROW_S * plan.table.card.row_bound + INTEGER_S * plan.length
     return Cost(ring.name, moved, seconds)
+
+
+def run_s(plan: Plan, noise: NoisePlan, *, malicious: bool, verify: bool, prepared: bool) -> int:
+    """Return for how many seconds the members of a join are waited for at least; 0 for what is none.
+
+    prepared: whether it is over a kept matching. Raises Refusal SB-1107.
+    """
+    if plan.mode is None:
+        return 0
+    kept = KeptMatching("", 0) if prepared else None
+    return cost(plan, noise, malicious=malicious, verify=verify, kept=kept).run_s
 
 
 def _blind(plan: Plan, noise: NoisePlan, kept: KeptMatching | None, verify: bool) -> Cost:
@@ -111,6 +134,14 @@ def _blind(plan: Plan, noise: NoisePlan, kept: KeptMatching | None, verify: bool
         moved += values * shape.word_bytes
         seconds += values * (VERIFIED_S if verify else SHARE_S)
     return Cost(ring.name, round(moved), seconds)
+
+
+def _psi(plan: Plan, noise: NoisePlan, malicious: bool) -> Cost:
+    assert plan.semi is not None, "a PSI has two sides"
+    moved = _psi_bytes(plan, plan.semi, malicious)
+    moved += SEALED_BYTES * plan.length * len(plan.members)
+    ring = choose_words(capacity(plan, noise))
+    return Cost(ring.name, moved, _psi_seconds(plan, plan.semi))
 
 
 def _psi_bytes(plan: Plan, semi: Side, malicious: bool) -> int:

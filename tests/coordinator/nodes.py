@@ -173,7 +173,9 @@ JOB = "0" * 31 + "1"
 SHORT = Patience(silent_s=0.4, probe_s=0.05, witness_s=0.4, poll_s=0.02)
 
 
-def spec(nodes: Sequence[FakeNode], missing: Missing, least: int, expires: int) -> JobSpec:
+def spec(
+    nodes: Sequence[FakeNode], missing: Missing, least: int, expires: int, run_s: int = 0
+) -> JobSpec:
     members = sorted(node.me.public.fingerprint for node in nodes)
     return JobSpec(
         job=JOB,
@@ -192,6 +194,7 @@ def spec(nodes: Sequence[FakeNode], missing: Missing, least: int, expires: int) 
         ring="n4096",
         context=CONTEXT,
         checksum_seeds=dict.fromkeys(members, "00"),
+        run_s=run_s,
         created=0,
         expires=expires,
     )
@@ -232,10 +235,11 @@ class Scene:
         least: int = 3,
         expires: int = 4_000_000_000,
         members: Sequence[str] = "abc",
+        run_s: int = 0,
     ) -> None:
         asked = [self.nodes[name] for name in members]
         least = min(least, len(asked))
-        self.signed = sign_job(spec(asked, missing, least, expires), RESEARCHER)
+        self.signed = sign_job(spec(asked, missing, least, expires, run_s), RESEARCHER)
         self.store.add_context(CONTEXT, "n4096", RESEARCHER.public.fingerprint, b"context")
         assert self.store.add_job(JOB, self.signed, RESEARCHER.public.fingerprint)
 

@@ -24,7 +24,7 @@ from sandbox.errors import (
 from sandbox.jobs import Missing
 from sandbox.rpc import node_pb2
 from tests.audit.evidence import journal
-from tests.coordinator.nodes import JOB, RESEARCHER, Scene, driven, problem, scene
+from tests.coordinator.nodes import JOB, RESEARCHER, SHORT, Scene, driven, problem, scene
 from tests.faults.histories import copy
 from tests.nodes.vaults import Crash, CrashAt, party
 
@@ -105,6 +105,14 @@ def test_what_passes_by_itself_is_waited_for(scene: Scene, code: str) -> None:
     scene.submit()
     assert scene.run().phase is Phase.DONE
     assert scene.nodes["b"].calls.count("compute") == 2
+
+
+def test_job_that_asks_for_more_time_than_others_have_is_given_it(scene: Scene) -> None:
+    scene.deadline_s = 0.1
+    pauses = round(0.3 / SHORT.poll_s)
+    scene.nodes["b"].errors["compute"] = [Unavailable("SB-5101", party="b")] * pauses
+    scene.submit(run_s=30)
+    assert scene.run().phase is Phase.DONE
 
 
 def test_node_lost_while_computing_fails_the_job_which_keeps_what_was_spent_and_says_so(

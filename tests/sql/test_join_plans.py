@@ -12,9 +12,10 @@ import pytest
 
 from sandbox.catalog import Member, Table
 from sandbox.errors import InputError, Refusal, SandboxError
+from sandbox.jobs import MOST_RUN_S
 from sandbox.privacy.allocate import MATCHING_DELTA, MatchingNoise
 from sandbox.privacy.policy import default_policy, smallest_change
-from sandbox.sql.cost import cost
+from sandbox.sql.cost import cost, run_s
 from sandbox.sql.explain import explain
 from sandbox.sql.noise import capacity, job_noise
 from sandbox.sql.plan import plan
@@ -221,6 +222,39 @@ def test_cost_moves_with_the_rows_of_either_table(text: str, name: str) -> None:
     (few, fast), (many, slow) = at(10**6), at(2 * 10**6)
     assert many > 1.2 * few
     assert slow > 1.1 * fast
+
+
+def collection_of(members: int, rows: int) -> dict[str, Table]:
+    """Return the tables, and `everyone`: so many members with so many rows each."""
+    tables = catalogue()
+    people = tables["a.people"]
+    each = tuple(Member(f"node{n}", "people") for n in range(members))
+    card = replace(people.card, row_bound=rows)
+    return tables | {"everyone": replace(people, name="everyone", card=card, members=each)}
+
+
+def longest(members: int, rows: int) -> int:
+    text = "SELECT COUNT(*) FROM everyone p JOIN b.orders o USING (person)"
+    planned = plan(text, collection_of(members, rows))
+    noise = job_noise(planned, EPSILON, DELTA, {})
+    return run_s(planned, noise, malicious=False, verify=False, prepared=False)
+
+
+def test_a_join_is_waited_for_longer_the_more_joins_it_runs_and_the_larger_they_are() -> None:
+    """Fifty joins with a million rows each take longer than the ten minutes that any job has."""
+    assert 0 < longest(2, 1000) < longest(2, 10**6) < longest(50, 10**6)
+    assert longest(50, 10**6) > 600
+
+
+def test_a_join_that_nobody_would_wait_for_is_refused_before_anything_is_spent() -> None:
+    with pytest.raises(Refusal, match="SB-1107") as refused:
+        longest(400, 2**24)
+    assert refused.value.facts["hours"] > refused.value.facts["most"] == MOST_RUN_S // 3600
+    planned = plan(
+        "SELECT COUNT(*) FROM everyone p JOIN b.orders o USING (person)", collection_of(400, 2**24)
+    )
+    with pytest.raises(Refusal, match="SB-1107"):
+        explain(planned, job_noise(planned, EPSILON, DELTA, {}))
 
 
 def test_cost_moves_with_the_columns() -> None:
