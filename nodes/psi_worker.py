@@ -61,7 +61,9 @@ class _Session:
             keys = partial(_keys, rows, bucket)
             if self.receives:
                 machine = psi.receiver(self.sizes, bucket, self.pair, keys, os.urandom)
-                rows().learn(bucket, wire.drive(machine))
+                # Rows are read when the machine asks for keys, while the peer works on its VOLE.
+                compared = wire.drive(machine)
+                rows().learn(bucket, compared)
             else:
                 wire.drive(psi.sender(self.sizes, bucket, self.pair, keys, os.urandom))
 

@@ -76,14 +76,20 @@ def test_keys_are_hashed_and_filled_up_for_every_peer_before_the_slot(
 def test_a_receiver_compares_once_it_has_nothing_to_send(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bucket_keys: int
 ) -> None:
-    """How long it takes to find matches tells how many there are; a message after it would show it."""
+    """How long it takes to find matches tells how many there are; a message after it would show it.
+
+    Rows are read within the protocol: the peer works meanwhile.
+    """
     acts: list[str] = []
     matches = psi.Compared.matches
 
-    def receiver(_: Any, __: Any, ___: Any, keys: Any, ____: Any) -> psi.Compared:
-        acts.append("protocol")
-        own = keys()
-        return psi.Compared(own, own[: 2 * TAG_BYTES], TAG_BYTES)
+    def receiver(_: Any, __: Any, ___: Any, keys: Any, ____: Any) -> Any:
+        def run() -> psi.Compared:
+            acts.append("protocol")
+            own = keys()
+            return psi.Compared(own, own[: 2 * TAG_BYTES], TAG_BYTES)
+
+        return run
 
     def comparing(self: psi.Compared) -> Any:
         acts.append("compare")
@@ -91,7 +97,7 @@ def test_a_receiver_compares_once_it_has_nothing_to_send(
 
     monkeypatch.setattr(psi_worker.psi, "receiver", receiver)
     monkeypatch.setattr(psi.Compared, "matches", comparing)
-    wire: Any = type("Wire", (), {"drive": staticmethod(lambda machine: machine)})
+    wire: Any = type("Wire", (), {"drive": staticmethod(lambda machine: machine())})
     table = pa.table({"key0": pa.array(range(BOUND), pa.int64())})
     sizes = psi.Sizes(BOUND, BOUND, False, bucket_keys)
     request = {
