@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,7 @@ OWNERS = ("left", "right")
 DATASETS = {"serials": "parquet", "serials_csv": "csv"}
 """What each owner's node offers, by its file's format."""
 EPSILON = Decimal(1)
-POLL_S = 0.001
+POLL_S = 0.002
 COUNT_MATCHED = (
     "SELECT COUNT(*) AS matched FROM left.serials WHERE id IN (SELECT id FROM right.serials)"
 )
@@ -151,16 +152,20 @@ def join_ids(session: Session, plant: Path) -> Outcome:
     """Join ids of both CSV files; timed until the receiver's node has renamed the file, closed and on
     disk, which is before the job ends."""
     node = plant / "nodes" / OWNERS[0]
-    before = set(node.glob("joined/*.csv"))
+    joined_files = node / "joined"
+    joined_files.mkdir(mode=0o700, exist_ok=True)
+    before = _finished(joined_files)
     asked = session.join("left.serials_csv", "right.serials_csv", on="id")
     with ThreadPoolExecutor(1) as beside:
         started = time.perf_counter()
         running = beside.submit(asked.run)
-        while not (found := set(node.glob("joined/*.csv")) - before) and not running.done():
+        # Listed without pathlib: at each poll that would take from what is measured.
+        while not (found := _finished(joined_files) - before) and not running.done():
             time.sleep(POLL_S)
         seconds = time.perf_counter() - started
         joined = running.result()
-    (file,) = found
+    (name,) = found
+    file = joined_files / name
     assert file == node / joined.file
     took = phases_of(node, joined.job_id)
     return Outcome(
@@ -168,6 +173,10 @@ def join_ids(session: Session, plant: Path) -> Outcome:
         seconds=seconds,
         in_memory_s=took["hashing"] + took["matching"],
     )
+
+
+def _finished(folder: Path) -> set[str]:
+    return {name for name in os.listdir(folder) if name.endswith(".csv")}
 
 
 def phases_of(node: Path, job: str) -> dict[str, float]:

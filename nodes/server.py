@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import time
@@ -220,6 +221,8 @@ async def _serve(profile: Path, sampler: Sampler) -> int:
         serve_join(server, service.Join)
         port = bind(server, config.listen, server_credentials(profile))
         await server.start()
+        # What a daemon has now it keeps: to walk through it again at each collection would delay jobs.
+        gc.freeze()
         print(
             json.dumps({"ready": True, "role": "node", "name": config.name, "port": port}),
             flush=True,

@@ -9,6 +9,7 @@ daemon's side.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -188,5 +189,7 @@ def run(imports: Callable[[], None], prepare: Callable[[], Talker]) -> None:
     tray = socket.socket(fileno=descriptor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     imports()
+    # A collection in a child would write into every page that it shares with this process.
+    gc.freeze()
     tray.sendall(READY)
     serve(prepare, tray, count)

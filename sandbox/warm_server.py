@@ -33,7 +33,15 @@ _PASSED_ON = (
 )
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 """Kernels fill vectors of many megabytes once: in pages of 4 KiB, faults take longer than the work."""
-_FORK_SAFE = HUGE_PAGES | {
+_FORK_SAFE = {
+    # Workers also keep what they freed: they end soon, and fresh pages must be cleared.
+    "GLIBC_TUNABLES": ":".join(
+        (
+            HUGE_PAGES["GLIBC_TUNABLES"],
+            f"glibc.malloc.mmap_threshold={1 << 28}",
+            f"glibc.malloc.trim_threshold={1 << 29}",
+        )
+    ),
     # A fork is safe only while the server has one thread.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",

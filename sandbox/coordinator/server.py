@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import time
@@ -357,6 +358,8 @@ async def _serve(profile: Path) -> int:
     await enrolment.start()
     attending = asyncio.create_task(service.registry.attend())
     service.resume()
+    # What a daemon has now it keeps: to walk through it again at each collection would delay jobs.
+    gc.freeze()
     print(
         json.dumps({"ready": True, "role": "coordinator", "name": config.name, "port": port}),
         flush=True,
