@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property, partial
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from sandbox.messages import text
 from sandbox.progress import notebook_progress
 from sandbox.sql.algebra import Plan
 from sandbox.sql.cost import cost
-from sandbox.sql.explain import PARTIES
+from sandbox.sql.explain import PARTIES, Explained
 from sandbox.sql.matched import Pairs, columns_on, matched_plan, matched_statement
 from sandbox.sql.runnable import require_protocol
 from sandbox.submission import Terms, noise_of
@@ -34,7 +33,7 @@ JOINED_FOLDER = "joined"
 
 
 @dataclass(frozen=True, repr=False)
-class MatchedExplanation:
+class MatchedExplanation(Explained):
     """What can be known before a disclosure. rows: what each owner's set is padded to, receiver first;
     bytes: all that moves; seconds: expected time."""
 
@@ -67,19 +66,8 @@ class MatchedExplanation:
             text("join.padded", receiver=self.receiver, receives=receives,
                  sender=self.sender, sends=sends),
             text("join.traffic", kib=f"{self.bytes / 1024:.0f}", seconds=f"{self.seconds:.1f}"),
-            text("explain.learns.title"),
         ]  # fmt: skip
-        lines += [
-            f"  {text(f'explain.party.{party}')}: {sentence}"
-            for party, sentence in self.who_learns_what().items()
-        ]
-        return "\n".join([*lines, self.trust()])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        return "\n".join([*lines, *self.learned(), self.trust()])
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON values."""

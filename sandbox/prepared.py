@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from sandbox.privacy.allocate import MATCHING_DELTA, MATCHING_EPSILON
 from sandbox.progress import notebook_progress
 from sandbox.sql.algebra import Plan
 from sandbox.sql.cost import cost
-from sandbox.sql.explain import PARTIES
+from sandbox.sql.explain import PARTIES, Explained
 from sandbox.sql.joinexplained import explain_join
 from sandbox.sql.matched import Pairs, columns_on
 from sandbox.sql.noise import job_noise
@@ -141,7 +140,7 @@ class PreparedJoin:
 
 
 @dataclass(frozen=True, repr=False)
-class PreparingExplanation:
+class PreparingExplanation(Explained):
     """What can be known before a preparation. bytes: all that moves; seconds: expected time."""
 
     name: str
@@ -171,19 +170,8 @@ class PreparingExplanation:
         lines = [
             self.cost(),
             text("join.traffic", kib=f"{self.bytes / 1024:.0f}", seconds=f"{self.seconds:.1f}"),
-            text("explain.learns.title"),
         ]
-        lines += [
-            f"  {text(f'explain.party.{party}')}: {sentence}"
-            for party, sentence in self.who_learns_what().items()
-        ]
-        return "\n".join([*lines, *self.trust])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        return "\n".join([*lines, *self.learned(), *self.trust])
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON values."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -46,8 +47,28 @@ class MeasureNoise:
     sigma: float
 
 
+class Explained(ABC):
+    """What can be known before anything runs or is spent, as people read it."""
+
+    @abstractmethod
+    def who_learns_what(self) -> dict[str, str]:
+        """Return a sentence for each kind of party."""
+
+    def learned(self) -> list[str]:
+        """Return the lines that say who learns what."""
+        sentences = self.who_learns_what().items()
+        lines = [f"  {text(f'explain.party.{party}')}: {sentence}" for party, sentence in sentences]
+        return [text("explain.learns.title"), *lines]
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+
 @dataclass(frozen=True, repr=False)
-class Explanation:
+class Explanation(Explained):
     """The whole of what can be known before anything is spent.
 
     `rho`: zCDP of the job (0 for Laplace). `bytes`: ciphertext that moves. `seconds`: expected time.
@@ -127,11 +148,7 @@ class Explanation:
                 ring=self.ring,
             )
         )
-        lines.append(text("explain.learns.title"))
-        lines += [
-            f"  {text(f'explain.party.{party}')}: {sentence}"
-            for party, sentence in self.who_learns_what().items()
-        ]
+        lines += self.learned()
         lines += self.join.trust() if self.join else []
         lines.append(text("explain.node_runs"))
         return "\n".join(lines)
@@ -145,12 +162,6 @@ class Explanation:
                 for m in self.measures
             ),
         ]
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON values."""

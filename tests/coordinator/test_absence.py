@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -19,6 +20,21 @@ from tests.coordinator.nodes import JOB, Scene, driven, problem, scene, seen
 from tests.nodes.vaults import party
 
 __all__ = ["scene"]
+
+
+def ends_well_after(scene: Scene, waiting: tuple[str, str], cure: Callable[[], None]) -> None:
+    """Run a job that waits for (party, reason), longer than one that may not wait, until cured."""
+
+    async def act() -> None:
+        async with driven(scene, Phase.OFFERING) as (flow, task):
+            await seen(lambda: [(w.party, w.reason) for w in flow.waits.now] == [waiting])
+            await asyncio.sleep(0.6)  # longer than the patience of a job that may not wait
+            assert flow.job.phase is Phase.OFFERING
+            cure()
+            await task
+
+    asyncio.run(act())
+    assert scene.job.phase is Phase.DONE
 
 
 def test_absent_node_fails_the_job_within_seconds_and_is_named(scene: Scene) -> None:
@@ -67,15 +83,10 @@ def test_job_of_one_node_waits_for_a_witness_where_it_may_wait(scene: Scene) -> 
     scene.nodes["b"].away = scene.nodes["c"].away = True
     scene.submit(Missing.WAIT, members=["a"])
 
-    async def act() -> None:
-        async with driven(scene, Phase.OFFERING) as (flow, task):
-            await seen(lambda: [(w.party, w.reason) for w in flow.waits.now] == [("a", "witness")])
-            await asyncio.sleep(0.6)  # longer than the patience of a job that may not wait
-            scene.nodes["c"].away = False
-            await task
+    def cure() -> None:
+        scene.nodes["c"].away = False
 
-    asyncio.run(act())
-    assert scene.job.phase is Phase.DONE
+    ends_well_after(scene, ("a", "witness"), cure)
 
 
 def test_job_of_one_node_goes_on_while_any_other_is_there(scene: Scene) -> None:
@@ -164,17 +175,10 @@ def test_job_that_may_wait_goes_on_when_the_node_is_back(scene: Scene) -> None:
     scene.nodes["b"].away = True
     scene.submit(Missing.WAIT)
 
-    async def act() -> None:
-        async with driven(scene, Phase.OFFERING) as (flow, task):
-            await seen(lambda: [w.reason for w in flow.waits.now] == ["unreachable"])
-            assert flow.waits.now[0].party == "b"
-            await asyncio.sleep(0.6)  # longer than the patience of a job that may not wait
-            assert flow.job.phase is Phase.OFFERING
-            scene.nodes["b"].away = False
-            await task
+    def cure() -> None:
+        scene.nodes["b"].away = False
 
-    asyncio.run(act())
-    assert scene.job.phase is Phase.DONE
+    ends_well_after(scene, ("b", "unreachable"), cure)
     assert scene.job.left_out == ()
 
 
@@ -220,15 +224,10 @@ def test_job_that_may_wait_goes_on_when_a_node_has_its_witness(scene: Scene) -> 
     scene.nodes["b"].wait = node_pb2.Wait.WITNESS
     scene.submit(Missing.WAIT)
 
-    async def act() -> None:
-        async with driven(scene, Phase.OFFERING) as (flow, task):
-            await seen(lambda: [(w.party, w.reason) for w in flow.waits.now] == [("b", "witness")])
-            await asyncio.sleep(0.6)  # longer than the patience of a job that may not wait
-            scene.nodes["b"].wait = None
-            await task
+    def cure() -> None:
+        scene.nodes["b"].wait = None
 
-    asyncio.run(act())
-    assert scene.job.phase is Phase.DONE
+    ends_well_after(scene, ("b", "witness"), cure)
 
 
 def test_job_at_a_coordinator_whom_no_node_confirms_fails_within_seconds(scene: Scene) -> None:
