@@ -236,7 +236,7 @@ def _rows(
 def _all_rows(connection: duckdb.DuckDBPyConnection, request: Header) -> psi_worker.Source:
     """Return how a disclosure's rows are read: nothing is bounded, and keys may repeat."""
     return psi_worker.Source(
-        lambda: fetched(connection, request["row_sql"]),
+        lambda: psi_worker.Read(fetched(connection, request["row_sql"])),
         lambda: streamed(connection, request["row_sql"]),
         request["keys"],
         distinct=False,
@@ -252,19 +252,20 @@ def _distinct_keys(connection: duckdb.DuckDBPyConnection, request: Header) -> ps
         lambda: streamed(connection, sql),
         request["keys"],
         distinct=True,
+        all_rows=request["unit_is_key"],
     )
 
 
-def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.ChunkedArray]:
+def _keys(connection: duckdb.DuckDBPyConnection, request: Header) -> psi_worker.Read:
     """Return the columns of this side's distinct keys, bounded as its rows are."""
     found = _once(connection, request, os.urandom(KEY_BYTES))
     if found is None:
-        return fetched(connection, request["keys_sql"])
+        return psi_worker.Read(fetched(connection, request["keys_sql"]))
     columns, hashed = found
-    if hashed.present.all():
-        return columns
-    mask = psi_rows.mask_of(hashed.present)
-    return [column.filter(mask) for column in columns]
+    if not hashed.present.all():
+        mask = psi_rows.mask_of(hashed.present)
+        columns = [column.filter(mask) for column in columns]
+    return psi_worker.Read(columns, once=True)
 
 
 def _to_keep(

@@ -192,6 +192,7 @@ class Joining:
             "keys_sql": keys_sql(side, sources.RELATION),
             "unit_is_key": unit_is_key(side),
             "sql": fragment_sql(plan, sources.RELATION),
+            "once_sql": fragment_sql(plan, sources.RELATION, once=True),
         }
         answer, words = await self._intersected(agreed, frames, document)
         zeros = np.frombuffer(words, np.uint64).reshape(-1, plan.length)

@@ -119,6 +119,8 @@ class Cut:
         self._writers = [pa.ipc.new_stream(file, schema) for file in self._rows]
         self._compared = [scratch() for _ in self._rows]
         self._width = 0
+        self.repeat = False
+        """Whether any key occurs twice, once all rows are read."""
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Spill some rows; raises TempExceeded."""
@@ -145,6 +147,7 @@ class Cut:
             tags = memoryview(file.read())
             if _native.has_repeats(tags, bytes([1]) * (len(tags) // TAG_BYTES)):
                 tags, _ = distinct_tags(tags)
+                self.repeat = True
             file.seek(0)
             file.write(filled(tags, self._most))
             file.truncate()

@@ -7,6 +7,7 @@ Of a disclosure, the receiver writes the ids that match into a file of its node.
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,15 +33,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Read:
+    """What was read at once. once: the source has no key and no unit twice."""
+
+    columns: list[pa.ChunkedArray]
+    once: bool = False
+
+
+@dataclass(frozen=True)
 class Source:
     """How a worker reads its side: at once, or in batches where it exceeds memory. Both have the key's
     columns first, in canonical form; what comes after them is kept of rows that match. distinct: whether
-    no key repeats in what is read at once."""
+    no key repeats in what is read at once; all_rows: whether batches are of all rows, and of a key those
+    of one unit."""
 
-    read: Callable[[], list[pa.ChunkedArray]]
+    read: Callable[[], Read]
     batches: Callable[[], pa.RecordBatchReader]
     keys: int
     distinct: bool
+    all_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,17 +94,18 @@ def _sessions(request: Header, pairs: Mapping[str, Pair]) -> list[_Session]:
 
 def _rows(
     source: Source, sessions: Sequence[_Session], request: Header, took: _Phases | None = None
-) -> list[Rows]:
-    """Read this side once; return what each session takes of it."""
+) -> tuple[list[Rows], bool]:
+    """Read this side once; return what each session takes of it, and whether no key and no unit of it
+    occurs twice, as far as that is known."""
     hashing = [session.pair.key("psi keys") for session in sessions]
     if all(session.sizes.buckets == 1 for session in sessions):
-        columns = source.read()
+        read = source.read()
         if took:
             took.end("reading")
         return [
-            Whole(columns, source.keys, key, session.most, distinct=source.distinct)
+            Whole(read.columns, source.keys, key, session.most, distinct=source.distinct)
             for session, key in zip(sessions, hashing, strict=True)
-        ]
+        ], read.once
     scratch = scratch_in(Path(request["settings"]["temp_directory"]))
     reader = source.batches()
     sides = [
@@ -111,7 +123,7 @@ def _rows(
     cut_rows(reader, sides)
     if took:
         took.end("reading")
-    return [*sides]
+    return [*sides], source.all_rows and not any(side.repeat for side in sides)
 
 
 def run(
@@ -128,21 +140,24 @@ def run(
     are.
     """
     sessions = _sessions(request, pairs)
-    sides: list[Rows] = []
+
+    @functools.cache
+    def held() -> tuple[list[Rows], bool]:
+        found = _rows(source, sessions, request)
+        hold()
+        return found
 
     def of(number: int) -> Rows:
-        if not sides:
-            sides.extend(_rows(source, sessions, request))
-            hold()
-        return sides[number]
+        return held()[0][number]
 
     for number, session in enumerate(sessions):
         session.run(wire, partial(of, number))
+    sides, once = held()
     receiving = [side for side, session in zip(sides, sessions, strict=True) if session.receives]
     if not receiving:
         return []
     _tell(connection, (columns for side in receiving for columns in side.matched()))
-    rows = connection.execute(request["sql"]).fetchall()
+    rows = connection.execute(request["once_sql" if once else "sql"]).fetchall()
     return [[_whole(value) for value in row] for row in rows]
 
 
@@ -175,7 +190,7 @@ def disclose(
     def rows() -> Rows:
         if not sides:
             took.end("before")
-            sides.extend(_rows(source, [session], request, took))
+            sides.extend(_rows(source, [session], request, took)[0])
             took.end("hashing")
             hold()
             took.end("holding")

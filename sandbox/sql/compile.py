@@ -27,10 +27,11 @@ MOST_HEAPED = 100_000
 """Largest cap for DuckDB's min(x, n), which refuses n from a million on."""
 
 
-def fragment_sql(plan: Plan, base_relation: str = "base") -> str:
+def fragment_sql(plan: Plan, base_relation: str = "base", *, once: bool = False) -> str:
     """Return the statement that computes `plan` over `base_relation` (a trusted relation name).
 
-    Of a PSI plan, rows count whose keys are in the relation `matched` (key0, ..) of the session.
+    Of a PSI plan, rows count whose keys are in the relation `matched` (key0, ..) of the session. once:
+    no key and no unit of it occurs twice, so that there is nothing to choose among rows.
     """
     fragment = plan.fragment
     base = "" if base_relation == "base" else f"base AS (SELECT * FROM {base_relation}), "
@@ -42,8 +43,10 @@ def fragment_sql(plan: Plan, base_relation: str = "base") -> str:
         rows = f"WITH {base}rows AS ({fragment.rows_sql}), counted AS ({_bounded(plan)}), "
     else:
         keys = ", ".join(key.sql for key in plan.sides[0].keys)
+        kept = f"WITH {base}kept AS ({fragment.rows_sql})"
+        kept = kept if once else kept_sql(plan.sides[0], base_relation)
         matched = f"SELECT * FROM kept WHERE ({keys}) IN (SELECT {keys} FROM {MATCHED})"
-        rows = f"{kept_sql(plan.sides[0], base_relation)}, counted AS ({matched}), "
+        rows = f"{kept}, counted AS ({matched}), "
     return (
         f"{rows}sums AS MATERIALIZED (SELECT {cell or '0'}::BIGINT AS cell{sums} FROM counted "
         f"GROUP BY cell) {_positions(plan)}"

@@ -60,7 +60,9 @@ def test_keys_are_hashed_and_filled_up_for_every_peer_before_the_slot(
     sessions = [[[BOUND, BOUND, False, bucket_keys], peer, "a"] for peer in OTHERS]
     settings = {"temp_directory": str(tmp_path)}
     request = {"own": "a", "sessions": sessions, "settings": settings, "temp_bytes": 1 << 20}
-    source = psi_worker.Source(lambda: reader().read_all().columns, reader, 1, distinct=True)
+    source = psi_worker.Source(
+        lambda: psi_worker.Read(reader().read_all().columns), reader, 1, distinct=True
+    )
     connection: Any = None
     psi_worker.run(connection, request, wire, pairs, source, lambda: acts.append("hold"))
     every = len(OTHERS) * sizes.buckets
@@ -110,7 +112,9 @@ def test_a_receiver_compares_once_it_has_nothing_to_send(
         "file": str(tmp_path / "joined.csv"),
         "format": "csv",
     }
-    source = psi_worker.Source(lambda: table.columns, table.to_reader, 1, distinct=False)
+    source = psi_worker.Source(
+        lambda: psi_worker.Read(table.columns), table.to_reader, 1, distinct=False
+    )
     pairs = {"b": Pair(b"k" * 32, b"transcript", "a", "b")}
     psi_worker.disclose(request, wire, pairs, source, lambda: acts.append("hold"))
     assert [*dict.fromkeys(acts)] == ["protocol", "hold", "compare"]
@@ -152,7 +156,10 @@ def source_of(
     def streamed() -> pa.RecordBatchReader:
         return connection.sql(sql).to_arrow_reader(100)
 
-    return psi_worker.Source(lambda: streamed().read_all().columns, streamed, 1, distinct=distinct)
+    def read() -> psi_worker.Read:
+        return psi_worker.Read(streamed().read_all().columns, once=True)
+
+    return psi_worker.Source(read, streamed, 1, distinct=distinct, all_rows=True)
 
 
 @pytest.mark.parametrize("bucket_keys", [300, 20], ids=["in memory", "by bucket"])
@@ -230,7 +237,7 @@ def test_a_worker_counts_rows_whose_key_either_of_two_senders_has(
             "sessions": [[sizes, "a", other] for other in "bc" if own in ("a", other)],
             "settings": {"temp_directory": str(tmp_path)},
             "temp_bytes": 1 << 20,
-            "sql": "SELECT count(*) FROM range(300) t(i) WHERE i IN (SELECT key0 FROM matched)",
+            "once_sql": "SELECT count(*) FROM range(300) t(i) WHERE i IN (SELECT key0 FROM matched)",
         }
         pairs = {
             other: Pair(min(own, other).encode() * 32, max(own, other).encode(), own, other)

@@ -172,7 +172,21 @@ def test_a_row_that_takes_the_place_of_another_moves_two_cells() -> None:
     assert planned.measures[0].changes[1] == Change(Fraction(2), Fraction(2))
 
 
-def semi_sums(planned: Plan, rows_: Mapping[str, list[tuple[object, ...]]]) -> list[int]:
+SEMI_JOINS = (
+    ("SELECT kind, COUNT(*), AVG(amount), MEDIAN(amount), COUNT(DISTINCT number) FROM b.orders "
+     "WHERE person IN (SELECT person FROM a.people WHERE age > 20) GROUP BY 1",
+     ("b.orders", "a.people")),
+    ("SELECT region, COUNT(*), SUM(income) FROM a.people p WHERE EXISTS (SELECT * FROM b.orders o "
+     "WHERE o.person = p.person AND paid) GROUP BY 1", ("a.people", "b.orders")),
+    ("SELECT ward, COUNT(*), SUM(score) FROM visits WHERE person IN (SELECT person FROM e.notes "
+     "WHERE weight > 2) GROUP BY 1", ("c.visits", "e.notes")),
+)  # fmt: skip
+"""Statements, and the dataset of each side."""
+
+
+def semi_sums(
+    planned: Plan, rows_: Mapping[str, list[tuple[object, ...]]], *, once: bool = False
+) -> list[int]:
     """Return the measure vector of a PSI plan: what matches at each member, added up."""
     town = database(rows_, CROWDED)
     assert planned.semi is not None
@@ -184,7 +198,7 @@ def semi_sums(planned: Plan, rows_: Mapping[str, list[tuple[object, ...]]]) -> l
     town.connection.execute(f"CREATE TABLE matched AS {keys}")
     for member in planned.table.members:
         name = f"{member.node}.{member.dataset}"
-        found = town.connection.execute(fragment_sql(planned, name)).fetchall()
+        found = town.connection.execute(fragment_sql(planned, name, once=once)).fetchall()
         vector = vector_from_rows(planned, [(int(p), int(v)) for p, v in found])
         total = [a + b for a, b in zip(total, vector, strict=True)]
     return total
@@ -193,15 +207,7 @@ def semi_sums(planned: Plan, rows_: Mapping[str, list[tuple[object, ...]]]) -> l
 @pytest.mark.parametrize("seed", range(4))
 def test_one_unit_of_either_side_of_a_semi_join_stays_within(seed: int) -> None:
     tables, before, chance = crowded_catalogue(), crowded_rows(seed), random.Random(seed)
-    for text, names in (
-        ("SELECT kind, COUNT(*), AVG(amount), MEDIAN(amount), COUNT(DISTINCT number) FROM b.orders "
-         "WHERE person IN (SELECT person FROM a.people WHERE age > 20) GROUP BY 1",
-         ("b.orders", "a.people")),
-        ("SELECT region, COUNT(*), SUM(income) FROM a.people p WHERE EXISTS (SELECT * FROM b.orders o "
-         "WHERE o.person = p.person AND paid) GROUP BY 1", ("a.people", "b.orders")),
-        ("SELECT ward, COUNT(*), SUM(score) FROM visits WHERE person IN (SELECT person FROM e.notes "
-         "WHERE weight > 2) GROUP BY 1", ("c.visits", "e.notes")),
-    ):  # fmt: skip
+    for text, names in SEMI_JOINS:
         planned = plan(text, tables)
         vector = semi_sums(planned, before)
         for place, name in enumerate(names):
@@ -210,3 +216,28 @@ def test_one_unit_of_either_side_of_a_semi_join_stays_within(seed: int) -> None:
             for unit in chance.sample(units, min(4, len(units))):
                 after = without(before, name, int(unit))
                 assert_within(planned, place, vector, semi_sums(planned, after))
+
+
+def once_each(card: DatasetCard, rows_: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """Return rows none of which has the key or the unit of another."""
+    places = [n for n, c in enumerate(card.columns) if c.name in ("person", card.privacy_unit)]
+    seen, alone = set[object](), []
+    for row in rows_:
+        if not any((place, row[place]) in seen for place in places):
+            seen.update((place, row[place]) for place in places)
+            alone.append(row)
+    return alone
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_no_key_and_no_unit_repeats_there_is_nothing_to_choose(seed: int) -> None:
+    """Then a semi-join counts without looking for what is too much, and counts the same."""
+    tables, given = crowded_catalogue(), crowded_rows(seed)
+    counted = 0
+    for text, _ in SEMI_JOINS:
+        planned = plan(text, tables)
+        names = [f"{member.node}.{member.dataset}" for member in planned.table.members]
+        alone = {**given, **{name: once_each(CROWDED[name], given[name]) for name in names}}
+        assert semi_sums(planned, alone) == semi_sums(planned, alone, once=True)
+        counted += sum(semi_sums(planned, alone))
+    assert counted
