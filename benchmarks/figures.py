@@ -26,8 +26,8 @@ RESULTS = (
     "join_kernels",
     "many",
 )
-WITH_DATA = ("published",)
-"""Results that `make bench` does not make: they need tables that are not the project's."""
+WITH_DATA = ("published", "join_large")
+"""Results that `make bench` does not make: of tables that are not the project's, or fill 12 GB."""
 WITH_PEERS = ("join_wan",)
 """Results of benchmarks.join, which needs what `make peers` builds."""
 _FIGURE = re.compile(r"(<!-- figure (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -51,6 +51,7 @@ def render(page: str) -> str:
         "kernels": _kernels,
         "join_kernels": _join_kernels,
         "many": _many,
+        "join_large": _join_large,
         "join_wan": lambda found: _joins(found["join_wan"]),
         "published": lambda found: _table(figure.HEAD, figure.rows(found["published"]["measured"])),
     }
@@ -199,6 +200,20 @@ def _many(results: Mapping[str, Any]) -> str:
     ]
     head = ("tables", "rows of each", "groups", "seconds", "predicted", "moved", "largest process")
     return _table(head, rows)
+
+
+def _join_large(results: Mapping[str, Any]) -> str:
+    parts = ("join worker", "coordinator", "node", "researcher")
+    rows = [
+        (
+            run["mode"],
+            f"2^{run['rows'].bit_length() - 1}",
+            _s(run["seconds"]),
+            *(f"{run['peak_mib'][part]:,.0f} MiB" for part in parts),
+        )
+        for run in results["join_large"]["measured"]["runs"]
+    ]
+    return _table(("join", "rows of each", "seconds", *parts), rows)
 
 
 def _joins(result: Mapping[str, Any]) -> str:
