@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sandbox.errors import ProtocolError
 
-FRAME_BYTES = 1 << 20
+FRAME_BYTES = 1 << 21
 """Payload of a full frame: large enough to make per-frame costs vanish, small enough for any stream."""
 
 

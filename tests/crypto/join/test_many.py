@@ -125,10 +125,10 @@ def test_several_messages_add_up_and_the_dealer_never_runs_far_ahead() -> None:
     columns = (8, 8, 9)
     products = tuple((i, j, 0) for i in range(8) for j in range(8))
     tables: list[Table] = [
-        {k: [k % (n + 2) + c for c in range(width)] for k in range(100 * n, 9000)}
+        {k: [k % (n + 2) + c for c in range(width)] for k in range(100 * n, 18_000)}
         for n, width in enumerate(columns)
     ]
-    shape = shape_of([9000] * 3, columns, products)
+    shape = shape_of([18_000] * 3, columns, products)
     (step, *_) = (s for s in steps(shape) if len(s.pairs) == 64 and not s.last)
     assert len(many.stretches(step, shape.slots)) > many.WINDOW
     ahead = {"a": 0}
