@@ -1,7 +1,7 @@
 """What a statement will take: bytes on the wire and seconds, from its rows and columns alone.
 
-Every constant lives here and nowhere else. Bytes follow from the protocols; seconds of joins are taken
-from single runs at 2^20 rows on two busy cores (benchmarks/join.py) and still await a quiet machine.
+Every constant lives here and nowhere else. Bytes follow from the protocols; seconds of joins are fitted
+to medians from 2^16 to 2^22 rows with all parties on two cores (benchmarks/join.py, benchmarks/many.py).
 Sizes are padded to what cards declare, so that all of it is known before anything runs.
 """
 
@@ -28,13 +28,13 @@ ROUNDS_S = 0.2
 ROW_S, INTEGER_S = 4e-7, 1e-4
 """Reading a row; encrypting, adding, opening an integer."""
 
-JOIN_ROUNDS_S = 0.4
-JOIN_ROW_S, JOIN_COLUMN_S = 4e-7, 2e-8
-"""Reading a row of a join and bounding it; adding one column of it up per key."""
-KEPT_ROUNDS_S, KEPT_ROW_S = 0.2, 3e-8
+JOIN_ROUNDS_S = 0.19
+JOIN_ROW_S, JOIN_GROUPED_S, JOIN_COLUMN_S = 1e-7, 4e-7, 1e-8
+"""Reading a row of a join whose key is one row's; of one that is bounded and grouped; one column of it."""
+KEPT_ROUNDS_S, KEPT_ROW_S = 0.14, 2e-8
 """Over a kept matching, where rows find their slots by number: no key is read, and nothing grouped."""
 TAG_BYTES, SLOT_BYTES = 16, 4
-TAG_S, SLOT_S, SHARE_S = 6e-8, 3e-8, 6e-9
+TAG_S, SLOT_S, SHARE_S = 4e-8, 2e-8, 6e-9
 """Of one row: its tag and the slot it gets; of one row and column: masking, sending, multiplying."""
 VERIFIED_S = 3e-8
 """Of one row and column of a verified join, whose words are wide: masking, sending, multiplying."""
@@ -46,7 +46,7 @@ SEALED_BYTES = 8
 
 PSI_RECEIVER_BYTES, PSI_SENDER_BYTES, PSI_FIXED_BYTES = 22, 12, 600_000
 """Per row of the receiver (the encoded set) and of the sender (truncated hashes); base OTs and VOLE."""
-PSI_FIXED_S, PSI_RECEIVER_S, PSI_SENDER_S = 0.3, 8e-7, 5e-7
+PSI_FIXED_S, PSI_RECEIVER_S, PSI_SENDER_S = 0.2, 4.5e-7, 3e-7
 
 PATIENCE, SLOWEST_BYTES_S = 10, 1_000_000
 """How much slower machines may be than is expected, and the slowest line, before a join is given up."""
@@ -114,9 +114,7 @@ def _blind(plan: Plan, noise: NoisePlan, kept: KeptMatching | None, verify: bool
         rows = side.table.card.row_bound * len(side.table.members)
         tags = joins * (side.table.card.row_bound + dummies)
         columns = len(key_columns(plan, side))
-        # Where keys may repeat, rows are added up per key, kept or not.
-        row_s = KEPT_ROW_S if kept is not None and side.multiplicity == 1 else JOIN_ROW_S
-        seconds += rows * (row_s + JOIN_COLUMN_S * columns)
+        seconds += rows * (_row_s(side, kept) + JOIN_COLUMN_S * columns)
         if kept is None:
             moved += tags * (TAG_BYTES + SLOT_BYTES)
             seconds += tags * (TAG_S + SLOT_S)
@@ -134,6 +132,13 @@ def _blind(plan: Plan, noise: NoisePlan, kept: KeptMatching | None, verify: bool
         moved += values * shape.word_bytes
         seconds += values * (VERIFIED_S if verify else SHARE_S)
     return Cost(ring.name, round(moved), seconds)
+
+
+def _row_s(side: Side, kept: KeptMatching | None) -> float:
+    # Where keys may repeat, rows are added up per key, kept or not.
+    if side.multiplicity > 1:
+        return JOIN_GROUPED_S
+    return JOIN_ROW_S if kept is None else KEPT_ROW_S
 
 
 def _psi(plan: Plan, noise: NoisePlan, malicious: bool) -> Cost:
