@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -117,7 +117,7 @@ class Cut:
         self._tags = [scratch() for _ in range(self._buckets)]
         self._rows = [scratch() for _ in range(self._buckets if receives else 0)]
         self._writers = [pa.ipc.new_stream(file, schema) for file in self._rows]
-        self._compared = [scratch() for _ in self._rows]
+        self._scratch, self._compared = scratch, list[BinaryIO]()
         self._width = 0
         self.repeat = False
         """Whether any key occurs twice, once all rows are read."""
@@ -159,10 +159,12 @@ class Cut:
             return memoryview(file.read())
 
     def learn(self, bucket: int, compared: psi.Compared) -> None:
-        """Spill it."""
+        """Spill it; buckets come in their order."""
         self._width = compared.width
-        self._compared[bucket].write(compared.own)
-        self._compared[bucket].write(compared.theirs)
+        file = self._scratch()
+        file.write(compared.own)
+        file.write(compared.theirs)
+        self._compared.append(file)
 
     def matched(self) -> Iterator[list[pa.ChunkedArray]]:
         """Yield it bucket by bucket."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from sandbox.crypto.join.psi import Sizes
 from sandbox.crypto.join.schedule import words
 from sandbox.crypto.join.words import WIDEST, choose_words
 from sandbox.crypto.rings import choose_ring
@@ -152,12 +153,10 @@ def _psi(plan: Plan, noise: NoisePlan, malicious: bool) -> Cost:
 def _psi_bytes(plan: Plan, semi: Side, malicious: bool) -> int:
     # Values are whole blocks where the peer may be malicious.
     value = TAG_BYTES if malicious else PSI_SENDER_BYTES
-    per_pair = (
-        PSI_FIXED_BYTES
-        + PSI_RECEIVER_BYTES * plan.table.card.row_bound
-        + value * semi.table.card.row_bound
-    )
-    return per_pair * len(plan.table.members) * len(semi.table.members)
+    sizes = Sizes(plan.table.card.row_bound, semi.table.card.row_bound, malicious)
+    receives, sends = sizes.of_bucket
+    of_bucket = PSI_FIXED_BYTES + PSI_RECEIVER_BYTES * receives + value * sends
+    return sizes.buckets * of_bucket * len(plan.table.members) * len(semi.table.members)
 
 
 def _psi_seconds(plan: Plan, semi: Side) -> float:

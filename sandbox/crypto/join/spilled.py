@@ -14,6 +14,8 @@ from sandbox.crypto.join.shape import TAG_BYTES
 from sandbox.scratch import Scratch
 
 SEED_BYTES = 32
+MOST_BUCKETS = 64
+"""A file for each member of each is open at a time."""
 PLACED = np.dtype([("tag", f"V{TAG_BYTES}"), ("place", "<u4")])
 """A tag and its place in the order in which its member sent it."""
 
@@ -27,7 +29,7 @@ class SpilledTags:
 
     def __init__(self, padded: Sequence[int], of_bucket: int, scratch: Scratch) -> None:
         self._padded = padded
-        self._buckets = buckets_for(sum(padded), of_bucket)
+        self._buckets = min(buckets_for(sum(padded), of_bucket), MOST_BUCKETS)
         self._most = [_native.bucket_keys(tags, self._buckets) for tags in padded]
         self._files = [[scratch() for _ in padded] for _ in range(self._buckets)]
 
