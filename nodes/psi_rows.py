@@ -82,14 +82,17 @@ class Whole:
         rows = np.zeros(self._count, np.bool_)
         rows[self._there] = found if self._key_of_row is None else found[self._key_of_row]
         mask = mask_of(rows)
-        keys = [key.filter(mask) for key in self._canonical]
-        own = [column.filter(mask) for column in self._columns]
-        yield [_either(*pair) for pair in zip(own, keys, strict=True)] if own else keys
+        columns = self._canonical
+        if self._columns:
+            columns = [*map(_as_source, self._columns, self._canonical)]
+        yield [column.filter(mask) for column in columns]
 
 
-def _either(own: pa.ChunkedArray, key: pa.ChunkedArray) -> pa.ChunkedArray:
+def _as_source(own: pa.ChunkedArray, key: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column as its source has it: NULL where it is in canonical form (matched.py)."""
-    return pc.coalesce(own, key) if own.type == key.type else own
+    if own.type != key.type:
+        return own
+    return key if own.null_count == len(own) else pc.coalesce(own, key)
 
 
 class TempExceeded(Exception):

@@ -31,7 +31,7 @@ ROW_S, INTEGER_S = 4e-7, 1e-4
 
 JOIN_ROUNDS_S = 0.19
 JOIN_ROW_S, JOIN_GROUPED_S, JOIN_COLUMN_S = 1e-7, 4e-7, 1e-8
-"""Reading a row of a join whose key is one row's; of one that is bounded and grouped; one column of it."""
+"""Reading a row of a join whose key is one row's; of one that is bounded and grouped; a column of it."""
 KEPT_ROUNDS_S, KEPT_ROW_S = 0.14, 2e-8
 """Over a kept matching, where rows find their slots by number: no key is read, and nothing grouped."""
 TAG_BYTES, SLOT_BYTES = 16, 4

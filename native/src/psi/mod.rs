@@ -20,6 +20,7 @@ mod lookup;
 pub mod session;
 
 pub use lookup::indices as matches;
+use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use crate::block::{self, Block};
@@ -35,6 +36,9 @@ const H_B: Block = 0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344;
 const H_O: Block = 0xa409_3822_299f_31d0_082e_fa98_ec4e_6c89;
 
 const VERSION: &[u8] = b"fedsandbox psi v1: rr22, aes hashes, ideal cipher if malicious";
+
+/// Keys that one thread handles at a time.
+const TASK: usize = 1 << 12;
 
 /// False matches happen in a session with probability 2^-40 at most.
 const STATISTICAL_BITS: usize = 40;
@@ -118,8 +122,10 @@ pub struct Encoded {
 impl Encoded {
     /// `keys`: distinct, at most `sizes.receiver`. `Exhausted` if no seed of a few can encode them.
     pub fn new(sizes: Sizes, keys: Zeroizing<Vec<Block>>, seeds: &mut Prg) -> Result<Self> {
-        let mut targets = keys.clone();
-        FixedKeyHash::new(H_B).hash_blocks(&mut targets);
+        let (mut targets, hash) = (keys.clone(), FixedKeyHash::new(H_B));
+        targets
+            .par_chunks_mut(TASK)
+            .for_each(|targets| hash.hash_blocks(targets));
         let (seed, encoding) =
             okvs::encode_with_retries(&sizes.encoding()?, seeds, &keys, &targets)?;
         Ok(Self {
@@ -139,10 +145,13 @@ impl Encoded {
         let mut message = vec![0; self.sizes.request_bytes()?];
         let (seed, masked) = message.split_at_mut(block::BYTES);
         seed.copy_from_slice(&self.seed.to_le_bytes());
-        let masked = masked.as_chunks_mut::<{ block::BYTES }>().0;
-        for (out, (a, p)) in masked.iter_mut().zip(a.iter().zip(self.encoding.iter())) {
-            *out = (a ^ p).to_le_bytes();
-        }
+        masked
+            .as_chunks_mut::<{ block::BYTES }>()
+            .0
+            .par_iter_mut()
+            .zip(a.par_iter().zip(self.encoding.par_iter()))
+            .with_min_len(TASK)
+            .for_each(|(out, (a, p))| *out = (a ^ p).to_le_bytes());
         let receiver = Receiver {
             sizes: self.sizes,
             keys: self.keys,
@@ -203,47 +212,66 @@ pub fn answer(
     if keys.len() > sizes.sender {
         return Err(Error::Parameters("more keys than the set is padded to"));
     }
-    let request = block::from_bytes(request, 1 + parameters.length())?;
+    let request = block::read(request, 1 + parameters.length())?;
     if b.len() != parameters.length() {
         return Err(Error::Parameters("a VOLE of another length"));
     }
     let (seed, masked) = (request[0], &request[1..]);
-    field::axpy(&mut b, masked, delta);
+    b.par_chunks_mut(TASK)
+        .zip(masked.par_chunks(TASK))
+        .for_each(|(b, masked)| field::axpy(b, masked, delta));
     let mut values = Zeroizing::new(vec![0; keys.len()]);
     okvs::decode(&parameters, seed, keys, &b, &mut values)?;
-    let mut targets = Zeroizing::new(keys.to_vec());
-    FixedKeyHash::new(H_B).hash_blocks(&mut targets);
-    field::axpy(&mut values, &targets, delta);
+    let hash = FixedKeyHash::new(H_B);
+    values
+        .par_chunks_mut(TASK)
+        .zip(keys.par_chunks(TASK))
+        .for_each(|(values, keys)| {
+            let mut targets = Zeroizing::new(keys.to_vec());
+            hash.hash_blocks(&mut targets);
+            field::axpy(values, &targets, delta);
+        });
     compared(keys, &mut values, mask);
-    shuffled(sizes, &values, secret)
+    shuffled(sizes, values, secret)
 }
 
 /// Turns what was decoded into what is compared.
 fn compared(keys: &[Block], values: &mut [Block], mask: Mask) {
     let Some(mask) = mask else {
-        return FixedKeyHash::new(H_O).hash_blocks(values);
+        let hash = FixedKeyHash::new(H_O);
+        let tasks = values.par_chunks_mut(TASK);
+        return tasks.for_each(|values| hash.hash_blocks(values));
     };
-    for (value, key) in values.iter_mut().zip(keys) {
+    let pairs = values.par_iter_mut().zip(keys).with_min_len(TASK);
+    pairs.for_each(|(value, key)| {
         // Davies–Meyer: the value is the cipher's key.
         let mut hashed = [*key];
         FixedKeyHash::new(*value ^ mask).hash_blocks(&mut hashed);
         *value = hashed[0];
-    }
+    });
 }
 
 /// The values and random ones up to the padded size, truncated, in a random order.
-fn shuffled(sizes: Sizes, values: &[Block], secret: &[u8; 32]) -> Result<Vec<u8>> {
+fn shuffled(sizes: Sizes, mut values: Zeroizing<Vec<Block>>, secret: &[u8; 32]) -> Result<Vec<u8>> {
     let (order, padding) = secrets(secret);
     let order = permutation(&order, sizes.sender)?;
-    let mut generator = Prg::new(padding);
-    let mut padded = Zeroizing::new(values.to_vec());
-    padded.resize(sizes.sender, 0);
-    generator.fill(&mut padded[values.len()..]);
+    let own = values.len();
+    if own < sizes.sender {
+        // Moved into room that is wiped, not grown: growing would leave a copy behind.
+        let mut padded = Zeroizing::new(vec![0; sizes.sender]);
+        padded[..own].copy_from_slice(&values);
+        Prg::new(padding).fill(&mut padded[own..]);
+        values = padded;
+    }
     let width = sizes.value_bytes();
     let mut answer = vec![0; sizes.answer_bytes()];
-    for (out, &place) in answer.chunks_exact_mut(width).zip(&order) {
-        out.copy_from_slice(&padded[place as usize].to_le_bytes()[..width]);
-    }
+    answer
+        .par_chunks_exact_mut(width)
+        .zip(&order)
+        .with_min_len(TASK)
+        .for_each(|(out, &place)| {
+            out.copy_from_slice(&values[place as usize].to_le_bytes()[..width]);
+        });
     Ok(answer)
 }
 

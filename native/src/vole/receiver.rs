@@ -1,5 +1,6 @@
 //! R, who ends with A and C.
 
+use rayon::prelude::*;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -12,6 +13,9 @@ use crate::vole::code::{self, Code};
 use crate::vole::parameters::{Parameters, WEIGHT};
 use crate::vole::pprf::{self, Opening, Pair, Steps};
 use crate::vole::{Noise, check, gather, randomness};
+
+/// Entries that one thread copies at a time.
+const TASK: usize = 1 << 14;
 
 /// R before S's offer.
 pub struct Receiver {
@@ -212,8 +216,9 @@ impl Awaiting {
 fn append(noise: &mut Noise, entries: &[Pair], outputs: usize) {
     let missing = outputs - noise.a.len();
     let entries = &entries[..missing.min(entries.len())];
-    noise.c.extend(entries.iter().map(|entry| entry.c));
-    noise.a.extend(entries.iter().map(|entry| entry.a));
+    let entries = entries.par_iter().with_min_len(TASK);
+    noise.c.par_extend(entries.clone().map(|entry| entry.c));
+    noise.a.par_extend(entries.map(|entry| entry.a));
 }
 
 impl Checking {
