@@ -201,10 +201,10 @@ def _rows_of(
 ) -> Rows:
     """Return one row per key, as `_rows`: hashed under every peer's key if they are read in batches."""
     keys, bound, own = request["keys"], request["row_bound"], request["own"]
+    size = max(shape.padded[shape.members.index(own)] for shape in shapes)
     # More than two members agree on their key once they have rows.
     if bound <= GATHERED_ROWS or any(len(shape.members) > 2 for shape in shapes):
-        return _rows(connection, request, hash_keys[0])
-    size = max(shape.padded[shape.members.index(own)] for shape in shapes)
+        return _rows(connection, request, hash_keys[0], size)
     if not request["local_sql"]:
         rows = streamed(connection, request["row_sql"])
         unit = not request["unit_is_key"]
@@ -216,10 +216,13 @@ def _rows_of(
 
 
 def _rows(
-    connection: duckdb.DuckDBPyConnection, request: Header, hash_key: bytes | None = None
+    connection: duckdb.DuckDBPyConnection,
+    request: Header,
+    hash_key: bytes | None = None,
+    size: int = 0,
 ) -> Rows:
     """Return one row per key, hashed under `hash_key` if one is given: the rows as they are where no key
-    and no unit repeats, else grouped.
+    and no unit repeats, else grouped. size: values that each column has at least.
 
     Local sums bound units over all rows, so that beside them rows are always grouped.
     """
@@ -230,7 +233,7 @@ def _rows(
         found = columns, KeyHashes(columns[: request["keys"]], key)
     columns, hashed = found
     keys, values = columns[: request["keys"]], columns[request["keys"] :]
-    return Rows(keys, _values(values), {key: hashed})
+    return Rows(keys, _values(values, size), {key: hashed})
 
 
 def _all_rows(connection: duckdb.DuckDBPyConnection, request: Header) -> psi_worker.Source:
@@ -314,14 +317,17 @@ def streamed(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchR
     return connection.sql(sql).to_arrow_reader(BATCH_ROWS)
 
 
-def _values(columns: list[pa.ChunkedArray]) -> Words:
-    """Return columns of integers as an array of shape (columns, rows)."""
-    values = np.empty((len(columns), len(columns[0]) if columns else 0), np.uint64)
+def _values(columns: list[pa.ChunkedArray], size: int = 0) -> Words:
+    """Return columns of integers as an array of shape (columns, rows), of `size` rows at least: what is
+    added is zero, and written (pool.py)."""
+    rows = len(columns[0]) if columns else 0
+    values = np.empty((len(columns), max(rows, size)), np.uint64)
     for row, column in zip(values, columns, strict=True):
         at = 0
         for chunk in column.chunks:
             row[at : at + len(chunk)] = _words(chunk)
             at += len(chunk)
+        row[at:] = 0
     return values
 
 
