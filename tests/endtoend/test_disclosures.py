@@ -89,7 +89,7 @@ def test_receiver_alone_has_the_ids_that_match(
 def test_receipt_and_logs_name_the_disclosure_and_no_epsilon_is_spent(
     folder: Path, session: Session
 ) -> None:
-    before = session.budget()
+    before = deployment.left(session)
     joined = session.join("a.people", "b.purchases", on={"id": "buyer"}).run()
     receipt = Receipt.from_json(joined.receipt.read_text())
     pinned = [identity.fingerprint for identity in receipt.identities]
@@ -103,8 +103,7 @@ def test_receipt_and_logs_name_the_disclosure_and_no_epsilon_is_spent(
             "0",
         )
         node.log.require("reservation", {"disclosed_to": receiver, "loss": "0"})
-    left = [{**line, "at": None} for line in before]
-    assert [{**line, "at": None} for line in session.budget()] == left
+    assert deployment.left(session) == before
 
 
 def test_every_row_of_a_key_that_matches_is_kept_as_the_source_has_it(

@@ -28,12 +28,12 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 
 
 def test_larger_join_is_refused_by_name_and_costs_nothing(session: Session) -> None:
-    before = session.budget()
+    before = deployment.left(session)
     with pytest.raises(Refusal, match="SB-1110") as raised:
         session.sql(JOINED).run(epsilon="1", delta="1e-6")
     assert int(raised.value.facts["most"]) == ROWS
     assert int(raised.value.facts["rows"]) > ROWS
-    assert session.budget() == before
+    assert deployment.left(session) == before
 
 
 def test_psi_that_the_coordinator_only_carries_runs_all_the_same(session: Session) -> None:

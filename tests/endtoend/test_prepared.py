@@ -143,15 +143,11 @@ def test_what_was_forgotten_is_gone_everywhere(folder: Path, session: Session) -
         session.sql(STATEMENTS[0]).explain(epsilon="1", delta="1e-6", prepared="gone")
     # One who still names the job is refused by the nodes, uncharged.
     session._prepared.keep("gone", over.job_id)
-    before = session.budget()
+    before = deployment.left(session)
     with pytest.raises(Refusal, match="SB-2260"):
         session.sql(STATEMENTS[0]).run(epsilon="1", delta="1e-6", prepared="gone")
-    assert losses(session.budget()) == losses(before)
+    assert deployment.left(session) == before
     session._prepared.drop("gone")
-
-
-def losses(lines: list[dict[str, object]]) -> list[dict[str, object]]:
-    return [{**line, "at": None} for line in lines]
 
 
 def test_statements_that_a_matching_does_not_serve_are_refused_before_anything_is_sent(
@@ -185,10 +181,10 @@ def test_rows_that_are_replaced_end_the_matching_and_preparing_again_cures_it(
     vault = Vault.open(node, Identity.load(node))
     replace_data(Registry(vault), "people", more)
     vault.close()
-    before = session.budget()
+    before = deployment.left(session)
     with pytest.raises(Refusal, match="SB-2264"):
         session.sql(STATEMENTS[0]).run(epsilon="1", delta="1e-6", prepared="rows")
-    assert losses(session.budget()) == losses(before)
+    assert deployment.left(session) == before
     assert any(session.matching("rows").digest in str(file) for file in kept(folder, "a"))
     old = session.matching("rows").digest
     prepare(session, "rows")

@@ -18,7 +18,7 @@ from sandbox.crypto.identity import Identity
 from sandbox.errors import InputError, Refusal, SandboxError
 from sandbox.query import Wishes
 from tests.endtoend import deployment, shops
-from tests.endtoend.test_prepared import STATEMENTS, losses, plain
+from tests.endtoend.test_prepared import STATEMENTS, plain
 
 WIDE = (
     "SELECT SUM(p.age * q.amount) AS s, SUM(q.amount * q.amount) AS squares, COUNT(*) AS n "
@@ -83,13 +83,13 @@ def test_verified_statement_is_over_a_matching_that_was_verified(
     with pytest.raises(Refusal, match="SB-1106"):
         asked.run(epsilon="1", delta="1e-6", prepared="plain", verify=True)
     # One who asks all the same is refused by the nodes, uncharged.
-    before = session.budget()
+    before = deployment.left(session)
     terms = asked.terms(Wishes(epsilon="1", delta="1e-6", prepared="plain"))
     job = session.submit(asked.plan, replace(terms, verify=True))
     problem = session.wait(job, None).problem
     assert problem is not None
     assert "SB-2265" in str(problem)
-    assert losses(session.budget()) == losses(before)
+    assert deployment.left(session) == before
 
 
 def demand(folder: Path, *, verify: bool) -> None:
