@@ -127,8 +127,9 @@ class Processes:
                 each.process.kill()
                 each.process.wait()
         self._running = []
-        (self.folder / STATE_FILE).unlink(missing_ok=True)
         if self._lock is not None:
+            # Only its own: without up.json, `down` could not stop the `up` that holds the lock.
+            (self.folder / STATE_FILE).unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 
@@ -205,11 +206,7 @@ def state_of(folder: Path) -> dict[str, object] | None:
     """Return what up.json of a running deployment says, or None where nothing runs."""
     if not is_up(folder):
         return None
-    try:
-        state: dict[str, object] = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return state
+    return left_state(folder) or None
 
 
 def runs(process: Mapping[str, Any]) -> bool:
@@ -237,7 +234,7 @@ def stop_running(folder: Path, timeout_s: float = 20.0) -> bool:
     end = time.monotonic() + timeout_s
     while is_up(folder):
         # Read anew each time: an `up` that has just begun still has a killed one's file before it.
-        supervisor = _left_state(folder).get("pid")
+        supervisor = left_state(folder).get("pid")
         if isinstance(supervisor, int) and supervisor not in told:
             told.add(supervisor)
             _signal(supervisor, signal.SIGTERM)
@@ -249,7 +246,7 @@ def stop_running(folder: Path, timeout_s: float = 20.0) -> bool:
 
 def _stop_orphans(folder: Path, grace_s: float = 10.0) -> bool:
     """Stop what a killed `up` left running; False if it left nothing."""
-    listed = _left_state(folder).get("processes")
+    listed = left_state(folder).get("processes")
     orphans = {
         int(each["pid"]): str(each["folder"])
         for each in (listed if isinstance(listed, list) else [])
@@ -273,7 +270,8 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _left_state(folder: Path) -> dict[str, object]:
+def left_state(folder: Path) -> dict[str, object]:
+    """Return what up.json says, be it of a killed run; asks for no lock, so it delays no `up`."""
     try:
         state: dict[str, object] = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -173,7 +173,7 @@ def _require_deployment(folder: Path) -> None:
 
 def _detach(folder: Path, timeout_s: float, format: Format) -> None:
     """Start `local up` in a session of its own and return once it is up, or say why it is not."""
-    from sandbox.processes import POLL_S, SANDBOX, is_up, state_of
+    from sandbox.processes import POLL_S, SANDBOX, is_up, left_state
 
     if is_up(folder):
         raise Unavailable("SB-5001", folder=str(folder))
@@ -191,9 +191,9 @@ def _detach(folder: Path, timeout_s: float, format: Format) -> None:
         if process.poll() is not None:
             reason = log_path.read_text(encoding="utf-8", errors="replace").strip()
             raise Unavailable("SB-5006", reason=reason)
-        state = state_of(folder)
+        state = left_state(folder)
         # A killed run's file is still there while this one stops what that left behind.
-        if state is not None and state["ready"] and state["pid"] == process.pid:
+        if state.get("ready") and state.get("pid") == process.pid:
             break
         if time.monotonic() > end:
             process.terminate()

@@ -110,8 +110,14 @@ def test_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
 def test_second_up_of_one_deployment_is_refused(tmp_path: Path) -> None:
     with Processes(tmp_path, [program(tmp_path, "a", READY)]) as processes:
         processes.start(timeout_s=20)
-        with pytest.raises(Unavailable, match="SB-5001"):
-            Processes(tmp_path, [program(tmp_path, "b", READY)]).start()
+        before = state_of(tmp_path)
+        with (
+            pytest.raises(Unavailable, match="SB-5001"),
+            Processes(tmp_path, [program(tmp_path, "b", READY)]) as second,
+        ):
+            second.start()
+        assert before is not None
+        assert state_of(tmp_path) == before, "else nothing can stop the first"
 
 
 def test_down_also_stops_what_a_killed_up_left_behind(tmp_path: Path) -> None:
