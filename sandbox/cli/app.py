@@ -16,6 +16,7 @@ import typer
 import typer.core
 import typer.main
 
+from sandbox.cli import mistyped
 from sandbox.cli.terminal import examples, remark, show_error
 from sandbox.errors import InputError, SandboxError
 from sandbox.files import fault_of
@@ -119,11 +120,14 @@ def _root(
 def main() -> None:
     """Run the command line; exits with the code of `sandbox exit-codes`."""
     try:
-        app(prog_name="sandbox")
+        sys.exit(app(prog_name="sandbox", standalone_mode=False))
+    except mistyped.UsageError as error:
+        mistyped.show(error)
+        sys.exit(error.exit_code)
     except SandboxError as error:
         show_error(error, as_json=_wants_json(sys.argv))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         remark("cli.interrupted")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:

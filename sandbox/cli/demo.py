@@ -1,4 +1,4 @@
-"""`sandbox demo`: three firms, one coordinator, four queries, in under a minute."""
+"""`sandbox demo`: three firms, one coordinator, five queries, in under a minute."""
 
 from __future__ import annotations
 

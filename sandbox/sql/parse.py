@@ -69,8 +69,11 @@ def parse(statement: str) -> exp.Select:
         ) from None
     except RecursionError:
         raise InputError("SB-1001", longest=LONGEST_STATEMENT) from None
-    if len(trees) != 1:
-        raise InputError("SB-1002", line=1, column=1, found=f"{len(trees)} statements")
+    if not trees:
+        raise InputError("SB-1000", line=1, column=1, near="")
+    if len(trees) > 1:
+        found = "; ".join(construct(tree) for tree in trees)[:80]
+        raise InputError("SB-1002", line=1, column=1, found=found)
     tree = trees[0]
     if not isinstance(tree, exp.Select):
         first = sqlglot.tokenize(statement, dialect="duckdb")[0]

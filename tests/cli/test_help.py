@@ -92,6 +92,31 @@ def test_usage_errors_end_with_two_and_name_what_exists(
     assert named in ended.stdout + ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("quer",), "没有命令“quer”。是否想写“query”？"),
+        (("node", "polcy"), "没有命令“polcy”。是否想写“policy”？"),
+        (("query", "x", "--epsilonn", "1"), "没有选项 --epsilonn。是否想写 --epsilon？"),
+        (("query", "x", "--epsilon"), "--epsilon 之后需要一个值。"),
+        (("query", "x", "--yes=3"), "--yes 不带值。"),
+        (("query",), "缺少 SQL。"),
+        (("query", "x", "--format", "yaml"), "--format 不接受所给的值。"),
+        (("mock", "a", "-o", "f", "--rows", "x"), "--rows 不接受所给的值。"),
+        (("budget", "more"), "多余的参数：more。"),
+    ],
+)
+def test_mistyped_command_is_told_in_the_readers_language(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.setenv("SANDBOX_LANG", "zh")
+    ended = run(*arguments)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert told in ended.stderr
+    for english in ("Error", "Try", "Invalid", "Missing", "No such"):
+        assert english not in ended.stderr
+
+
 def test_no_profile_is_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SANDBOX_PROFILE", raising=False)
     ended = run("datasets")

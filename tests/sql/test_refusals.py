@@ -160,6 +160,13 @@ def test_what_is_no_select_is_placed_where_it_begins(verb: str) -> None:
     assert (error.facts["line"], error.facts["column"]) == (2, 3)
 
 
+@pytest.mark.parametrize("statement", ["SELECT 1; DROP TABLE machines", "", ";"])
+def test_several_statements_and_none_are_named_without_a_word_of_english(statement: str) -> None:
+    facts = refusal(statement).facts
+    assert facts.get("found") == ("SELECT; DROP" if statement[1:] else None)
+    assert facts.get("near") == (None if statement[1:] else "")
+
+
 def test_position_counts_lines() -> None:
     error = refusal("SELECT AVG(torque),\n       AVG(torqe)\nFROM machines")
     assert (error.facts["line"], error.facts["column"]) == (2, 12)
