@@ -72,7 +72,10 @@ def serve(
 @app.command(
     "invite",
     help=text("help.coordinator.invite"),
-    epilog=examples("sandbox coordinator invite --role node --name d --profile hub"),
+    epilog=examples(
+        "sandbox coordinator invite --role node --name d --profile hub",
+        "sandbox coordinator invite --role node --name d --renew --profile hub",
+    ),
 )
 def invite(
     role: Annotated[str, typer.Option("--role", help=text("option.role"))],
@@ -83,6 +86,7 @@ def invite(
     address: Annotated[
         str | None, typer.Option("--address", help=text("option.enrol_address"))
     ] = None,
+    renew: Annotated[bool, typer.Option("--renew", help=text("option.renew"))] = False,
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -93,7 +97,7 @@ def invite(
     roles = (Role.NODE, Role.RESEARCHER, Role.SUPERVISOR)
     if role not in roles:
         raise InputError("SB-1330", role=role, known=", ".join(roles))
-    token = make(coordinator_folder(profile), Role(role), name, hours * 3600, address)
+    token = make(coordinator_folder(profile), Role(role), name, hours * 3600, address, renew=renew)
     if format is Format.JSON:
         show_json(role=role, name=name, hours=hours, token=token)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import grpc
 import tomlkit
@@ -13,6 +14,7 @@ from sandbox.config import CONFIG_FILE
 from sandbox.coordinator.enrolment import Token
 from sandbox.crypto.certificates import (
     CA_CERTIFICATE,
+    TLS_KEY,
     CertificateRequest,
     check_certificate,
     new_tls_key_and_csr,
@@ -36,31 +38,43 @@ def join(
 
     roles: the token must be for one of these. An identity already in `profile` is used. `listen`,
     `address`: where a node serves, and where the coordinator reaches it. Raises InputError SB-1340,
-    SB-1345, SB-1387; TrustError SB-1346; Unavailable.
+    SB-1345, SB-1387; TrustError SB-1346; Unavailable. A token that renews leaves all but the
+    certificate and its key as they are; whoever serves with the old one uses it until restarted.
     """
     invited = Token.decode(token)
     if invited.role not in roles:
         raise InputError("SB-1387", role=text(f"role.{invited.role.value}"), name=invited.name)
-    if (profile / "tls.crt").exists():
+    if (profile / "tls.crt").exists() and not invited.renews:
         raise InputError("SB-1345", folder=str(profile))
     identity = _own_identity(profile, invited)
-    # An attempt that failed left a key that nobody has certified.
-    (profile / "tls.key").unlink(missing_ok=True)
     host = address.rpartition(":")[0]
-    request = new_tls_key_and_csr(profile, identity, (host,) if host else ())
+    # A new key replaces an old one only once it is certified.
+    with TemporaryDirectory(dir=profile) as draft:
+        request = new_tls_key_and_csr(Path(draft), identity, (host,) if host else ())
+        certificate = _certified(invited, request, address, profile, listen)
+        (Path(draft) / "tls.crt").write_bytes(certificate)
+        # The certificate last: it marks the joining as done.
+        for name in (TLS_KEY, "tls.crt"):
+            (Path(draft) / name).replace(profile / name)
+    return identity.public
+
+
+def _certified(
+    invited: Token, request: CertificateRequest, address: str, profile: Path, listen: str
+) -> bytes:
+    """Exchange the token for the certificate (PEM), and keep whom and what it tells of."""
     reply = _enrol(invited, request, address)
     coordinator = PublicIdentity.from_document(json.loads(reply.coordinator))
     if coordinator.fingerprint != invited.coordinator:
         raise TrustError("SB-1346")
     named = check_certificate(reply.certificate, invited.authority.encode())
-    if named.fingerprint != identity.public.fingerprint:
+    if named.fingerprint != request.identity.fingerprint:
         raise TrustError("SB-1346")
-    (profile / CA_CERTIFICATE).write_text(invited.authority, encoding="ascii")
-    _write_config(profile, invited, listen)
-    _accept(profile, identity, coordinator)
-    # Last: it marks the joining as done.
-    (profile / "tls.crt").write_bytes(reply.certificate)
-    return identity.public
+    if not invited.renews:
+        (profile / CA_CERTIFICATE).write_text(invited.authority, encoding="ascii")
+        _write_config(profile, invited, listen)
+        _accept(profile, Identity.load(profile), coordinator)
+    return reply.certificate
 
 
 def _own_identity(profile: Path, invited: Token) -> Identity:

@@ -4,7 +4,8 @@ The token goes from the coordinator's owner to the new party by a channel they t
 authority's certificate and the coordinator's fingerprint, so that the new party knows to whom it
 talks, and a secret, so that the coordinator knows who comes. The coordinator keeps a hash of the
 secret only. Private keys stay where they were made; a certificate admits to the transport and
-nothing else: providers still pin whom they trust.
+nothing else: providers still pin whom they trust. A certificate is renewed in the same way, with a
+token that serves the identity it was for and no other.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ log = logging.getLogger("sandbox.enrolment")
 
 @dataclass(frozen=True)
 class Token:
-    """What an invited party needs. `authority`: PEM certificate; `secret`: 32 hex bytes."""
+    """What an invited party needs. `authority`: PEM certificate; `secret`: 32 hex bytes; `renews`: the
+    party has joined and is to get a new certificate."""
 
     role: Role
     name: str
@@ -65,6 +67,7 @@ class Token:
     authority: str
     invitation: str
     secret: str
+    renews: bool = False
 
     def __repr__(self) -> str:
         return f"Token(role={self.role!r}, name={self.name!r}, invitation={self.invitation!r})"
@@ -94,11 +97,14 @@ def invite(
     valid_s: float,
     address: str | None = None,
     now: Callable[[], float] = time.time,
+    *,
+    renew: bool = False,
 ) -> str:
     """Make a one-time token for (role, name), valid for `valid_s` seconds; return its text.
 
     address: "host:port" at which the new party reaches the enrolment port, if not as configured.
-    Raises InputError SB-1341 if that party has joined, SB-1389 if nobody could reach the address.
+    renew: for a new certificate of the party that has joined. Raises InputError SB-1341 if that party
+    has joined, SB-1394 if it is to be renewed and has not, SB-1389 if nobody could reach the address.
     """
     config, coordinator = load_coordinator(profile), load_public(profile)
     enrol_address = address or config.enrol_listen
@@ -106,14 +112,22 @@ def invite(
     if not _is_reached(enrol_address):
         raise InputError("SB-1389", address=enrol_address)
     PublicIdentity(name, role, bytes(32), bytes(32))  # refuses a bad name before it is promised
-    if any((peer.role, peer.name) == (role, name) for peer in Trust(profile).identities().values()):
+    joined = [
+        peer.fingerprint
+        for peer in Trust(profile).identities().values()
+        if (peer.role, peer.name) == (role, name)
+    ]
+    if joined and not renew:
         raise InputError("SB-1341", role=role.value, name=name)
+    if renew and not joined:
+        raise InputError("SB-1394", role=role.value, name=name)
     invitation, secret = secrets.token_hex(8), secrets.token_hex(32)
     promise = {
         "role": role.value,
         "name": name,
         "secret_sha256": hashlib.sha256(bytes.fromhex(secret)).hexdigest(),
         "expires": int(now() + valid_s),
+        "renews": joined,
     }
     folder = profile / INVITATIONS
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -129,6 +143,7 @@ def invite(
         authority.decode("ascii"),
         invitation,
         secret,
+        renew,
     ).encode()
 
 
@@ -141,8 +156,9 @@ def redeem(
 ) -> bytes:
     """Spend an invitation and return the PEM certificate of the party that presents it.
 
-    presented: "INVITATION.SECRET". A node's `address` is where the coordinator will reach it.
-    Raises TrustError SB-1342 (unknown, wrong, used or expired: all alike), SB-1343 (another party);
+    presented: "INVITATION.SECRET". A node's `address` is where the coordinator will reach it; one that
+    renews stays where it is. Raises TrustError SB-1342 (unknown, wrong, used or expired: all alike),
+    SB-1343 (another party), SB-1395 (another identity than the one whose certificate is renewed);
     InputError SB-1344, SB-1132, SB-1341 if a node names no address or one that another node has, or
     has another's name. None of these spends the invitation.
     """
@@ -151,7 +167,11 @@ def redeem(
     asked = request.identity
     if (asked.role.value, asked.name) != (promise["role"], promise["name"]):
         raise TrustError("SB-1343", role=promise["role"], name=promise["name"])
-    if asked.role is Role.NODE:
+    # A token made before certificates could be renewed says nothing of it.
+    renews = promise.get("renews")
+    if renews and asked.fingerprint not in renews:
+        raise TrustError("SB-1395", fingerprint=renews[0])
+    if asked.role is Role.NODE and not renews:
         if not _is_reached(address):
             raise InputError("SB-1344")
         _refuse_taken(profile, asked, address)
@@ -166,7 +186,7 @@ def redeem(
     )
     _spend(profile, invitation)
     Trust(profile).accept(asked)
-    if asked.role is Role.NODE:
+    if asked.role is Role.NODE and not renews:
         _add_node(profile / CONFIG_FILE, asked, address)
     return certificate
 

@@ -214,6 +214,47 @@ def test_name_that_has_joined_is_not_invited_again(hub: Path, tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize("role", ["node", "researcher"])
+def test_certificate_is_renewed_for_that_very_identity_and_changes_nothing_else(
+    hub: Path, tmp_path: Path, role: str
+) -> None:
+    name, own = f"lasting-{role}", tmp_path / "own"
+    asked = ("coordinator", "invite", "--role", role, "--name", name, "--renew", "--profile", hub)
+    refused(3, "SB-1394", *asked)
+    at = ("--listen", f"{HOST}:{free_ports(1)[0]}") if role == "node" else ()
+    ok(role, "join", token_for(hub, role, name), "--profile", own, *at)
+    kept = (own / "config.toml", own / "identity.json", own / "ca.crt", own / "identity.key")
+    renewed = (own / "tls.crt", own / "tls.key")
+    before = {file: file.read_bytes() for file in (*kept, *renewed)}
+    known = load_coordinator(hub / "coordinator").nodes
+
+    token = ok(*asked).stdout.strip()
+    other = tmp_path / "other"
+    ok("identity", "new", name, "--role", role, "--profile", other)
+    refused(5, "SB-1395", role, "join", token, "--profile", other)
+    ok(role, "join", token, "--profile", own)
+    assert all(file.read_bytes() == before[file] for file in kept)
+    assert all(file.read_bytes() != before[file] for file in renewed)
+    assert (own / "tls.key").stat().st_mode & 0o777 == 0o600
+    assert load_coordinator(hub / "coordinator").nodes == known
+    assert sorted(file.suffix for file in own.glob("tmp*")) == []
+    if role == "researcher":
+        ok("datasets", "--profile", own)
+    refused(5, "SB-1342", role, "join", token, "--profile", own)
+
+
+def test_renewal_that_fails_leaves_certificate_and_key_as_they_were(
+    hub: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    ok("researcher", "join", token_for(hub, "researcher", "steady"), "--profile", own)
+    before = [(own / name).read_bytes() for name in ("tls.crt", "tls.key")]
+    late = invite(hub / "coordinator", Role.RESEARCHER, "steady", 60, now=lambda: 0.0, renew=True)
+    refused(5, "SB-1342", "researcher", "join", late, "--profile", own)
+    assert [(own / name).read_bytes() for name in ("tls.crt", "tls.key")] == before
+    ok("datasets", "--profile", own)
+
+
 def test_node_at_the_address_of_another_joins_only_once_that_one_is_revoked(
     hub: Path, tmp_path: Path
 ) -> None:
