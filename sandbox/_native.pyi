@@ -62,6 +62,12 @@ def permutation(seed: ReadOnly, items: int) -> Buffer:
 def take(parts: Sequence[ReadOnly], width: int, order: ReadOnly) -> Buffer:
     """`values[order]` for elements of 4, 8 or 16 bytes, the values of all parts; `order` is uint32."""
 
+def shorten_tags(parts: Sequence[ReadOnly], width: int, order: ReadOnly) -> Buffer:
+    """The last `width` bytes, 1 to 16, of `tags[order]`, the 16-byte tags of all parts."""
+
+def lengthen_tags(tags: ReadOnly, width: int) -> Buffer:
+    """16-byte tags of shortened ones, zeros for what was left out; PeerError unless they are whole."""
+
 def match_tags(parties: Sequence[ReadOnly], seed: ReadOnly) -> list[Buffer]:
     """Slots (uint32, in 0..M, M = all rows) of 2 to 5 parties' distinct 16-byte tags; equal ones share.
 

@@ -34,7 +34,7 @@ JOIN_ROW_S, JOIN_GROUPED_S, JOIN_COLUMN_S = 1e-7, 4e-7, 1e-8
 """Reading a row of a join whose key is one row's; of one that is bounded and grouped; a column of it."""
 KEPT_ROUNDS_S, KEPT_ROW_S = 0.14, 2e-8
 """Over a kept matching, where rows find their slots by number: no key is read, and nothing grouped."""
-TAG_BYTES, SLOT_BYTES = 16, 4
+BLOCK_BYTES, SLOT_BYTES = 16, 4
 TAG_S, SLOT_S, SHARE_S = 4e-8, 2e-8, 6e-9
 """Of one row: its tag and the slot it gets; of one row and column: masking, sending, multiplying."""
 VERIFIED_S = 3e-8
@@ -111,16 +111,16 @@ def _blind(plan: Plan, noise: NoisePlan, kept: KeptMatching | None, verify: bool
     seconds = JOIN_ROUNDS_S if kept is None else KEPT_ROUNDS_S
     # Every combination of the sides' members is a join of its own.
     joins = math.prod(len(side.table.members) for side in plan.sides)
+    ring = choose_words(capacity(plan, noise))
+    shape = shapes_of(plan, dummies, ring.width, verify=verify)[0]
     for side in plan.sides:
         rows = side.table.card.row_bound * len(side.table.members)
         tags = joins * (side.table.card.row_bound + dummies)
         columns = len(key_columns(plan, side))
         seconds += rows * (_row_s(side, kept) + JOIN_COLUMN_S * columns)
         if kept is None:
-            moved += tags * (TAG_BYTES + SLOT_BYTES)
+            moved += tags * (shape.tag_bytes + SLOT_BYTES)
             seconds += tags * (TAG_S + SLOT_S)
-    ring = choose_words(capacity(plan, noise))
-    shape = shapes_of(plan, dummies, ring.width, verify=verify)[0]
     if len(plan.sides) > 2:
         values = joins * words(shape)
         return Cost(ring.name, round(moved + values * WIDEST.width), seconds + values * PRODUCT_S)
@@ -152,7 +152,7 @@ def _psi(plan: Plan, noise: NoisePlan, malicious: bool) -> Cost:
 
 def _psi_bytes(plan: Plan, semi: Side, malicious: bool) -> int:
     # Values are whole blocks where the peer may be malicious.
-    value = TAG_BYTES if malicious else PSI_SENDER_BYTES
+    value = BLOCK_BYTES if malicious else PSI_SENDER_BYTES
     sizes = Sizes(plan.table.card.row_bound, semi.table.card.row_bound, malicious)
     receives, sends = sizes.of_bucket
     of_bucket = PSI_FIXED_BYTES + PSI_RECEIVER_BYTES * receives + value * sends

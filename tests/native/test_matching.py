@@ -76,3 +76,22 @@ def test_bytes_that_are_no_tags_are_refused() -> None:
         _native.match_tags([bytes(17), bytes(16)], bytes(32))
     with pytest.raises(ValueError, match="two to five"):
         _native.match_tags([bytes(16)], bytes(32))
+
+
+@pytest.mark.parametrize("width", [1, 11, 16])
+def test_shortened_tags_are_the_last_bytes_of_those_taken(width: int) -> None:
+    tags = bytes(range(64))
+    order = np.array([3, 0, 0], np.uint32)
+    short = bytes(memoryview(_native.shorten_tags([tags[:16], tags[16:]], width, order.tobytes())))
+    kept = [tags[16 * at + 16 - width : 16 * at + 16] for at in order]
+    assert short == b"".join(kept)
+    long = bytes(memoryview(_native.lengthen_tags(short, width)))
+    assert long == b"".join(bytes(16 - width) + each for each in kept)
+
+
+def test_tags_that_are_not_whole_or_of_no_width_are_refused() -> None:
+    with pytest.raises(_native.PeerError):
+        _native.lengthen_tags(bytes(12), 11)
+    for width in (0, 17):
+        with pytest.raises(ValueError, match="1 to 16 bytes"):
+            _native.lengthen_tags(bytes(34), width)

@@ -57,7 +57,7 @@ def taking_part(rows: Rows, key: bytes) -> dict[bytes, tuple[int, ...]]:
     """Return the values of each tag that a pool sends for a row."""
     size = BOUND + DUMMIES
     pool = Pool(rows.padded(size), key, BOUND, [], size, bytes)
-    given, tags = pool.shuffled(bytes)
+    given, tags = pool.shuffled(TAG_BYTES, bytes)
     sent = np.frombuffer(tags, f"V{TAG_BYTES}")
     order = np.frombuffer(memoryview(given), np.uint32)
     of_row = {int(row): bytes(tag) for row, tag in zip(order, sent, strict=True)}

@@ -108,7 +108,7 @@ def test_tags_of_all_joins_are_made_before_the_slot_and_nothing_is_said_after_ro
         lambda: acts.append("hold"),
     )
     assert acts == [*first, "read", *then, *["fill", "hash"] * 2, "hold"]
-    sent = [bytes(member.pool.shuffled(os.urandom)[1]) for member in members]
+    sent = [bytes(member.pool.shuffled(16, os.urandom)[1]) for member in members]
     assert [len(tags) for tags in sent] == [16 * shape.padded[-1] for shape in shapes]
     assert len(set(sent)) == 2
     # Reading a value for a dummy takes as long as for a row, since there is one.

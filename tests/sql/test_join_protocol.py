@@ -113,4 +113,5 @@ def test_cost_counts_every_word_and_tag_that_moves() -> None:
     assert noise.matching is not None
     (shape,) = shapes_of(planned, noise.matching.member_dummies)
     sealed = 8 * planned.length * 3
-    assert cost(planned, noise).bytes == 8 * words(shape) + 20 * sum(shape.padded) + sealed
+    tags = (shape.tag_bytes + 4) * sum(shape.padded)
+    assert cost(planned, noise).bytes == 8 * words(shape) + tags + sealed

@@ -4,10 +4,10 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::buffer::{Buffer, Input};
-use crate::block::Block;
+use crate::block::{self, Block};
 use crate::error::Error;
 use crate::keys::encoding::{Column, Slice, Text};
-use crate::keys::gather::gather;
+use crate::keys::gather::{gather, lengthened, shortened};
 use crate::keys::{hash, permutation as order};
 
 /// One column of a join key: an Arrow array's buffers, offset and length.
@@ -164,6 +164,36 @@ pub fn take(py: Python<'_>, parts: Vec<Input>, width: usize, order: Input) -> Py
         _ => Err(Error::Parameters("elements have 4, 8 or 16 bytes")),
     });
     Ok(taken?)
+}
+
+/// The last `width` bytes of `tags[order]`, the 16-byte tags being those of all parts; `order` are 32-bit indices.
+#[pyfunction]
+pub fn shorten_tags(
+    py: Python<'_>,
+    parts: Vec<Input>,
+    width: usize,
+    order: Input,
+) -> PyResult<Buffer> {
+    tag_width(width)?;
+    let parts: Vec<&[u8]> = parts.iter().map(Input::bytes).collect();
+    let order = elements(order.bytes())?;
+    Ok(py.detach(|| shortened(&cut(&parts)?, width, order))?.into())
+}
+
+/// 16-byte tags of shortened ones; PeerError unless they are whole.
+#[pyfunction]
+pub fn lengthen_tags(py: Python<'_>, tags: Input, width: usize) -> PyResult<Buffer> {
+    tag_width(width)?;
+    if !tags.bytes().len().is_multiple_of(width) {
+        return Err(Error::Malformed.into());
+    }
+    Ok(py.detach(|| lengthened(tags.bytes(), width)).into())
+}
+
+fn tag_width(width: usize) -> Result<(), Error> {
+    let fits = (1..=block::BYTES).contains(&width);
+    fits.then_some(())
+        .ok_or(Error::Parameters("a tag leaves with 1 to 16 bytes"))
 }
 
 fn cut<'a, const W: usize>(parts: &[&'a [u8]]) -> Result<Vec<&'a [[u8; W]]>, Error> {

@@ -22,6 +22,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(keys::hash_keys, module)?)?;
     module.add_function(wrap_pyfunction!(keys::permutation, module)?)?;
     module.add_function(wrap_pyfunction!(keys::take, module)?)?;
+    module.add_function(wrap_pyfunction!(keys::shorten_tags, module)?)?;
+    module.add_function(wrap_pyfunction!(keys::lengthen_tags, module)?)?;
     module.add_function(wrap_pyfunction!(matching::match_tags, module)?)?;
     module.add_function(wrap_pyfunction!(matching::has_repeats, module)?)?;
     module.add("SLOTS_PER_CHUNK", crate::shares::CHUNK)?;

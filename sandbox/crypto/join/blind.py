@@ -110,7 +110,7 @@ class Filled:
     ) -> Machine[tuple[_native.Buffer, bytes | memoryview, _native.Placement]]:
         """Send the tags; return their order, the slots that they were given, and what these are, held to
         what can be known of them."""
-        order, tags = self.pool.shuffled(entropy)
+        order, tags = self.pool.shuffled(self.shape.tag_bytes, entropy)
         yield from send(coordinator, tags)
         # They take as much memory as two columns, and so does what they are of, which only checks need.
         del tags

@@ -17,7 +17,7 @@ from sandbox import _native
 from sandbox.crypto.join.channel import SEED_BYTES
 from sandbox.crypto.join.machine import FRAME_BYTES, Entropy, Machine, Receive, receive, send
 from sandbox.crypto.join.manydealer import deal_products
-from sandbox.crypto.join.shape import TAG_BYTES, Shape, Stage, read_shapes
+from sandbox.crypto.join.shape import Shape, Stage, read_shapes
 from sandbox.crypto.join.spilled import SpilledTags
 from sandbox.errors import ProtocolError, Refusal, TrustError
 from sandbox.scratch import Scratch
@@ -104,9 +104,9 @@ def _match(shape: Shape, entropy: Entropy, room: Room) -> Machine[None]:
 
 
 def _slots(shape: Shape, entropy: Entropy, _: Room) -> Machine[list[memoryview]]:
-    tags: list[bytes | memoryview] = []
+    tags: list[_native.Buffer] = []
     for member, rows in zip(shape.members, shape.padded, strict=True):
-        tags.append((yield from receive(member, TAG_BYTES * rows)))
+        tags.append((yield from _tags(member, rows, shape.tag_bytes)))
     return [memoryview(own) for own in _native.match_tags(tags, entropy(KEY_BYTES))]
 
 
@@ -117,9 +117,14 @@ def _slots_by_bucket(shape: Shape, entropy: Entropy, room: Room) -> Machine[list
         for first in range(0, rows, FRAME_BYTES):
             # Whole frames, however long a tag is.
             some = min(FRAME_BYTES, rows - first)
-            tags = yield from receive(member, TAG_BYTES * some)
+            tags = yield from _tags(member, some, shape.tag_bytes)
             spilled.add(number, first, memoryview(tags))
     return [own.data.cast("B") for own in spilled.slots(entropy)]
+
+
+def _tags(member: str, rows: int, width: int) -> Machine[_native.Buffer]:
+    sent = yield from receive(member, width * rows)
+    return _native.lengthen_tags(sent, width)
 
 
 def _multiply(shape: Shape) -> Machine[None]:

@@ -98,7 +98,7 @@ class Filled:
         """
         seed = entropy(SEED_BYTES)
         yield from send(coordinator, seed)
-        order, tags = self.pool.shuffled(entropy)
+        order, tags = self.pool.shuffled(self.shape.tag_bytes, entropy)
         yield from send(coordinator, tags)
         slots = yield from receive(coordinator, SLOT_BYTES * self.shape.padded[self.place])
         try:

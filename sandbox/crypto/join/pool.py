@@ -76,8 +76,8 @@ class Pool:
         self.tags = [tags, *(memoryview(part) for part in (*dummies, filling))]
         self._size = size
 
-    def shuffled(self, entropy: Entropy) -> tuple[_native.Buffer, memoryview]:
-        """Return a random order, and the tags as they leave in it. How long that takes depends on their
-        number alone: it need not come before the slot, which it would put off to a later one."""
+    def shuffled(self, width: int, entropy: Entropy) -> tuple[_native.Buffer, memoryview]:
+        """Return a random order, and `width` bytes of each tag as they leave in it. How long that takes
+        depends on their number alone: it need not come before the slot, which it would put off."""
         order = _native.permutation(entropy(KEY_BYTES), self._size)
-        return order, memoryview(_native.take(self.tags, TAG_BYTES, order))
+        return order, memoryview(_native.shorten_tags(self.tags, width, order))

@@ -13,6 +13,8 @@ from sandbox.errors import ProtocolError
 
 TAG_BYTES = 16
 WORD_BYTES = 8
+FALSE_MATCH_BITS = 40
+"""Minus the logarithm of how probably pseudorandom tags meet that are of different keys."""
 MOST_ROWS = 1 << 27
 MOST_COLUMNS = 64
 """Of one member: what the kernels take."""
@@ -70,6 +72,11 @@ class Shape:
     def slots(self) -> int:
         """How many slots there are: enough for all rows if none matched."""
         return sum(self.padded)
+
+    @property
+    def tag_bytes(self) -> int:
+        """How much of a tag is sent: any two different ones are equal in it with probability 2^-41."""
+        return min(TAG_BYTES, -(-(FALSE_MATCH_BITS + 2 * self.slots.bit_length()) // 8))
 
     @property
     def patterns(self) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Machine, Send
-from sandbox.crypto.join.shape import TAG_BYTES, Shape, write_shapes
+from sandbox.crypto.join.shape import TAG_BYTES, Shape, read_shapes, write_shapes
 from sandbox.crypto.prg import derive_key
 from sandbox.errors import TrustError
 from sandbox.privacy.allocate import MatchingNoise
@@ -92,8 +92,9 @@ def joined(
 
 
 def sent_tags(heard: Heard, party: str) -> list[bytes]:
-    raw = heard[party, C][1]  # After the shapes.
-    return [raw[at : at + TAG_BYTES] for at in range(0, len(raw), TAG_BYTES)]
+    shapes, raw = heard[party, C][:2]
+    width = read_shapes(shapes, party)[0].tag_bytes
+    return [raw[at : at + width] for at in range(0, len(raw), width)]
 
 
 def first_word(raw: bytes) -> int:
@@ -167,7 +168,8 @@ def filling(shape: Shape, matching: int) -> set[bytes]:
     for own in "ab":
         drawn = draws(own)
         raw = bytes(memoryview(_native.expand(drawn(16), shape.dummies - matching)))
-        found |= {raw[at : at + TAG_BYTES] for at in range(0, len(raw), TAG_BYTES)}
+        ends = range(TAG_BYTES, len(raw) + 1, TAG_BYTES)
+        found |= {raw[end - shape.tag_bytes : end] for end in ends}
     return found
 
 

@@ -18,14 +18,14 @@ from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import FRAME_BYTES, Machine, Receive, Send
-from sandbox.crypto.join.shape import CHECK_KEYS, TAG_BYTES, Shape, read_shapes, write_shapes
+from sandbox.crypto.join.shape import CHECK_KEYS, Shape, read_shapes, write_shapes
 from sandbox.errors import ProtocolError, SandboxError
 from tests.attacks.join.test_dealer import C, draws, pair, provider
 
 MOST_STEPS = 300
 SHAPE = Shape(("a", "b"), (2, 2), (1, 1), 1)
 VERIFIED = replace(SHAPE, dummies=CHECK_KEYS + 1, verify=True)
-TAGS = TAG_BYTES * 3
+TAGS = SHAPE.tag_bytes * 3
 
 numbers = st.one_of(st.integers(), st.sampled_from([0, 1, 2, 63, 64, 65, 1 << 16, 1 << 27]))
 names = st.sampled_from(["a", "b", "c", ""])

@@ -16,7 +16,7 @@ from sandbox import _native
 from sandbox.crypto.join import blind, many
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.machine import Machine, Send
-from sandbox.crypto.join.shape import TAG_BYTES, Shape, write_shapes
+from sandbox.crypto.join.shape import Shape, write_shapes
 from sandbox.errors import TrustError
 from sandbox.privacy.allocate import MatchingNoise
 from sandbox.privacy.noise import OpenDPSampler
@@ -76,9 +76,10 @@ def counts(heard: Heard, shape: Shape) -> Counter[frozenset[str]]:
     """Return how many pseudonyms each set of members shares, as a coordinator sees it."""
     tags: dict[bytes, set[str]] = {}
     for own, padded in zip(shape.members, shape.padded, strict=True):
-        raw = next(f for f in heard[own, C] if len(f) == TAG_BYTES * padded)
-        for at in range(0, len(raw), TAG_BYTES):
-            tags.setdefault(raw[at : at + TAG_BYTES], set()).add(own)
+        width = shape.tag_bytes
+        raw = next(f for f in heard[own, C] if len(f) == width * padded)
+        for at in range(0, len(raw), width):
+            tags.setdefault(raw[at : at + width], set()).add(own)
     return Counter(frozenset(owners) for owners in tags.values())
 
 
@@ -126,8 +127,9 @@ def test_attack_j32_pseudonyms_of_two_joins_of_a_collection_cannot_be_linked() -
 
     machines = {own: node(own) for own in tables}
     run({**machines, C: deal([*tables], os.urandom)}, tapped(heard))
-    sent = [f for f in heard["b", C] if len(f) == TAG_BYTES * shapes[0].padded[1]]
-    first, second = ({f[at : at + 16] for at in range(0, len(f), 16)} for f in sent)
+    width = shapes[0].tag_bytes
+    sent = [f for f in heard["b", C] if len(f) == width * shapes[0].padded[1]]
+    first, second = ({f[at : at + width] for at in range(0, len(f), width)} for f in sent)
     assert len(first) == 12
     assert not first & second
 

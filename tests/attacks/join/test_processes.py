@@ -23,7 +23,7 @@ from sandbox.coordinator.nodelink import NodeLink
 from sandbox.coordinator.relay import Relay
 from sandbox.crypto.identity import Signed, load_public
 from sandbox.crypto.join.dealer import deal
-from sandbox.crypto.join.shape import TAG_BYTES
+from sandbox.crypto.join.shape import read_shapes
 from sandbox.crypto.join.shares import _purpose
 from sandbox.crypto.join.words import words_named
 from sandbox.crypto.seal import open_sealed
@@ -64,8 +64,9 @@ class Carried:
     def tags(self, source: str) -> set[bytes]:
         """The pseudonyms that a node sent, after its shapes: one frame."""
         heard = [f.payload for f in self.frames if (f.source, f.to) == (source, "coordinator")]
-        raw = heard[1]
-        return {raw[at : at + TAG_BYTES] for at in range(0, len(raw), TAG_BYTES)}
+        shapes, raw = heard[:2]
+        width = read_shapes(shapes, source)[0].tag_bytes
+        return {raw[at : at + width] for at in range(0, len(raw), width)}
 
 
 class Hostile(Relay):

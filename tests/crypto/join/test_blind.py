@@ -172,10 +172,12 @@ def test_a_first_frame_of_any_other_form_is_refused(frame: bytes) -> None:
 def test_a_member_that_sends_a_tag_twice_ends_the_join() -> None:
     """Two rows of one tag would show in the slots whose of the peer's rows both match."""
 
-    def twice(source: str, to: str, frame: bytes) -> bytes:
-        tags = source == "a" and to == C and len(frame) == 16 * 12
-        return frame[:16] * 12 if tags else frame
-
     shape = Shape(("a", "b"), (10, 10), (1, 1), 2)
-    with pytest.raises(SandboxError):
+    width = shape.tag_bytes
+
+    def twice(source: str, to: str, frame: bytes) -> bytes:
+        tags = source == "a" and to == C and len(frame) == width * 12
+        return frame[:width] * 12 if tags else frame
+
+    with pytest.raises(SandboxError, match="SB-3047"):
         join({1: [1]}, {1: [1]}, shape, twice)

@@ -36,7 +36,10 @@ def rust(file: str, name: str) -> str:
         ("label of protocol and version", f"`{channel.PROTOCOL.decode()}`"),
         ("frame", f"{machine.FRAME_BYTES} bytes"),
         ("GCM tag", f"{channel.TAG_BYTES} bytes"),
-        ("tag of a row", f"{shape.TAG_BYTES} bytes"),
+        (
+            "tag of a row; bits of what is sent of it beyond 2 ℓ",
+            f"{shape.TAG_BYTES} bytes; {shape.FALSE_MATCH_BITS}",
+        ),
         ("seed", f"{channel.SEED_BYTES} bytes"),
         ("most rows, most dummies of a member", f"{shape.MOST_ROWS}"),
         ("most columns of a member", f"{shape.MOST_COLUMNS}"),

@@ -226,8 +226,9 @@ def test_every_pattern_has_its_own_matching_dummies() -> None:
     heard = heard_of(tables, shape, matching=matching)
     tags = {}
     for own, padded in zip("abc", shape.padded, strict=True):
-        raw = next(f for f in heard[own, C] if len(f) == 16 * padded)
-        tags[own] = {raw[at : at + 16] for at in range(0, len(raw), 16)}
+        width = shape.tag_bytes
+        raw = next(f for f in heard[own, C] if len(f) == width * padded)
+        tags[own] = {raw[at : at + width] for at in range(0, len(raw), width)}
     everything = set().union(*tags.values())
     counted = [
         sum({own for own in "abc" if tag in tags[own]} == set(pattern) for tag in everything)

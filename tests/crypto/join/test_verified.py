@@ -100,8 +100,9 @@ def test_what_is_sent_has_lengths_of_the_shape_alone_and_is_what_it_says() -> No
     assert seen[0] == seen[1]
     m, slots = SHAPE.padded[0], SHAPE.slots
     matching, seeds = 2 * shape.MATCHING_WIDTH * slots, 16
-    assert seen[0]["a", C] == 16 * m + matching + 3 * 9 * slots
-    assert seen[0]["b", C] == 16 * m + matching + 3 * 9 * slots + 2 * seeds
+    tags = SHAPE.tag_bytes * m
+    assert seen[0]["a", C] == tags + matching + 3 * 9 * slots
+    assert seen[0]["b", C] == tags + matching + 3 * 9 * slots + 2 * seeds
     assert seen[0][C, "a"] == 4 * m + 8 * 4 + 16 * 9
     assert seen[0]["b", "a"] == 2 * (32 + 16)
 
