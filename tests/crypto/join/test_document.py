@@ -34,7 +34,7 @@ def rust(file: str, name: str) -> str:
     ("row", "value"),
     [
         ("label of protocol and version", f"`{channel.PROTOCOL.decode()}`"),
-        ("frame", f"{machine.FRAME_BYTES} bytes"),
+        ("frame: F", f"{machine.FRAME_BYTES} bytes"),
         ("GCM tag", f"{channel.TAG_BYTES} bytes"),
         (
             "tag of a row; bits of what is sent of it beyond 2 ℓ",
