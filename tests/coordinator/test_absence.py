@@ -11,9 +11,7 @@ import pytest
 from sandbox.audit.receipt import Receipt
 from sandbox.coordinator.phases import Phase
 from sandbox.coordinator.waits import PATIENCE
-from sandbox.errors import (
-    Unavailable,
-)
+from sandbox.errors import Unavailable
 from sandbox.jobs import Missing
 from sandbox.rpc import node_pb2
 from tests.coordinator.nodes import JOB, Scene, driven, problem, scene, seen
