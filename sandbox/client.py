@@ -10,24 +10,21 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property, partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import grpc
-
-from sandbox.audit.receipt import Receipt
 from sandbox.catalog import Member, Table
 from sandbox.config import ResearcherConfig, load_researcher
+from sandbox.connection import Connection
 from sandbox.crypto.he import ResultKey
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, verify
 from sandbox.crypto.rings import ring_named
 from sandbox.crypto.trust import Trust
 from sandbox.disclosure import IdJoin, Joined
-from sandbox.errors import InputError, SandboxError, TrustError, Unavailable
+from sandbox.errors import InputError, SandboxError, Unavailable
 from sandbox.grants import Asked, Grant, Planner, grants
 from sandbox.jobfolder import JobFolder
 from sandbox.jobs import (
@@ -40,69 +37,27 @@ from sandbox.jobs import (
     read_document,
     sign_job,
 )
-from sandbox.jobview import JobView, Progress, view_of
+from sandbox.jobview import JobView, Progress
 from sandbox.messages import text
 from sandbox.prepared import DAYS, PreparedFolder, PreparedJoin, Preparing, Standing
 from sandbox.privacy.policy import Policy
+from sandbox.published import Limits, Published
 from sandbox.query import Query, exact
 from sandbox.result import Result
-from sandbox.rpc import common_pb2, coordinator_pb2, coordinator_pb2_grpc
-from sandbox.rpc.channels import chunks, open_blocking_channel
-from sandbox.rpc.documents import from_message, to_message
-from sandbox.rpc.problems import error_of, error_of_call
+from sandbox.rpc import coordinator_pb2
+from sandbox.rpc.documents import from_message
+from sandbox.rpc.problems import error_of
 from sandbox.sql.algebra import Plan
 from sandbox.sql.names import table_names
 from sandbox.sql.parse import nearest
 from sandbox.sql.plan import plan
 from sandbox.study import Study, read_study
 from sandbox.submission import Terms, draft_job, open_job
-from sandbox.tables import Entry, read_catalogue, read_policies
+from sandbox.tables import Entry
 
-CALL_S = 10.0
-WATCH_S = 7 * 24 * 3600.0
 RESULT_KEY = "result-key"
-RESULT_LIMIT_BYTES = 512 << 20
-RETRY_S = 5.0
-RECONNECT_S = 30.0
-RETRY_PAUSE_S = 0.5
-AWAY = "SB-5101"
-"""The code of a coordinator that does not answer."""
 FRESH_S = 1.0
 """How long a catalogue that was read is used again."""
-
-
-@dataclass(frozen=True)
-class Published:
-    """What nodes published, as it was read at `at` (monotonic seconds)."""
-
-    at: float
-    tables: dict[str, Entry]
-    policies: dict[Member, Policy]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What providers allow one job. `collusion`: the least h they all demand."""
-
-    epsilon_min: Decimal
-    epsilon_max: Decimal
-    delta_max: Decimal
-    collusion: int
-
-    def unstated(self, missing: str, table: str) -> InputError:
-        """Return what to raise where epsilon or delta (`missing`) is stated nowhere."""
-        return InputError(
-            "SB-3130",
-            missing=missing,
-            table=table,
-            least=f"{self.epsilon_min:f}",
-            most=f"{self.epsilon_max:f}",
-            delta=f"{self.delta_max:f}",
-        )
-
-
-WIDEST = Limits(Decimal("0.01"), Decimal(10), Decimal("0.00001"), 1)
-"""Bounds of a search where no policy is published; a node decides all the same."""
 
 
 class Session:
@@ -118,10 +73,7 @@ class Session:
         self._profile = profile
         self._notes = JobFolder(profile / "jobs")
         self._prepared = PreparedFolder(profile / "matchings")
-        self._channel = open_blocking_channel(
-            profile, self._config.coordinator, f"coordinator-{self._coordinator.name}"
-        )
-        self._stub = coordinator_pb2_grpc.CoordinatorStub(self._channel)
+        self._connection = Connection(profile, self._config.coordinator, self._coordinator)
         self._read: Published | None = None
 
     @classmethod
@@ -132,7 +84,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection."""
-        self._channel.close()
+        self._connection.close()
 
     def __enter__(self) -> Session:
         return self
@@ -180,13 +132,7 @@ class Session:
 
     def _published(self) -> Published:
         if self._read is None or time.monotonic() - self._read.at > FRESH_S:
-            reply = self._call(self._stub.Catalogue, common_pb2.Empty())
-            documents = [from_message(signed) for signed in (*reply.datasets, *reply.collections)]
-            policies = [from_message(signed) for signed in reply.policies]
-            known = self.identities()
-            self._read = Published(
-                time.monotonic(), read_catalogue(documents, known), read_policies(policies, known)
-            )
+            self._read = Published.of(self._connection.catalogue(), self.identities())
         return self._read
 
     def identities(self) -> Mapping[str, PublicIdentity]:
@@ -300,8 +246,7 @@ class Session:
 
     def jobs(self, limit: int = 50) -> list[JobView]:
         """Return the newest jobs."""
-        reply = self._call(self._stub.Jobs, coordinator_pb2.JobsRequest(limit=limit))
-        return [view_of(state) for state in reply.jobs]
+        return self._connection.jobs(limit)
 
     def job(self, job: str) -> JobView:
         """Return one job's state now."""
@@ -309,11 +254,7 @@ class Session:
 
     def watch(self, job: str) -> Iterator[JobView]:
         """Yield a job's state now and at every change, until it ends."""
-        try:
-            for state in self._stub.Watch(coordinator_pb2.JobRequest(job=job), timeout=WATCH_S):
-                yield view_of(state)
-        except grpc.RpcError as error:
-            raise error_of_call(error, "coordinator") from None
+        return self._connection.watch(job)
 
     def cancel(self, job: str) -> JobView:
         """Give a job up; what nodes have reserved stays spent."""
@@ -322,7 +263,7 @@ class Session:
         except ValueError:  # No job has such an id.
             raise InputError("SB-3124", job=job[:40]) from None
         signed = self._identity.sign(CANCEL_KIND, given_up.body())
-        return view_of(self._call(self._stub.Cancel, to_message(signed)))
+        return self._connection.cancel(signed)
 
     def result(self, job: str, last: JobView | None = None) -> Result:
         """Open a finished job, again if need be; costs nothing.
@@ -350,7 +291,7 @@ class Session:
         view = self.job(job) if last is None else last
         if view.problem is not None:
             raise view.problem
-        summed, receipt = self._fetch(job)
+        summed, receipt = self._connection.result(job)
         signed = receipt.job
         if signed.digest != note.signed.digest:
             raise InputError("SB-3124", job=job)
@@ -387,7 +328,7 @@ class Session:
         own = self._identity.public.fingerprint
         body = BudgetRequest(researcher=own, nonce=nonce, at=int(time.time()))
         signed = self._identity.sign(BUDGET_REQUEST_KIND, body.body())
-        reply = self._call(self._stub.Budget, to_message(signed))
+        reply = self._connection.budget(signed)
         if reply.problems and not reply.statements:
             raise error_of(reply.problems[0])
         if missed is not None:
@@ -406,8 +347,7 @@ class Session:
 
     def status(self) -> coordinator_pb2.StatusReply:
         """Return what the coordinator says of itself and of its nodes."""
-        reply: coordinator_pb2.StatusReply = self._call(self._stub.Status, common_pb2.Empty())
-        return reply
+        return self._connection.status()
 
     # What queries need
 
@@ -424,14 +364,7 @@ class Session:
 
     def limits(self, members: Iterable[Member]) -> Limits:
         """Return what all providers of `members` allow one job; the widest where none is known."""
-        policies = self.policies()
-        known = [policies[member] for member in members if member in policies]
-        return Limits(
-            max((p.epsilon_min for p in known), default=WIDEST.epsilon_min),
-            min((p.epsilon_max for p in known), default=WIDEST.epsilon_max),
-            min((p.delta_max for p in known), default=WIDEST.delta_max),
-            max((p.collusion for p in known), default=WIDEST.collusion),
-        )
+        return self._published().limits(members)
 
     def submit(self, planned: Plan, terms: Terms) -> str:
         """Sign and submit a job; return its id. From here on it runs without this session."""
@@ -449,36 +382,18 @@ class Session:
         # Written before it is sent: a job whose seed is lost could never be opened.
         self._notes.keep(draft.spec.job, signed, draft.seed, self._tables_of(planned))
         try:
-            self._call(self._stub.Submit, to_message(signed))
+            self._connection.submit(signed)
         except InputError as error:
             if error.code != "SB-3122":
                 raise
             self._upload_contexts(draft.spec)
-            self._call(self._stub.Submit, to_message(signed))
+            self._connection.submit(signed)
         return draft.spec.job
 
     def wait(self, job: str, progress: Progress | None) -> JobView:
-        """Return the job's last state, telling `progress` each one.
-
-        A coordinator that goes away is asked again for RECONNECT_S: it takes up its jobs when it is
-        back. Raises Unavailable SB-5101 after that.
-        """
-        lost: float | None = None
-        while True:
-            try:
-                for view in self.watch(job):
-                    lost = None
-                    if progress is not None:
-                        progress(view)
-                    if view.ended:
-                        return view
-            except Unavailable as error:
-                if error.code != AWAY:
-                    raise
-            lost = lost or time.monotonic()
-            if time.monotonic() - lost > RECONNECT_S:
-                raise Unavailable(AWAY, party="coordinator")
-            time.sleep(RETRY_PAUSE_S)
+        """Return the job's last state, telling `progress` each one; raises Unavailable SB-5101 for a
+        coordinator that stays away."""
+        return self._connection.wait(job, progress)
 
     def _tables_of(self, planned: Plan) -> list[Table]:
         catalogue = self.catalogue()
@@ -494,34 +409,4 @@ class Session:
 
     def _upload_contexts(self, spec: JobSpec) -> None:
         contexts = self.result_key.public_contexts(ring_named(spec.ring))
-        parts = [
-            coordinator_pb2.UploadPart(digest=spec.context, ring=spec.ring, chunk=chunk)
-            for chunk in chunks(contexts)
-        ]
-        self._call(lambda sent, timeout: self._stub.PutContext(iter(sent), timeout=timeout), parts)
-
-    def _fetch(self, job: str) -> tuple[bytes, Receipt]:
-        summed, receipt = bytearray(), bytearray()
-        try:
-            request = coordinator_pb2.JobRequest(job=job)
-            for part in self._stub.Result(request, timeout=CALL_S * 6):
-                summed += part.sum
-                receipt += part.receipt
-                if len(summed) + len(receipt) > RESULT_LIMIT_BYTES:
-                    raise TrustError("SB-3139", limit_mib=RESULT_LIMIT_BYTES >> 20)
-        except grpc.RpcError as error:
-            raise error_of_call(error, "coordinator") from None
-        return bytes(summed), Receipt.from_json(receipt.decode())
-
-    def _call(self, method: Callable[..., Any], request: object) -> Any:
-        """Call the coordinator; while it is away, again for RETRY_S. Every call may be repeated: what
-        it carries has an id of its own."""
-        until = time.monotonic() + RETRY_S
-        while True:
-            try:
-                return method(request, timeout=CALL_S)
-            except grpc.RpcError as failure:
-                error = error_of_call(failure, "coordinator")
-                if error.code != AWAY or time.monotonic() > until:
-                    raise error from None
-            time.sleep(RETRY_PAUSE_S)
+        self._connection.upload(spec.context, spec.ring, contexts)

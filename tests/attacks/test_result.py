@@ -59,7 +59,7 @@ def finish(target: Target, session: Session) -> Finished:
     job = session.submit(session.sql(COUNT).plan, Terms(Decimal("0.05"), Decimal("0.000001")))
     view = session.wait(job, None)
     assert view.problem is None
-    summed, receipt = session._fetch(job)
+    summed, receipt = session._connection.result(job)
     stores = list(target.profile("coordinator").glob("*.db"))
     with closing(sqlite3.connect(stores[0])) as store:
         rows = store.execute("SELECT share FROM shares WHERE job = ? ORDER BY node", (job,))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.client import WIDEST
 from sandbox.errors import InputError
 from sandbox.prepared import PreparedFolder, PreparingExplanation, Standing
+from sandbox.published import WIDEST
 
 
 @pytest.fixture

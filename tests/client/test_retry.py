@@ -10,8 +10,9 @@ from typing import Any
 import grpc
 import pytest
 
-from sandbox import client
+from sandbox import connection
 from sandbox.client import Session
+from sandbox.connection import Connection
 from sandbox.errors import InputError, Unavailable
 from sandbox.jobview import JobView
 
@@ -29,8 +30,8 @@ class Away(grpc.RpcError):
         return grpc.StatusCode.UNAVAILABLE
 
 
-class Watched(Session):
-    """A session whose watch streams are scripted: views, or the error that ends one."""
+class Watched(Connection):
+    """A connection whose watch streams are scripted: views, or the error that ends one."""
 
     def __init__(self, *streams: list[JobView | Exception]) -> None:
         self._streams = iter(streams)
@@ -44,15 +45,23 @@ class Watched(Session):
             yield each
 
 
+class Asking(Session):
+    """A session that has noted every job."""
+
+    def __init__(self, to: Connection) -> None:
+        self._connection = to
+        self._notes = SimpleNamespace(read=lambda job: None)  # type: ignore[assignment]
+
+
 def view(phase: str) -> JobView:
     return JobView("ab" * 16, phase, "SELECT 1", 0, 0, 0, (), (), None)
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "RETRY_PAUSE_S", 0.01)
-    monkeypatch.setattr(client, "RETRY_S", 0.2)
-    monkeypatch.setattr(client, "RECONNECT_S", 0.2)
+    monkeypatch.setattr(connection, "RETRY_PAUSE_S", 0.01)
+    monkeypatch.setattr(connection, "RETRY_S", 0.2)
+    monkeypatch.setattr(connection, "RECONNECT_S", 0.2)
 
 
 def gone() -> Unavailable:
@@ -60,11 +69,11 @@ def gone() -> Unavailable:
 
 
 def test_a_wait_goes_on_when_the_coordinator_is_back() -> None:
-    session = Watched([view("offering"), gone()], [gone()], [], [view("done")])
+    watched = Watched([view("offering"), gone()], [gone()], [], [view("done")])
     seen: list[str] = []
-    assert session.wait("ab", lambda state: seen.append(state.phase)).phase == "done"
+    assert watched.wait("ab", lambda state: seen.append(state.phase)).phase == "done"
     assert seen == ["offering", "done"]
-    assert session.opened == 4
+    assert watched.opened == 4
 
 
 def test_a_wait_for_a_coordinator_that_stays_away_ends_by_name() -> None:
@@ -73,22 +82,22 @@ def test_a_wait_for_a_coordinator_that_stays_away_ends_by_name() -> None:
 
 
 def test_a_wait_tells_any_other_failure_at_once() -> None:
-    session = Watched([InputError("SB-3124", job="ab")])
+    watched = Watched([InputError("SB-3124", job="ab")])
     with pytest.raises(InputError, match="SB-3124"):
-        session.wait("ab", None)
-    assert session.opened == 1
+        watched.wait("ab", None)
+    assert watched.opened == 1
 
 
 def test_a_job_that_was_waited_for_is_not_asked_after_again() -> None:
     failed = replace(view("failed"), problem=gone())
-    session = Watched([failed], [failed])
-    session._notes = SimpleNamespace(read=lambda job: None)  # type: ignore[assignment]
+    watched = Watched([failed], [failed])
+    session = Asking(watched)
     with pytest.raises(Unavailable, match="SB-5101"):
         session.result("ab", session.wait("ab", None))
-    assert session.opened == 1
+    assert watched.opened == 1
     with pytest.raises(Unavailable, match="SB-5101"):
         session.result("ab")
-    assert session.opened == 2
+    assert watched.opened == 2
 
 
 def test_a_call_is_repeated_until_it_is_answered() -> None:
@@ -100,8 +109,8 @@ def test_a_call_is_repeated_until_it_is_answered() -> None:
             raise Away
         return "answer"
 
-    session: Any = Watched()
-    assert session._call(method, "question") == "answer"
+    watched: Any = Watched()
+    assert watched._call(method, "question") == "answer"
     assert calls == ["question"] * 3
 
 
@@ -109,6 +118,6 @@ def test_a_call_to_a_coordinator_that_stays_away_ends_by_name() -> None:
     def method(request: object, timeout: float) -> str:
         raise Away
 
-    session: Any = Watched()
+    watched: Any = Watched()
     with pytest.raises(Unavailable, match="SB-5101"):
-        session._call(method, "question")
+        watched._call(method, "question")

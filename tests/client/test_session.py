@@ -24,7 +24,7 @@ class Lonely(Session):
     _identity = RESEARCHER
 
     def __init__(self) -> None:
-        self._stub = SimpleNamespace(Budget=None)  # type: ignore[assignment]
+        pass
 
     def catalogue(self) -> dict[str, Entry]:
         return {}
@@ -67,13 +67,15 @@ def test_what_is_no_number_is_refused_by_name(written: str | float) -> None:
 
 
 def test_node_that_tells_no_budget_is_named_beside_those_that_do() -> None:
+    statement = party("b", Role.NODE).sign("budget", {"nonce": "", "budgets": []})
+    reply = coordinator_pb2.BudgetReply(
+        statements=[to_message(statement)],
+        problems=[problem_of(Unavailable("SB-5101", party="a"), "a")],
+    )
+
     class Half(Lonely):
-        def _call(self, method: object, request: object) -> Any:
-            statement = party("b", Role.NODE).sign("budget", {"nonce": "", "budgets": []})
-            return coordinator_pb2.BudgetReply(
-                statements=[to_message(statement)],
-                problems=[problem_of(Unavailable("SB-5101", party="a"), "a")],
-            )
+        def __init__(self) -> None:
+            self._connection = SimpleNamespace(budget=lambda request: reply)  # type: ignore[assignment]
 
         def identities(self) -> dict[str, Any]:
             return {}

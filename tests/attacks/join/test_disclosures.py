@@ -16,7 +16,6 @@ from sandbox.client import Session
 from sandbox.crypto.identity import Signed, load_public
 from sandbox.errors import Refusal, SandboxError
 from sandbox.jobs import JOB_KIND, Disclosure, JobSpec
-from sandbox.rpc.documents import to_message
 from sandbox.submission import draft_job
 from tests.attacks.join.test_processes import Carried, Coordinator
 from tests.endtoend import deployment, shops
@@ -58,7 +57,7 @@ def drafted(session: Session, receiver: str = "a.people", **changed: object) -> 
 
 def refusal(session: Session, signed: Signed) -> str:
     """Return the code of what a job ends with."""
-    session._call(session._stub.Submit, to_message(signed))
+    session._connection.submit(signed)
     view = session.wait(json.loads(signed.body)["job"], None)
     return view.problem.code if view.problem else ""
 
