@@ -217,6 +217,9 @@ class Session:
         epsilon: Decimal | float | str | None = None,
         delta: Decimal | float | str | None = None,
         purpose: str | None = None,
+        *,
+        malicious: bool = False,
+        verify: bool = False,
     ) -> list[Grant]:
         """Return the smallest changes at each provider that would let `statement` pass."""
         return self.granted(
@@ -224,6 +227,8 @@ class Session:
             exact("epsilon", epsilon, self._config.epsilon),
             exact("delta", delta, self._config.delta),
             purpose,
+            malicious=malicious,
+            verify=verify,
         )
 
     def granted(
@@ -234,12 +239,13 @@ class Session:
         purpose: str | None = None,
         *,
         malicious: bool = False,
+        verify: bool = False,
     ) -> list[Grant]:
         """Return the smallest changes that would let what `planner` plans pass."""
         own = self._identity.public.fingerprint
         purpose = self._config.purpose if purpose is None else purpose
         names = {who: identity.name for who, identity in self.identities().items()}
-        asked = Asked(own, purpose, epsilon, delta, malicious)
+        asked = Asked(own, purpose, epsilon, delta, malicious, verify)
         return grants(planner, self.tables(), self.policies(), names, asked)
 
     # Jobs

@@ -60,6 +60,7 @@ class Asked:
     epsilon: Decimal | None
     delta: Decimal | None
     malicious: bool = False
+    verify: bool = False
 
 
 Planner = Callable[[Mapping[str, Table]], Plan]
@@ -122,6 +123,7 @@ def _policy_changes(
             delta,
             datetime.now(UTC),
             malicious=asked.malicious,
+            verify=asked.verify,
             receiver=(receiver, names[receiver]),
         ),
     )

@@ -195,12 +195,19 @@ def grants(
     epsilon: Epsilon = None,
     delta: Delta = None,
     purpose: Purpose = None,
+    malicious: Malicious = False,
+    verify: Verify = False,
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Say what each provider would have to change."""
     found = session_of(profile).grants(
-        sql, number("--epsilon", epsilon), number("--delta", delta), purpose
+        sql,
+        number("--epsilon", epsilon),
+        number("--delta", delta),
+        purpose,
+        malicious=malicious,
+        verify=verify,
     )
     show_grants(found, format)
 

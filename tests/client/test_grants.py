@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.catalog import Column, ColumnType, DatasetCard, Member, Table
 from sandbox.errors import InputError
-from sandbox.grants import Asked, Grant, grants
+from sandbox.grants import Asked, Grant, Planner, grants
 from sandbox.privacy.policy import Policy, check
 from sandbox.sql.matched import matched_plan, matched_statement
 from sandbox.sql.plan import plan
@@ -107,6 +107,7 @@ class Plants:
 
     NAMES: ClassVar = {"fs1-a": "a", "fs1-b": "b"}
     STATEMENT = matched_statement("a.made", "b.failed", [("serial", "unit")])
+    JOINED = "SELECT COUNT(*) FROM a.made JOIN b.failed ON made.serial = failed.unit"
     READY = replace(OPEN, join_modes=("psi",))
 
     @staticmethod
@@ -117,7 +118,14 @@ class Plants:
 
     @classmethod
     def needed(
-        cls, receiver: Policy, sender: Policy, *, join_key: bool = True, malicious: bool = False
+        cls,
+        receiver: Policy,
+        sender: Policy,
+        *,
+        join_key: bool = True,
+        malicious: bool = False,
+        verify: bool = False,
+        planner: Planner = partial(matched_plan, STATEMENT),  # noqa: B008 - frozen
     ) -> list[Grant]:
         tables = [
             cls.table("a", "made", "serial"),
@@ -128,8 +136,8 @@ class Plants:
             for table, policy in zip(tables, (receiver, sender), strict=True)
         }
         known = {table.name: table for table in tables}
-        who = Asked(WHO, "", Decimal(0), Decimal(0), malicious)
-        return grants(partial(matched_plan, cls.STATEMENT), known, policies, cls.NAMES, who)
+        who = Asked(WHO, "", Decimal(0), Decimal(0), malicious, verify)
+        return grants(planner, known, policies, cls.NAMES, who)
 
 
 def test_join_of_ids_needs_its_mode_at_both_and_its_receiver_at_the_sender() -> None:
@@ -148,6 +156,16 @@ def test_join_of_ids_that_passes_needs_no_grant() -> None:
         strict = replace(willing, require_malicious=True)
         assert [g.rule for g in Plants.needed(Plants.READY, strict)] == ["require_malicious"]
         assert Plants.needed(Plants.READY, strict, malicious=True) == []
+
+
+def test_owner_who_wants_the_coordinator_checked_need_not_give_in_to_who_checks_it() -> None:
+    strict = replace(OPEN, join_modes=("blind",), require_verify=True)
+    joined = partial(plan, Plants.JOINED)
+    rules = {
+        verify: {g.rule for g in Plants.needed(strict, strict, verify=verify, planner=joined)}
+        for verify in (False, True)
+    }
+    assert rules[False] - rules[True] == {"require_verify"}
 
 
 def test_key_that_is_not_declared_is_a_change_of_its_own_providers_card() -> None:
