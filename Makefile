@@ -116,6 +116,7 @@ peers: $(PEERS)
 
 figures: setup
 	$(RUN) -m benchmarks.figures
+	$(RUN) -m benchmarks.plots benchmarks/results/join.json benchmarks/results/join_growth.json docs/join.svg
 
 ci:
 	.ci/run

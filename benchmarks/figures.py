@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from math import log
 from pathlib import Path
-from statistics import median
+from statistics import linear_regression, median
 from typing import Any
 
 from benchmarks.published import figure
@@ -27,8 +28,10 @@ RESULTS = (
     "many",
 )
 WITH_DATA = ("published", "join_large")
-"""Results that `make bench` does not make: of tables that are not the project's, or fill 12 GB."""
-WITH_PEERS = ("join_wan",)
+"""Results that `make bench` does not make: of tables that are not the project's, or fill gigabytes."""
+CLAIMED_ROWS = 1 << 20
+"""Of each owner, in what the join's claims are about."""
+WITH_PEERS = ("join", "join_growth", "join_wan")
 """Results of benchmarks.join, which needs what `make peers` builds."""
 _FIGURE = re.compile(r"(<!-- figure (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -51,6 +54,9 @@ def render(page: str) -> str:
         "kernels": _kernels,
         "join_kernels": _join_kernels,
         "many": _many,
+        "join": lambda found: _joins(found["join"]),
+        "join_claims": _join_claims,
+        "join_growth": _join_growth,
         "join_large": _join_large,
         "join_wan": lambda found: _joins(found["join_wan"]),
         "published": lambda found: _table(figure.HEAD, figure.rows(found["published"]["measured"])),
@@ -214,6 +220,60 @@ def _join_large(results: Mapping[str, Any]) -> str:
         for run in results["join_large"]["measured"]["runs"]
     ]
     return _table(("join", "rows of each", "seconds", *parts), rows)
+
+
+def _join_claims(results: Mapping[str, Any]) -> str:
+    """What the fastest join is held to at 2^20 rows, and what it does."""
+    found = results["join"]
+    seconds = _medians(found, CLAIMED_ROWS)
+
+    def rate(mode: str, io: str) -> float:
+        return CLAIMED_ROWS / seconds["fedsandbox", mode, io] / 1e6
+
+    def slower(mode: str) -> float:
+        return seconds["fedsandbox", mode, "parquet"] / seconds["duckdb", "plain", "parquet"]
+
+    ratios = found["ratios"]
+    rows = [
+        ("`psi`, CSV to CSV", "≥ 1.0 M rows/s", f"{rate('psi', 'csv'):.2f} M rows/s"),
+        ("the same against SecretFlow RR22", "≥ 6 ×", f"{ratios['psi/secretflow/csv']:.2f} ×"),
+        (
+            "`psi` in memory, SecretFlow's crypto",
+            "≥ 2 ×",
+            f"{ratios['psi/secretflow/memory']:.2f} ×",
+        ),
+        ("`blind`, COUNT and SUM", "≥ 2.0 M rows/s", f"{rate('blind', 'parquet'):.2f} M rows/s"),
+        ("`blind`, times plain DuckDB's join", "≤ 15 ×", f"{slower('blind'):.1f} ×"),
+        (
+            "`blind` over a kept matching",
+            "≥ 3 M rows/s",
+            f"{rate('prepared', 'parquet'):.2f} M rows/s",
+        ),
+    ]
+    return _table((f"{CLAIMED_ROWS:,} rows of each owner", "asked", "measured"), rows)
+
+
+def _join_growth(results: Mapping[str, Any]) -> str:
+    """Medians by rows, and the slope of their logarithms (least squares)."""
+    found = results["join_growth"]
+    sizes = sorted({run["rows"] for run in found["runs"]})
+    by_size = [_medians(found, size) for size in sizes]
+    rows = []
+    for label in sorted(by_size[0]):
+        times = [each[label] for each in by_size]
+        slope = linear_regression([*map(log, sizes)], [*map(log, times)]).slope
+        rows.append((" ".join(label), *map(_s, times), f"{slope:.2f}"))
+    powers = [f"2^{size.bit_length() - 1}" for size in sizes]
+    return _table(("system, mode, io", *powers, "slope"), rows)
+
+
+def _medians(found: Mapping[str, Any], size: int) -> dict[tuple[str, str, str], float]:
+    seconds: dict[tuple[str, str, str], list[float]] = {}
+    for run in found["runs"]:
+        if run["rows"] == size:
+            label = (run["system"], run["mode"], run["io"])
+            seconds.setdefault(label, []).append(run["seconds"])
+    return {label: median(each) for label, each in seconds.items()}
 
 
 def _joins(result: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ for each ratio the peer's median seconds by ours, at equal io and the most rows 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import re
@@ -128,6 +129,8 @@ def measure(
                 folder = scratch / system.name
                 folder.mkdir()
                 running[system.name] = stack.enter_context(system.ready(tables, folder))
+        # Else collections would walk through all of this process while it waits for an answer.
+        gc.freeze()
         for turn in range(runs):
             for system, kind in pairs if turn % 2 == 0 else reversed(pairs):
                 with tempfile.TemporaryDirectory(dir=scratch) as own:

@@ -1,4 +1,4 @@
-"""Plots for docs/performance.md, as SVG: `python -m benchmarks.plots FILE.json FILE.svg`."""
+"""Plots for docs/performance.md, as SVG: `python -m benchmarks.plots FILE.json … FILE.svg`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ OURS = "fedsandbox"
 
 
 def main() -> None:
-    """Draw what `python -m benchmarks.join --json FILE` measured."""
+    """Draw what `python -m benchmarks.join --json FILE` measured, of several files together."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("json", type=Path)
+    options.add_argument("json", type=Path, nargs="+")
     options.add_argument("svg", type=Path)
     chosen = options.parse_args()
-    draw(json.loads(chosen.json.read_text(encoding="utf-8")), chosen.svg)
+    found = [json.loads(file.read_text(encoding="utf-8"))["runs"] for file in chosen.json]
+    draw({"runs": [run for runs in found for run in runs]}, chosen.svg)
 
 
 def lines(document: Mapping[str, Any]) -> dict[str, list[tuple[int, float]]]:
