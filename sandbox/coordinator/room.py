@@ -12,6 +12,7 @@ from sandbox.jobs import JobSpec
 from sandbox.sql.algebra import JoinMode
 from sandbox.sql.matched import plan_of
 from sandbox.sql.noise import job_noise
+from sandbox.sql.shapes import dummies_of
 from sandbox.tables import read_catalogue
 
 
@@ -47,4 +48,5 @@ def _matched_rows(
         return 0
     magnitudes = {name: Fraction(value) for name, value in spec.magnitudes.items()}
     noise = job_noise(plan, spec.epsilon_value, spec.delta_value, magnitudes)
-    return sum(side.table.card.row_bound + noise.member_dummies for side in plan.sides)
+    dummies = dummies_of(noise, verify=spec.verify)
+    return sum(side.table.card.row_bound + dummies for side in plan.sides)

@@ -8,6 +8,7 @@ import pytest
 
 from sandbox.client import Session
 from sandbox.config import CONFIG_FILE
+from sandbox.crypto.join.shape import CHECK_KEYS
 from sandbox.errors import Refusal
 from tests.endtoend import deployment, shops
 
@@ -34,6 +35,15 @@ def test_larger_join_is_refused_by_name_and_costs_nothing(session: Session) -> N
     assert int(raised.value.facts["most"]) == ROWS
     assert int(raised.value.facts["rows"]) > ROWS
     assert deployment.left(session) == before
+
+
+def test_check_keys_of_a_verified_join_take_room_as_dummies_do(session: Session) -> None:
+    rows = []
+    for verify in (False, True):
+        with pytest.raises(Refusal, match="SB-1110") as raised:
+            session.sql(JOINED).run(epsilon="1", delta="1e-6", verify=verify)
+        rows.append(int(raised.value.facts["rows"]))
+    assert rows[1] - rows[0] == 2 * CHECK_KEYS
 
 
 def test_psi_that_the_coordinator_only_carries_runs_all_the_same(session: Session) -> None:

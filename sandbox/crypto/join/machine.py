@@ -53,12 +53,12 @@ def send(party: str, payload: bytes | memoryview) -> Machine[None]:
 
 def receive(party: str, length: int) -> Machine[bytes | memoryview]:
     """Return the next `length` bytes from `party`; raises ProtocolError SB-4010 for frames that do not
-    add up to it."""
+    add up to it, or that are not full before the last: each takes memory of its own."""
     received: list[bytes | memoryview] = []
     missing = length
     while missing:
         frame = yield Receive(party)
-        if not 0 < len(frame) <= missing:
+        if len(frame) != min(FRAME_BYTES, missing):
             raise ProtocolError("SB-4010", party=party)
         received.append(frame)
         missing -= len(frame)

@@ -2,8 +2,8 @@
 
 They check slots by two products of words that follow from tags, and a product by one more column
 (SPDZ2k: Cramer and others 2018, eprint 2018/482). What they compare is the same at both wherever the
-coordinator did its part, so that neither learns a thing; where it did not, what they compare follows
-from what it did, and from no row.
+coordinator did its part, so that neither learns a thing; where it did not, the coordinator learns that
+it was found, and a member what docs/proofs.md, 7 says.
 """
 
 from __future__ import annotations

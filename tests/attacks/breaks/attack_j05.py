@@ -14,7 +14,10 @@ def apply() -> None:
     read = join_worker._rows
 
     def thinned(
-        connection: duckdb.DuckDBPyConnection, request: Header, key: bytes | None = None
+        connection: duckdb.DuckDBPyConnection,
+        request: Header,
+        key: bytes | None = None,
+        size: int = 0,
     ) -> Rows:
         rows = read(connection, request, key)
         kept = np.flatnonzero(rows.values.any(axis=0))

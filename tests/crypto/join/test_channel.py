@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.crypto.join.channel import Pair
-from sandbox.crypto.join.machine import FRAME_BYTES, Machine
-from sandbox.errors import SandboxError, TrustError
+from sandbox.crypto.join.machine import FRAME_BYTES, Machine, receive, send
+from sandbox.errors import ProtocolError, SandboxError, TrustError
 from tests.crypto.join.memory import Stuck, run
 
 SECRET, TRANSCRIPT = bytes(range(32)), b"job and roster"
@@ -41,6 +41,22 @@ def test_what_is_sent_arrives(payload: bytes) -> None:
 def test_what_fills_several_frames_arrives() -> None:
     payload = bytes(range(256)) * (FRAME_BYTES // 100)
     assert talk(payload) == payload
+
+
+def test_frames_that_are_not_full_before_the_last_are_refused() -> None:
+    """A million frames of two bytes would take thirty times the memory of one that is full."""
+    length = 2 * FRAME_BYTES + 2
+
+    def receiver() -> Machine[bytes]:
+        return bytes((yield from receive("a", length)))
+
+    full = run({"a": send("b", bytes(length)), "b": receiver()})
+    assert full["b"] == bytes(length)
+    for first in (0, 2, FRAME_BYTES - 1, FRAME_BYTES + 1):
+        machine = receive("a", length)
+        next(machine)
+        with pytest.raises(ProtocolError, match="SB-4010"):
+            machine.send(bytes(first))
 
 
 def test_an_altered_frame_does_not_open() -> None:
