@@ -41,9 +41,9 @@ def test_attack_j50_sizes_of_buckets_tell_nothing_of_rows(
     assert lengths(keys, tmp_path) == [TAG_BYTES * SIZES.of_bucket[1]] * SIZES.buckets
 
 
-def aimed(count: int) -> bytes:
-    """Distinct tags that all fall into one bucket, however many there are."""
-    return b"".join(n.to_bytes(4, "little") + b"\xff" * (TAG_BYTES - 4) for n in range(count))
+def aimed(count: int, width: int = TAG_BYTES) -> bytes:
+    """Distinct tags that all fall into one bucket, however many there are; the bytes that are sent."""
+    return b"".join(n.to_bytes(4, "little") + b"\xff" * (width - 4) for n in range(count))
 
 
 def test_attack_j51_tags_that_aim_at_one_bucket_take_no_more_memory_than_one() -> None:
@@ -60,7 +60,7 @@ def test_attack_j51_members_whose_tags_are_aimed_are_all_that_is_told() -> None:
 
     def hostile() -> Machine[None]:
         yield from send(C, write_shapes([shape]))
-        yield from send(C, aimed(4000))
+        yield from send(C, aimed(4000, shape.tag_bytes))
 
     machines: dict[str, Machine[None]] = {
         "a": hostile(),
