@@ -136,6 +136,8 @@ impl Party {
         scratch.narrow.resize(height * self.own.columns(), 0);
         self.own.fill(chunk, &mut scratch.narrow);
         scratch.x.clear();
+        // For the checking column too: growing later would leave a copy behind that nobody wipes.
+        scratch.x.reserve(height * (self.own.columns() + 1));
         scratch
             .x
             .extend(scratch.narrow.iter().map(|&word| Wide::from(word)));
