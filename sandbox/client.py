@@ -44,7 +44,6 @@ from sandbox.privacy.policy import Policy
 from sandbox.published import Limits, Published
 from sandbox.query import Query, exact
 from sandbox.result import Result
-from sandbox.rpc import coordinator_pb2
 from sandbox.rpc.documents import from_message
 from sandbox.rpc.problems import error_of
 from sandbox.sql.algebra import Plan
@@ -350,10 +349,6 @@ class Session:
             if content["nonce"] == nonce:
                 lines += [{"node": node.name, **line} for line in content["budgets"]]
         return lines
-
-    def status(self) -> coordinator_pb2.StatusReply:
-        """Return what the coordinator says of itself and of its nodes."""
-        return self._connection.status()
 
     # What queries need
 

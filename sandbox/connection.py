@@ -49,11 +49,6 @@ class Connection:
         reply: coordinator_pb2.CatalogueReply = self._call(self._stub.Catalogue, common_pb2.Empty())
         return reply
 
-    def status(self) -> coordinator_pb2.StatusReply:
-        """Return what the coordinator says of itself and of its nodes."""
-        reply: coordinator_pb2.StatusReply = self._call(self._stub.Status, common_pb2.Empty())
-        return reply
-
     def budget(self, request: Signed) -> coordinator_pb2.BudgetReply:
         """Return what each node says of its budgets, or why it does not."""
         reply: coordinator_pb2.BudgetReply = self._call(self._stub.Budget, to_message(request))

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from sandbox import local
+from sandbox import health, local
 from sandbox.client import Session
+from sandbox.config import load_researcher
+from sandbox.crypto.identity import load_public
 from sandbox.errors import SandboxError
 from sandbox.jobs import Missing
 from sandbox.jobview import JobView
@@ -139,11 +141,13 @@ class Deployment:
 
     def healthy(self) -> None:
         """Revive everybody; wait until every node is there, confirmed and in the catalogue."""
+        researcher = self.coordinator.folder.parent / "researcher"
+        config, coordinator = load_researcher(researcher), load_public(self.coordinator.folder)
 
         def well() -> bool:
             self.revive()
             try:
-                nodes = self.session.status().nodes
+                nodes = health.ask(researcher, config.coordinator, coordinator).nodes
                 tables = {table.name for table in self.session.datasets()}
             except SandboxError:
                 return False
