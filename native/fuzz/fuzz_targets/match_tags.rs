@@ -1,20 +1,26 @@
-//! Tags of hostile providers at the dealer.
+//! Tags of hostile members at the coordinator, as short as they are sent.
 #![no_main]
 
 use std::collections::{HashMap, HashSet};
 
 use fedsandbox_fuzz::Input;
+use fedsandbox_native::keys::gather::lengthened;
 use fedsandbox_native::matching::join::match_tags;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
-    let count = usize::from(input.byte() % 8);
+    let choice = input.byte();
+    let (count, width) = (usize::from(choice & 7), 1 + usize::from(choice >> 4));
     // Few values, so that tags repeat within a party and among parties.
     let parties: Vec<Vec<[u8; 16]>> = (0..count)
         .map(|_| {
             let tags = usize::from(input.byte());
-            input.take(tags).iter().map(|byte| [*byte; 16]).collect()
+            let bytes = input.take(tags);
+            let sent: Vec<u8> = bytes.iter().flat_map(|byte| vec![*byte; width]).collect();
+            let tags = lengthened(&sent, width);
+            assert_eq!(tags.len(), bytes.len());
+            tags.into_iter().map(u128::to_le_bytes).collect()
         })
         .collect();
     let views: Vec<&[[u8; 16]]> = parties.iter().map(Vec::as_slice).collect();

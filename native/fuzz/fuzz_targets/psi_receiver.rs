@@ -2,8 +2,8 @@
 #![no_main]
 
 use fedsandbox_fuzz::Input;
-use fedsandbox_native::psi::{self, Sizes};
 use fedsandbox_native::psi::session::{Receiver, Sender};
+use fedsandbox_native::psi::{self, Sizes};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
