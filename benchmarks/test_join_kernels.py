@@ -21,6 +21,8 @@ WORD_BYTES = 4
 """Of a word of the result's ring: what a count and a sum take."""
 CHUNKS = 16
 """In one message of an inner product."""
+SENT_BYTES = 11
+"""Of a tag, among as many as match here."""
 each_size = pytest.mark.parametrize("rows", [1 << 16, 1 << 20], ids=["2^16", "2^20"])
 
 
@@ -36,11 +38,19 @@ def _halves(rows: int) -> tuple[bytes, bytes]:
 
 
 @each_size
-@pytest.mark.parametrize("kind", ["integers", "texts"])
+def test_expand(benchmark: BenchmarkFixture, rows: int) -> None:
+    """A stream of so many blocks from a seed."""
+    assert len(benchmark(_native.expand, SEED_A, rows)) == 16 * rows
+
+
+@each_size
+@pytest.mark.parametrize("kind", ["integers", "texts", "bytes"])
 def test_hash_keys(benchmark: BenchmarkFixture, kind: str, rows: int) -> None:
-    """Keyed BLAKE3 of a column; texts of 12 letters."""
+    """Keyed BLAKE3 of a column; texts of 12 letters, and their bytes."""
     numbers = np.random.default_rng(1).permutation(rows)
     keys = pa.array(numbers if kind == "integers" else [f"SN{n:010}" for n in numbers])
+    if kind == "bytes":
+        keys = keys.cast(pa.binary())
     assert len(memoryview(benchmark(KeyHashes, [keys], KEY).tags)) == 16 * rows
 
 
@@ -54,6 +64,20 @@ def test_permutation(benchmark: BenchmarkFixture, rows: int) -> None:
 def test_take(benchmark: BenchmarkFixture, rows: int) -> None:
     """Tags brought into the order in which they are sent."""
     benchmark(_native.take, [_blocks(b"tags", rows)], 16, _native.permutation(SESSION, rows))
+
+
+@each_size
+def test_shorten_tags(benchmark: BenchmarkFixture, rows: int) -> None:
+    """Tags in the order in which they are sent, as much of each as leaves."""
+    tags, order = _blocks(b"tags", rows), _native.permutation(SESSION, rows)
+    assert len(benchmark(_native.shorten_tags, [tags], SENT_BYTES, order)) == SENT_BYTES * rows
+
+
+@each_size
+def test_lengthen_tags(benchmark: BenchmarkFixture, rows: int) -> None:
+    """What was sent of so many tags as tags again."""
+    sent = _blocks(b"tags", rows)[: SENT_BYTES * rows]
+    assert len(benchmark(_native.lengthen_tags, sent, SENT_BYTES)) == 16 * rows
 
 
 @each_size
@@ -87,6 +111,12 @@ def test_decode_okvs(benchmark: BenchmarkFixture, rows: int) -> None:
     assert memoryview(benchmark(_native.okvs_decode, rows, 1, SEED_A, keys, encoding)) == values
 
 
+@each_size
+def test_size_okvs(benchmark: BenchmarkFixture, rows: int) -> None:
+    """How long the encoding of so many keys is."""
+    assert benchmark(_native.okvs_length, rows, 1) > rows
+
+
 def _factor(rows: int, slots: int, seed: int) -> _native.SlotColumns:
     """Return columns of so many rows, spread over the slots."""
     chance = np.random.default_rng(seed)
@@ -102,6 +132,28 @@ def test_place_columns(benchmark: BenchmarkFixture, rows: int) -> None:
     places = np.random.default_rng(1).permutation(slots)[:rows].astype(np.uint32).tobytes()
     values = [np.arange(rows, dtype=np.uint64).tobytes()] * COLUMNS
     benchmark(lambda: _native.SlotColumns.placed(_native.Placement(slots, places), values))
+
+
+@each_size
+def test_hold_shares(benchmark: BenchmarkFixture, rows: int) -> None:
+    """Two columns of shares in twice as many slots, as a slot-wise product leaves them."""
+    slots = 2 * rows
+    shares = memoryview(_native.expand(SEED_A, slots * COLUMNS // 2))
+    assert benchmark(_native.SlotColumns.dense, slots, COLUMNS, shares).slots == slots
+
+
+@each_size
+def test_local_product(benchmark: BenchmarkFixture, rows: int) -> None:
+    """Two by two columns of one party over twice as many slots."""
+    x, y = _factor(rows, 2 * rows, 1), _factor(rows, 2 * rows, 2)
+    assert len(benchmark(_native.local_product, x, y)) == 8 * COLUMNS**2
+
+
+@each_size
+def test_deal_inner(benchmark: BenchmarkFixture, rows: int) -> None:
+    """The dealer's part of the next product, alone."""
+    dealt = benchmark(_native.deal_inner, SEED_A, SEED_B, 2 * rows, COLUMNS, COLUMNS)
+    assert len(dealt) == 8 * COLUMNS**2
 
 
 @each_size
@@ -189,6 +241,13 @@ def test_slotwise_product(benchmark: BenchmarkFixture, rows: int) -> None:
     assert benchmark(product) == 8 * slots
 
 
+@each_size
+def test_zero_share(benchmark: BenchmarkFixture, rows: int) -> None:
+    """Words of zero for so many outputs."""
+    share = benchmark(_native.zero_share, KEY, b"outputs", rows, negative=True)
+    assert len(share) == 8 * rows
+
+
 def _pass(
     following: Callable[[], _native.Buffer], absorb: Callable[[_native.Buffer], None]
 ) -> None:
@@ -209,6 +268,20 @@ def _vole(rows: int, malicious: bool) -> Parties:
     while not receiver.wants_keys():
         message = sender.advance(receiver.advance(message))
     return receiver, sender, message
+
+
+@each_size
+def test_bucket_keys(benchmark: BenchmarkFixture, rows: int) -> None:
+    """What each of 64 buckets of a set of so many keys is padded to."""
+    assert rows // 64 < benchmark(_native.bucket_keys, rows, 64) < rows // 32
+
+
+@each_size
+@each_adversary
+def test_digest_psi(benchmark: BenchmarkFixture, malicious: bool, rows: int) -> None:
+    """What names the sizes of an intersection of so many keys."""
+    digest = benchmark(_native.psi_digest, rows, rows, malicious=malicious)
+    assert len(digest) == 32
 
 
 @each_size
