@@ -13,11 +13,11 @@ import sys
 from typing import Annotated, Any
 
 import typer
-import typer.core
 import typer.main
 
 from sandbox.cli import mistyped
-from sandbox.cli.terminal import examples, remark, show_error
+from sandbox.cli.help import Commands, Group, examples, first_sentence
+from sandbox.cli.terminal import remark, show_error
 from sandbox.errors import InputError, SandboxError
 from sandbox.files import fault_of
 from sandbox.messages import text
@@ -57,7 +57,7 @@ COMMANDS = {
 }
 
 
-class Commands(typer.core.TyperGroup):
+class Root(Group):
     """The root, which builds a command only when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -73,16 +73,14 @@ class Commands(typer.core.TyperGroup):
         built = typer.main.get_command(module.app)
         return getattr(built, "commands", {}).get(cmd_name, built)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the list of commands without building them."""
-        rows = [(name, _short_help(name)) for name in COMMANDS]
-        with formatter.section(text("cli.commands")):
-            formatter.write_dl(rows)
+    def summaries(self) -> list[tuple[str, str]]:
+        """Return each command's name and first sentence without building it."""
+        return [(name, _summary(name)) for name in COMMANDS]
 
 
-app = typer.Typer(
-    cls=Commands,
-    name="sandbox",
+app = Commands(
+    "sandbox",
+    cls=Root,
     help=text("help.root"),
     epilog=examples(
         "sandbox demo",
@@ -90,10 +88,6 @@ app = typer.Typer(
         "sandbox local up plant",
         'sandbox explain "SELECT COUNT(*) FROM a.readings" --profile plant',
     ),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
@@ -146,14 +140,12 @@ def _wants_json(arguments: list[str]) -> bool:
     return "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
 
 
-def _short_help(name: str) -> str:
+def _summary(name: str) -> str:
     key = "help." + name.replace("-", "_")
     try:
-        whole = text(key)
+        return first_sentence(text(key))
     except KeyError:
-        whole = text(f"{key}.root")
-    sentence, end, _ = whole.partition(text("cli.sentence_end"))
-    return sentence + end.rstrip()
+        return first_sentence(text(f"{key}.root"))
 
 
 if __name__ == "__main__":

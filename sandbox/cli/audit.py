@@ -7,19 +7,20 @@ from typing import Annotated
 
 import typer
 
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.profile import ProfileOption
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_facts
+from sandbox.cli.terminal import Format, FormatOption, say, show_facts
 from sandbox.messages import text
 
 BROKEN = 5
 """Exit code where evidence does not hold: that of TrustError."""
 
-app = typer.Typer(
-    name="audit",
+app = Commands(
+    "audit",
     help=text("help.audit.root"),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
+    epilog=examples(
+        "sandbox audit verify receipt.json --profile plant/supervisor",
+    ),
 )
 
 
@@ -32,9 +33,11 @@ app = typer.Typer(
 )
 def verify(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help=text("option.receipt"))
+        Path | None, typer.Argument(metavar="FILE", help=text("option.receipt"))
     ] = None,
-    keys: Annotated[list[Path] | None, typer.Option("--keys", help=text("option.keys"))] = None,
+    keys: Annotated[
+        list[Path] | None, typer.Option("--keys", metavar="FILE", help=text("option.keys"))
+    ] = None,
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:

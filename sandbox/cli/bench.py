@@ -10,11 +10,12 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli.terminal import examples, remark, say
+from sandbox.cli.help import Commands, examples
+from sandbox.cli.terminal import remark, say
 from sandbox.errors import Unavailable
 from sandbox.messages import text
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = Commands()
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -28,14 +29,20 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 )
 def bench(
     rows: Annotated[str, typer.Option("--rows", help=text("option.bench_rows"))] = "1048576",
-    modes: Annotated[str | None, typer.Option("--modes", help=text("option.bench_modes"))] = None,
-    peers: Annotated[str, typer.Option("--peers", help=text("option.bench_peers"))] = "duckdb",
-    runs: Annotated[int, typer.Option("--runs", min=1, help=text("option.bench_runs"))] = 3,
+    modes: Annotated[
+        str | None, typer.Option("--modes", metavar="MODES", help=text("option.bench_modes"))
+    ] = None,
+    peers: Annotated[
+        str, typer.Option("--peers", metavar="SYSTEMS", help=text("option.bench_peers"))
+    ] = "duckdb",
+    runs: Annotated[
+        int, typer.Option("--runs", metavar="COUNT", min=1, help=text("option.bench_runs"))
+    ] = 3,
     network: Annotated[
-        str, typer.Option("--network", help=text("option.bench_network"))
+        str, typer.Option("--network", metavar="loopback|wan", help=text("option.bench_network"))
     ] = "loopback",
     output: Annotated[
-        Path, typer.Option("--output", "-o", help=text("option.bench_output"))
+        Path, typer.Option("--output", "-o", metavar="FILE", help=text("option.bench_output"))
     ] = Path("bench.json"),
 ) -> None:
     """Measure, print the table, write the runs and a plot beside them."""

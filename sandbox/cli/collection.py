@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.owners import AsOption
 from sandbox.cli.profile import ProfileOption, party_folder
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json, show_rows
+from sandbox.cli.terminal import Format, FormatOption, say, show_json, show_rows
 from sandbox.messages import text
 
 if TYPE_CHECKING:
     from sandbox.cli.joint import Proposal
 
-app = typer.Typer(
-    name="collection",
+app = Commands(
+    "collection",
     help=text("help.collection.root"),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
+    epilog=examples(
+        "sandbox collection create machines --dataset machines"
+        " --member plant/nodes/b:machines --profile plant/nodes/a",
+        "sandbox collection show machines --profile plant/nodes/a",
+    ),
 )
 
 ProposalFile = Annotated[Path, typer.Argument(metavar="FILE", help=text("option.collection_file"))]
@@ -41,12 +44,15 @@ ProposalFile = Annotated[Path, typer.Argument(metavar="FILE", help=text("option.
 )
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help=text("option.collection"))],
-    dataset: Annotated[str, typer.Option("--dataset", help=text("option.own_dataset"))],
+    dataset: Annotated[
+        str, typer.Option("--dataset", metavar="NAME", help=text("option.own_dataset"))
+    ],
     member: Annotated[
-        list[str] | None, typer.Option("--member", help=text("option.member"))
+        list[str] | None,
+        typer.Option("--member", metavar="WHO:DATASET", help=text("option.member")),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help=text("option.output"))
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help=text("option.output"))
     ] = None,
     profile: ProfileOption = None,
     owner: AsOption = None,

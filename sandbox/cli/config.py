@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json
+from sandbox.cli.help import Commands, examples
+from sandbox.cli.terminal import Format, FormatOption, say, show_json
 from sandbox.messages import text
 
-app = typer.Typer(
-    name="config",
+app = Commands(
+    "config",
     help=text("help.config.root"),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
+    epilog=examples(
+        "sandbox config check plant/nodes/a/config.toml",
+    ),
 )
 
 

@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.profile import ProfileOption, coordinator_folder
-from sandbox.cli.terminal import Format, FormatOption, examples, remark, show_facts, show_json
+from sandbox.cli.terminal import Format, FormatOption, remark, show_facts, show_json
 from sandbox.errors import InputError
 from sandbox.messages import text
 
-app = typer.Typer(
-    name="coordinator",
+app = Commands(
+    "coordinator",
     help=text("help.coordinator.root"),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
+    epilog=examples(
+        "sandbox coordinator init hub",
+        "sandbox coordinator serve hub",
+        "sandbox coordinator invite --role node --name north --profile hub",
+    ),
 )
 
 
@@ -33,9 +36,11 @@ app = typer.Typer(
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help=text("option.deployment"))],
     name: Annotated[str, typer.Option("--name", help=text("option.name"))] = "coordinator",
-    listen: Annotated[str, typer.Option("--listen", help=text("option.listen"))] = "127.0.0.1:7400",
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help=text("option.listen"))
+    ] = "127.0.0.1:7400",
     enrol_listen: Annotated[
-        str, typer.Option("--enrol-listen", help=text("option.enrol_listen"))
+        str, typer.Option("--enrol-listen", metavar="HOST:PORT", help=text("option.enrol_listen"))
     ] = "127.0.0.1:7401",
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -59,7 +64,7 @@ def init(
 )
 def serve(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help=text("option.party"))
+        Path | None, typer.Argument(metavar="DIR", help=text("option.party_folder"))
     ] = None,
     profile: ProfileOption = None,
 ) -> None:
@@ -84,7 +89,8 @@ def invite(
         float, typer.Option("--hours", min=0.01, max=720, help=text("option.hours"))
     ] = 24,
     address: Annotated[
-        str | None, typer.Option("--address", help=text("option.enrol_address"))
+        str | None,
+        typer.Option("--address", metavar="HOST:PORT", help=text("option.enrol_address")),
     ] = None,
     renew: Annotated[bool, typer.Option("--renew", help=text("option.renew"))] = False,
     profile: ProfileOption = None,

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.profile import ProfileOption, researcher_folder
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json, show_rows
+from sandbox.cli.terminal import Format, FormatOption, say, show_json, show_rows
 from sandbox.messages import language, text
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sandbox.client import Session
     from sandbox.privacy.policy import Policy
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = Commands()
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help=text("option.table"))]
 
@@ -89,7 +90,9 @@ def show(name: Name, profile: ProfileOption = None, format: FormatOption = Forma
 )
 def mock(
     name: Name,
-    output: Annotated[Path, typer.Option("-o", "--output", help=text("option.mock_file"))],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help=text("option.mock_file"))
+    ],
     rows: Annotated[int, typer.Option("--rows", min=1, help=text("option.mock_rows"))] = 1000,
     profile: ProfileOption = None,
 ) -> None:

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli.terminal import Format, FormatOption, examples
+from sandbox.cli.help import Commands, examples
+from sandbox.cli.terminal import Format, FormatOption
 from sandbox.messages import text
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = Commands()
 
 
 @app.command(
@@ -19,7 +20,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     epilog=examples("sandbox demo", "sandbox demo --format json --keep plant"),
 )
 def demo(
-    keep: Annotated[Path | None, typer.Option("--keep", help=text("option.keep"))] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="DIR", help=text("option.keep"))
+    ] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Run the demonstration."""

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_rows, waiting
+from sandbox.cli.help import Commands, examples
+from sandbox.cli.terminal import Format, FormatOption, say, show_rows, waiting
 from sandbox.messages import text
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = Commands()
 
 
 @app.command(
@@ -21,7 +22,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def doctor(
     profile: Annotated[
         Path | None,
-        typer.Option("--profile", envvar="SANDBOX_PROFILE", help=text("option.doctor_profile")),
+        typer.Option(
+            "--profile", metavar="DIR", envvar="SANDBOX_PROFILE", help=text("option.doctor_profile")
+        ),
     ] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:

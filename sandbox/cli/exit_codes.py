@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import typer
-
-from sandbox.cli.terminal import Format, FormatOption, examples, show_rows
+from sandbox.cli.help import Commands, examples
+from sandbox.cli.terminal import Format, FormatOption, show_rows
 from sandbox.errors import BY_NAME
 from sandbox.messages import text
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = Commands()
 
 
 @app.command("exit-codes", help=text("help.exit_codes"), epilog=examples("sandbox exit-codes"))

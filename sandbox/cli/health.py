@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.profile import ProfileOption, party_folder
-from sandbox.cli.terminal import examples, say
+from sandbox.cli.terminal import say
 from sandbox.errors import Unavailable
 from sandbox.messages import text
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = Commands()
 
 
 @app.command(
@@ -25,7 +26,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 )
 def health(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help=text("option.party"))
+        Path | None, typer.Argument(metavar="DIR", help=text("option.party_folder"))
     ] = None,
     profile: ProfileOption = None,
 ) -> None:

@@ -7,16 +7,18 @@ from typing import Annotated
 
 import typer
 
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.profile import ProfileOption, researcher_folder
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_facts
+from sandbox.cli.terminal import Format, FormatOption, say, show_facts
 from sandbox.messages import text
 
-app = typer.Typer(
-    name="identity",
+app = Commands(
+    "identity",
     help=text("help.identity.root"),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
+    epilog=examples(
+        "sandbox identity show --profile plant/researcher",
+        "sandbox identity backup keys.tar --profile plant/researcher",
+    ),
 )
 
 
@@ -29,7 +31,10 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help=text("option.name"))],
     role: Annotated[str, typer.Option("--role", help=text("option.own_role"))],
     profile: Annotated[
-        Path, typer.Option("--profile", envvar="SANDBOX_PROFILE", help=text("option.new_profile"))
+        Path,
+        typer.Option(
+            "--profile", metavar="DIR", envvar="SANDBOX_PROFILE", help=text("option.new_profile")
+        ),
     ],
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -83,7 +88,10 @@ def backup(
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=text("option.backup_file"))],
     profile: Annotated[
-        Path, typer.Option("--profile", envvar="SANDBOX_PROFILE", help=text("option.new_profile"))
+        Path,
+        typer.Option(
+            "--profile", metavar="DIR", envvar="SANDBOX_PROFILE", help=text("option.new_profile")
+        ),
     ],
 ) -> None:
     """Put private keys back."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.owners import AsOption
 from sandbox.cli.profile import ProfileOption, party_folder, researcher_folder
 from sandbox.cli.terminal import (
     Format,
     FormatOption,
-    examples,
     say,
     show_facts,
     show_json,
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from sandbox.client import Session
     from sandbox.jobview import JobView
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = Commands()
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help=text("option.job"))]
 
 
 @app.command("jobs", help=text("help.jobs"), epilog=examples("sandbox jobs"))
 def jobs(
-    limit: Annotated[int, typer.Option("--limit", min=1, help=text("option.limit"))] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="COUNT", min=1, help=text("option.limit"))
+    ] = 20,
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -98,7 +100,7 @@ def approvals(profile: ProfileOption = None, format: FormatOption = Format.TABLE
 )
 def approve(
     id: Job,
-    reason: Annotated[str, typer.Option("--reason", help=text("option.reason"))],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help=text("option.reason"))],
     profile: ProfileOption = None,
     owner: AsOption = None,
 ) -> None:
@@ -113,7 +115,7 @@ def approve(
 )
 def reject(
     id: Job,
-    reason: Annotated[str, typer.Option("--reason", help=text("option.reason"))],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help=text("option.reason"))],
     profile: ProfileOption = None,
     owner: AsOption = None,
 ) -> None:

@@ -9,12 +9,10 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-import typer.core
 
+from sandbox.cli.help import Commands, Group, examples
 from sandbox.cli.profile import ProfileOption
 from sandbox.cli.query import (
-    Delta,
-    Epsilon,
     Malicious,
     Verify,
     confirmed,
@@ -23,14 +21,14 @@ from sandbox.cli.query import (
     session_of,
     show_grants,
 )
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_json, show_rows
+from sandbox.cli.terminal import Format, FormatOption, say, show_json, show_rows
 from sandbox.messages import text
 
 DAYS = 30
 IDS = "ids"
 
 
-class Joins(typer.core.TyperGroup):
+class Joins(Group):
     """The group, whose first command is what no name asks for."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -40,23 +38,21 @@ class Joins(typer.core.TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(
+app = Commands(
     cls=Joins,
     help=text("help.join.root"),
     epilog=examples(
         "sandbox join a.people b.purchases --on id=buyer",
-        "sandbox join prepare shops a.people b.purchases --on id=buyer --yes",
+        "sandbox join prepare shops a.people b.purchases --on id=buyer",
+        'sandbox query "SELECT COUNT(*) FROM a.people p JOIN b.purchases q ON p.id = q.buyer"'
+        " --prepared shops",
     ),
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
 )
 
 Receiver = Annotated[str, typer.Argument(metavar="RECEIVER.TABLE", help=text("join.receiver"))]
 Sender = Annotated[str, typer.Argument(metavar="SENDER.TABLE", help=text("join.sender"))]
-On = Annotated[str, typer.Option("--on", help=text("join.on"))]
+On = Annotated[str, typer.Option("--on", metavar="COLUMNS", help=text("join.on"))]
 Name = Annotated[str, typer.Argument(metavar="NAME", help=text("prepared.name"))]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help=text("option.yes"))]
 
 
 class Written(StrEnum):
@@ -79,8 +75,10 @@ def ids(
     sender: Sender,
     on: On,
     malicious: Malicious = False,
-    file: Annotated[Written, typer.Option("--file", help=text("join.file"))] = Written.CSV,
-    yes: Yes = False,
+    file: Annotated[
+        Written, typer.Option("--file", metavar="csv|parquet", help=text("join.file"))
+    ] = Written.CSV,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help=text("join.yes"))] = False,
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -134,11 +132,11 @@ def prepare(
     left: Annotated[str, typer.Argument(metavar="A.TABLE", help=text("prepared.table"))],
     right: Annotated[str, typer.Argument(metavar="B.TABLE", help=text("prepared.table"))],
     on: On,
-    epsilon: Epsilon = None,
-    delta: Delta = None,
+    epsilon: Annotated[str | None, typer.Option("--epsilon", help=text("prepared.epsilon"))] = None,
+    delta: Annotated[str | None, typer.Option("--delta", help=text("prepared.delta"))] = None,
     days: Annotated[int, typer.Option("--days", min=1, help=text("prepared.days"))] = DAYS,
     verify: Verify = False,
-    yes: Yes = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help=text("option.yes"))] = False,
     profile: ProfileOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.terminal import (
     Format,
     FormatOption,
     console,
-    examples,
     remark,
     say,
     show_json,
@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 
     from sandbox.processes import Processes, Program
 
-app = typer.Typer(
-    name="local",
+app = Commands(
+    "local",
     help=text("help.local.root"),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
+    epilog=examples(
+        "sandbox local init plant --nodes a,b,c",
+        "sandbox local up plant --detach",
+        "sandbox local down plant",
+    ),
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help=text("option.deployment"))]
@@ -49,9 +51,13 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help=text("option.deploym
 )
 def init(
     folder: Folder,
-    nodes: Annotated[str, typer.Option("--nodes", help=text("option.nodes"))],
-    researcher: Annotated[str, typer.Option(help=text("option.researcher"))] = "researcher",
-    base_port: Annotated[int | None, typer.Option(help=text("option.base_port"))] = None,
+    nodes: Annotated[str, typer.Option("--nodes", metavar="NAMES", help=text("option.nodes"))],
+    researcher: Annotated[
+        str, typer.Option("--researcher", metavar="NAME", help=text("option.researcher"))
+    ] = "researcher",
+    base_port: Annotated[
+        int | None, typer.Option("--base-port", metavar="PORT", help=text("option.base_port"))
+    ] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Make a deployment."""
@@ -81,7 +87,9 @@ def init(
 def up(
     folder: Folder,
     detach: Annotated[bool, typer.Option("--detach", help=text("option.detach"))] = False,
-    timeout_s: Annotated[float, typer.Option("--timeout", help=text("option.timeout"))] = 30.0,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", help=text("option.timeout"))
+    ] = 30,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Run a deployment."""
@@ -128,8 +136,12 @@ def status(folder: Folder, format: FormatOption = Format.TABLE) -> None:
 )
 def logs(
     folder: Folder,
-    party: Annotated[str | None, typer.Option("--party", help=text("option.party"))] = None,
-    lines: Annotated[int, typer.Option("--lines", min=1, help=text("option.lines"))] = 20,
+    party: Annotated[
+        str | None, typer.Option("--party", metavar="NAME", help=text("option.party"))
+    ] = None,
+    lines: Annotated[
+        int, typer.Option("--lines", metavar="COUNT", min=1, help=text("option.lines"))
+    ] = 20,
 ) -> None:
     """Show the last lines of each process."""
     from sandbox.local import programs

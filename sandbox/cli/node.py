@@ -11,18 +11,21 @@ from typing import Annotated
 import typer
 
 from sandbox.cli import owners
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.owners import AsOption
 from sandbox.cli.policy import app as policy
 from sandbox.cli.profile import ProfileOption, party_folder
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_rows
+from sandbox.cli.terminal import Format, FormatOption, say, show_rows
 from sandbox.messages import text
 
-app = typer.Typer(
-    name="node",
+app = Commands(
+    "node",
     help=text("help.node.root"),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
+    epilog=examples(
+        "sandbox node inspect meters.csv --unit meter_id > meters.toml",
+        "sandbox node add-dataset plant/nodes/a meters.csv --card meters.toml",
+        "sandbox node policy show --profile plant/nodes/a > policy.toml",
+    ),
 )
 app.add_typer(policy)
 app.add_typer(owners.app)
@@ -38,7 +41,7 @@ Dataset = Annotated[str, typer.Argument(metavar="NAME", help=text("option.datase
 )
 def serve(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help=text("option.party"))
+        Path | None, typer.Argument(metavar="DIR", help=text("option.party_folder"))
     ] = None,
     profile: ProfileOption = None,
 ) -> None:
@@ -58,10 +61,17 @@ def serve(
 def join(
     token: Annotated[str, typer.Argument(metavar="TOKEN", help=text("option.token"))],
     profile: Annotated[
-        Path, typer.Option("--profile", envvar="SANDBOX_PROFILE", help=text("option.new_profile"))
+        Path,
+        typer.Option(
+            "--profile", metavar="DIR", envvar="SANDBOX_PROFILE", help=text("option.new_profile")
+        ),
     ],
-    listen: Annotated[str | None, typer.Option("--listen", help=text("option.listen"))] = None,
-    address: Annotated[str | None, typer.Option("--address", help=text("option.address"))] = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help=text("option.listen"))
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="HOST:PORT", help=text("option.address"))
+    ] = None,
 ) -> None:
     """Exchange a one-time token for a certificate."""
     from sandbox.cli.joining import join as enrol
@@ -85,12 +95,16 @@ def join(
 )
 def inspect(
     file: Source,
-    unit: Annotated[str | None, typer.Option("--unit", help=text("option.unit"))] = None,
+    unit: Annotated[
+        str | None, typer.Option("--unit", metavar="COLUMN", help=text("option.unit"))
+    ] = None,
     bounds: Annotated[
-        list[str] | None, typer.Option("--bounds", help=text("option.bounds"))
+        list[str] | None,
+        typer.Option("--bounds", metavar="COLUMN=LOWER:UPPER", help=text("option.bounds")),
     ] = None,
     row_bound: Annotated[
-        int | None, typer.Option("--row-bound", min=1, help=text("option.row_bound"))
+        int | None,
+        typer.Option("--row-bound", metavar="ROWS", min=1, help=text("option.row_bound")),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help=text("option.dataset"))] = None,
     table: SourceTable = None,
@@ -109,7 +123,7 @@ def inspect(
 def add_dataset(
     folder: NodeFolder,
     file: Source,
-    card: Annotated[Path, typer.Option("--card", help=text("option.card"))],
+    card: Annotated[Path, typer.Option("--card", metavar="FILE", help=text("option.card"))],
     table: SourceTable = None,
     owner: AsOption = None,
 ) -> None:
@@ -228,7 +242,7 @@ def trusted(profile: ProfileOption = None, format: FormatOption = Format.TABLE) 
     ),
 )
 def override_witness(
-    reason: Annotated[str, typer.Option("--reason", help=text("option.reason"))],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help=text("option.reason"))],
     profile: ProfileOption = None,
     owner: AsOption = None,
 ) -> None:

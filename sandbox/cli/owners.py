@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.profile import ProfileOption, party_folder
-from sandbox.cli.terminal import Format, FormatOption, examples, say, show_rows
+from sandbox.cli.terminal import Format, FormatOption, say, show_rows
 from sandbox.errors import InputError
 from sandbox.messages import text
 
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
 
 PASSPHRASE = "SANDBOX_PASSPHRASE"  # noqa: S105 - the variable's name
 
-app = typer.Typer(
-    name="owner",
+app = Commands(
+    "owner",
     help=text("help.node.owner.root"),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
+    epilog=examples(
+        "sandbox node owner list --profile plant/nodes/a",
+    ),
 )
 
-AsOption = Annotated[Path | None, typer.Option("--as", help=text("option.as_owner"))]
+AsOption = Annotated[Path | None, typer.Option("--as", metavar="DIR", help=text("option.as_owner"))]
 
 
 @app.command(

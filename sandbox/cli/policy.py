@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.owners import AsOption
 from sandbox.cli.profile import ProfileOption, party_folder
 from sandbox.cli.terminal import (
     Format,
     FormatOption,
-    examples,
     read_number,
     say,
     show_json,
@@ -20,15 +20,18 @@ from sandbox.cli.terminal import (
 )
 from sandbox.messages import text
 
-app = typer.Typer(
-    name="policy",
+app = Commands(
+    "policy",
     help=text("help.node.policy.root"),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
+    epilog=examples(
+        "sandbox node policy show --profile plant/nodes/a > policy.toml",
+        "sandbox node policy set policy.toml --profile plant/nodes/a",
+    ),
 )
 
-Dataset = Annotated[str, typer.Option("--dataset", help=text("option.policy_dataset"))]
+Dataset = Annotated[
+    str, typer.Option("--dataset", metavar="NAME", help=text("option.policy_dataset"))
+]
 
 
 @app.command(
@@ -87,13 +90,14 @@ def set_(
 def dry_run(
     sql: Annotated[str, typer.Option("--sql", help=text("option.sql"))],
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help=text("option.policy_tried"))
+        Path | None, typer.Argument(metavar="FILE", help=text("option.policy_tried"))
     ] = None,
-    epsilon: Annotated[str, typer.Option("--epsilon", help=text("option.epsilon"))] = "1",
-    delta: Annotated[str, typer.Option("--delta", help=text("option.delta"))] = "0",
+    epsilon: Annotated[str, typer.Option("--epsilon", help=text("option.policy_epsilon"))] = "1",
+    delta: Annotated[str, typer.Option("--delta", help=text("option.policy_delta"))] = "0",
     purpose: Annotated[str, typer.Option("--purpose", help=text("option.purpose"))] = "",
     researcher: Annotated[
-        str | None, typer.Option("--researcher", help=text("option.researcher_tried"))
+        str | None,
+        typer.Option("--researcher", metavar="FINGERPRINT", help=text("option.researcher_tried")),
     ] = None,
     dataset: Dataset = "",
     profile: ProfileOption = None,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ProfileOption = Annotated[
     Path | None,
-    typer.Option("--profile", envvar="SANDBOX_PROFILE", help=text("option.profile")),
+    typer.Option("--profile", metavar="DIR", envvar="SANDBOX_PROFILE", help=text("option.profile")),
 ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.profile import ProfileOption, researcher_folder
 from sandbox.cli.terminal import (
     Format,
@@ -17,7 +18,6 @@ from sandbox.cli.terminal import (
     ResultFormat,
     agreed,
     console,
-    examples,
     read_number,
     remark,
     say,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sandbox.study import StudyPlan
     from sandbox.targets import Pilot
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = Commands()
 T = TypeVar("T")
 
 Sql = Annotated[str, typer.Argument(metavar="SQL", help=text("option.sql"))]
@@ -44,19 +44,32 @@ Epsilon = Annotated[str | None, typer.Option("--epsilon", help=text("option.epsi
 Delta = Annotated[str | None, typer.Option("--delta", help=text("option.delta"))]
 Error = Annotated[str | None, typer.Option("--error", help=text("option.error"))]
 Purpose = Annotated[str | None, typer.Option("--purpose", help=text("option.purpose"))]
-OnMissing = Annotated[str, typer.Option("--on-missing", help=text("option.on_missing"))]
-MinimumMembers = Annotated[
-    int | None, typer.Option("--minimum-members", min=1, help=text("option.minimum_members"))
+OnMissing = Annotated[
+    str, typer.Option("--on-missing", metavar="fail|wait|present", help=text("option.on_missing"))
 ]
-Collusion = Annotated[int, typer.Option("--collusion", min=1, help=text("option.collusion"))]
+MinimumMembers = Annotated[
+    int | None,
+    typer.Option("--minimum-members", metavar="COUNT", min=1, help=text("option.minimum_members")),
+]
+Collusion = Annotated[
+    int, typer.Option("--collusion", metavar="COUNT", min=1, help=text("option.collusion"))
+]
 Malicious = Annotated[bool, typer.Option("--malicious", help=text("option.malicious"))]
 Verify = Annotated[bool, typer.Option("--verify", help=text("option.verify"))]
-Prepared = Annotated[str | None, typer.Option("--prepared", help=text("option.prepared"))]
-ResultFormatOption = Annotated[
-    ResultFormat, typer.Option("--format", help=text("option.result_format"))
+Prepared = Annotated[
+    str | None, typer.Option("--prepared", metavar="NAME", help=text("option.prepared"))
 ]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help=text("option.answer_file"))]
-Magnitude = Annotated[list[str] | None, typer.Option("--magnitude", help=text("option.magnitude"))]
+ResultFormatOption = Annotated[
+    ResultFormat,
+    typer.Option("--format", metavar="table|json|csv|arrow", help=text("option.result_format")),
+]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help=text("option.answer_file"))
+]
+Magnitude = Annotated[
+    list[str] | None,
+    typer.Option("--magnitude", metavar="NAME=SIZE", help=text("option.magnitude")),
+]
 
 
 @app.command(
@@ -122,7 +135,7 @@ def query(
     ),
 )
 def explain(
-    sql: Annotated[str | None, typer.Argument(metavar="[SQL]", help=text("option.sql"))] = None,
+    sql: Annotated[str | None, typer.Argument(metavar="SQL", help=text("option.sql"))] = None,
     file: Annotated[Path | None, typer.Option("-f", "--file", help=text("option.study"))] = None,
     epsilon: Epsilon = None,
     delta: Delta = None,

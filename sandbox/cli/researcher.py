@@ -7,17 +7,19 @@ from typing import Annotated
 
 import typer
 
+from sandbox.cli.help import Commands, examples
 from sandbox.cli.profile import ProfileOption
-from sandbox.cli.terminal import examples, say
+from sandbox.cli.terminal import say
 from sandbox.errors import InputError
 from sandbox.messages import text
 
-app = typer.Typer(
-    name="researcher",
+app = Commands(
+    "researcher",
     help=text("help.researcher.root"),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
+    epilog=examples(
+        "sandbox researcher join TOKEN --profile me",
+        "sandbox researcher trust north/identity.json --profile me",
+    ),
 )
 
 
@@ -29,7 +31,10 @@ app = typer.Typer(
 def join(
     token: Annotated[str, typer.Argument(metavar="TOKEN", help=text("option.token"))],
     profile: Annotated[
-        Path, typer.Option("--profile", envvar="SANDBOX_PROFILE", help=text("option.new_profile"))
+        Path,
+        typer.Option(
+            "--profile", metavar="DIR", envvar="SANDBOX_PROFILE", help=text("option.new_profile")
+        ),
     ],
 ) -> None:
     """Exchange a one-time token for a certificate."""

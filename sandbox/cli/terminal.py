@@ -1,4 +1,4 @@
-"""What a terminal shows: tables or JSON, errors with their cure, progress, examples in help.
+"""What a terminal shows: tables or JSON, errors with their cure, progress.
 
 JSON always carries `schema_version`. Colours and live views appear on a terminal only. Rich is
 imported inside functions, so that `--help` stays quick.
@@ -50,12 +50,9 @@ class ResultFormat(StrEnum):
     ARROW = "arrow"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", help=text("option.format"))]
-
-
-def examples(*commands: str) -> str:
-    """Return the examples shown under a command's help, one command a line."""
-    return "\b\n" + "\n".join([text("cli.examples"), *(f"  {command}" for command in commands)])
+FormatOption = Annotated[
+    Format, typer.Option("--format", metavar="table|json", help=text("option.format"))
+]
 
 
 def read_number(option: str, written: str) -> Decimal:

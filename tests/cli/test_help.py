@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
 
 import pytest
 import typer
 
 from sandbox.cli.app import COMMANDS, app
+from sandbox.cli.help import cells, wrapped
 from sandbox.errors import BY_NAME
+from sandbox.messages import LANGUAGES
 from sandbox.version import __version__
 from tests.cli.commands import ok, run
 
@@ -27,6 +34,14 @@ HEAVY = (
     "sqlglot",
     "tenseal",
 )
+
+
+def command_at(path: tuple[str, ...]) -> Any:
+    """Return the command that `sandbox PATH` runs."""
+    found: Any = ROOT.get_command(None, path[0])  # type: ignore[attr-defined, arg-type]
+    for name in path[1:]:
+        found = found.commands[name]
+    return found
 
 
 def leaves(command: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -63,9 +78,10 @@ def test_root_help_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
 def test_every_command_says_what_it_does_with_an_example(path: tuple[str, ...]) -> None:
     helped = ok(*path, "--help").stdout
-    assert "Usage: sandbox " + " ".join(path) in helped
-    group = "Commands:" in helped
-    assert group or ("Examples:" in helped and f"\n    sandbox {' '.join(path)}" in helped)
+    typed = "sandbox " + " ".join(path)
+    assert f"Usage: {typed} " in helped
+    shown = helped.partition("\n\nExamples:\n")[2].splitlines()
+    assert any(f"{line} ".startswith(f"  {typed} ") for line in shown)
 
 
 def test_version_is_printed() -> None:
@@ -123,3 +139,77 @@ def test_no_profile_is_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> 
     assert (ended.code, ended.stdout) == (3, "")
     assert ended.stderr.startswith("SB-1310 ")
     assert "SANDBOX_PROFILE" in ended.stderr
+
+
+@pytest.fixture(scope="module")
+def pages() -> Callable[[str, int], dict[str, str]]:
+    """Return every page by command, as a terminal of a width shows it in a language."""
+
+    @cache
+    def shown(lang: str, width: int) -> dict[str, str]:
+        code = (
+            "import json\nfrom tests.cli.test_help import ALL\nfrom tests.cli.commands import ok\n"
+            "print(json.dumps({' '.join(p): ok(*p, '--help').stdout for p in [(), *ALL]}))"
+        )
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+            env={**os.environ, "SANDBOX_LANG": lang, "COLUMNS": str(width)},
+        )
+        read: dict[str, str] = json.loads(ended.stdout)
+        return read
+
+    return shown
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_pages_fit_and_cut_nothing(
+    pages: Callable[[str, int], dict[str, str]], lang: str, width: int
+) -> None:
+    for command, page in pages(lang, width).items():
+        assert max(map(cells, page.splitlines())) <= width, command
+        assert "..." not in page, command
+
+
+def test_what_a_parameter_means_is_a_sentence() -> None:
+    for path in ALL:
+        for parameter in command_at(path).params:
+            meaning = parameter.help or ""
+            assert meaning.endswith((".", "。")), (path, parameter.name)
+            assert not meaning[0].islower(), (path, parameter.name)
+
+
+def test_chinese_pages_have_no_heading_of_typers(
+    pages: Callable[[str, int], dict[str, str]],
+) -> None:
+    for command, page in pages("zh", 80).items():
+        for english in ("Usage", "Options", "Arguments", "Commands", "default", "required", "Show"):
+            assert english not in page, command
+
+
+def test_long_example_is_what_it_says_once_a_shell_has_read_it(
+    pages: Callable[[str, int], dict[str, str]],
+) -> None:
+    whole = 'sandbox node policy dry-run policy.toml --sql "SELECT COUNT(*) FROM a.meters" --epsilon 0.5'
+    page = pages("en", 80)["node policy dry-run"]
+    assert whole not in page
+    assert whole in re.sub(r" \\\n +", " ", page)
+
+
+@pytest.mark.parametrize(
+    ("written", "lines"),
+    [
+        ("one two three", ["one two", "three"]),
+        ("unbreakable word", ["unbreakable", "word"]),
+        ("查询（语句）。", ["查询（语", "句）。"]),
+        ("按 Ctrl-C 停止", ["按", "Ctrl-C", "停止"]),
+    ],
+)
+def test_lines_break_between_words_and_between_chinese_characters(
+    written: str, lines: list[str]
+) -> None:
+    assert wrapped(written, 8) == lines
