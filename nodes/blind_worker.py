@@ -2,7 +2,8 @@
 
 How long it takes to read rows, to hash their keys and to make tags of them depends on how many there
 are. What a member says first depends on none, and leaves before; all else waits for the slot, once for
-all joins of a job.
+all joins of a job. What others say first is taken after it: whoever carries it may do so when he likes,
+and what follows it must not show whether rows were read by then.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from sandbox.crypto.join import blind, many
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.machine import Machine
-from sandbox.crypto.join.pool import Rows
+from sandbox.crypto.join.pool import Pool, Rows
 from sandbox.crypto.join.shape import Shape
 from sandbox.disposable import Header
 
@@ -45,12 +46,20 @@ def filled(
     leads = [shape.members[0] == own for shape in shapes]
     said = [wire.drive(join) for join, first in zip(joins, leads, strict=True) if first]
     rows = read().padded(max(shape.padded[shape.members.index(own)] for shape in shapes))
-    # Heard after rows are read: whoever says it may be late.
+    pools = [_pooled(shape, own, pairs, rows) for shape in shapes]
+    hold()
     heard = [wire.drive(join) for join, first in zip(joins, leads, strict=True) if not first]
     agreed = [(said if first else heard).pop(0) for first in leads]
-    members = [each.fill(rows, os.urandom) for each in agreed]
-    hold()
-    return members
+    return [each.fill(pool) for each, pool in zip(agreed, pools, strict=True)]
+
+
+def hash_keys(
+    pairs: Mapping[str, Pair], peers: Sequence[str], shapes: Sequence[Shape]
+) -> list[bytes]:
+    """Return the keys under which rows' keys will be hashed."""
+    if any(len(shape.members) > 2 for shape in shapes):
+        return [many.tag_key(pairs[peers[0]])]
+    return [blind.tag_key(pairs[peer]) for peer in peers]
 
 
 def _agree(
@@ -58,5 +67,15 @@ def _agree(
 ) -> Machine[Agreed]:
     if len(shape.members) > 2:
         return (yield from many.agree(shape, own, pairs, matching, os.urandom))
+    return (yield from blind.agree(shape, own, _other(shape, own, pairs), matching[0]))
+
+
+def _pooled(shape: Shape, own: str, pairs: Mapping[str, Pair], rows: Rows) -> Pool:
+    if len(shape.members) > 2:
+        return many.pooled(shape, own, pairs, rows, os.urandom)
+    return blind.pooled(shape, own, _other(shape, own, pairs), rows, os.urandom)
+
+
+def _other(shape: Shape, own: str, pairs: Mapping[str, Pair]) -> Pair:
     (peer,) = {*shape.members} - {own}
-    return (yield from blind.agree(shape, own, pairs[peer], matching[0]))
+    return pairs[peer]

@@ -24,7 +24,7 @@ import pyarrow as pa
 from nodes import blind_worker, prepared_worker, psi_rows, psi_worker, sources
 from nodes.blind_rows import gathered, gathered_distinct
 from nodes.slots import join_wait_s
-from sandbox.crypto.join.blind import Kept, over_kept, placed, tag_key, zero_share
+from sandbox.crypto.join.blind import Kept, over_kept, placed, zero_share
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Machine, Send, send
@@ -155,7 +155,7 @@ def run(
         else:
 
             def read() -> Rows:
-                hash_keys = [tag_key(pairs[peer]) for peer in request["peers"]]
+                hash_keys = blind_worker.hash_keys(pairs, request["peers"], shapes)
                 rows = _rows_of(connection, request, shapes, hash_keys)
                 answer["local"] = _local(connection, request)
                 return rows
@@ -202,8 +202,7 @@ def _rows_of(
     """Return one row per key, as `_rows`: hashed under every peer's key if they are read in batches."""
     keys, bound, own = request["keys"], request["row_bound"], request["own"]
     size = max(shape.padded[shape.members.index(own)] for shape in shapes)
-    # More than two members agree on their key once they have rows.
-    if bound <= GATHERED_ROWS or any(len(shape.members) > 2 for shape in shapes):
+    if bound <= GATHERED_ROWS:
         return _rows(connection, request, hash_keys[0], size)
     if not request["local_sql"]:
         rows = streamed(connection, request["row_sql"])

@@ -56,7 +56,7 @@ def read(rows: list[Row], *, unit_is_key: bool, gathering: int) -> Rows:
 def taking_part(rows: Rows, key: bytes) -> dict[bytes, tuple[int, ...]]:
     """Return the values of each tag that a pool sends for a row."""
     size = BOUND + DUMMIES
-    pool = Pool(rows.padded(size), key, BOUND, [], size, bytes)
+    pool = Pool(rows.padded(size), key, BOUND, size, bytes)
     given, tags = pool.shuffled(TAG_BYTES, bytes)
     sent = np.frombuffer(tags, f"V{TAG_BYTES}")
     order = np.frombuffer(memoryview(given), np.uint32)

@@ -70,14 +70,15 @@ class Wire:
         ("d", THREE, [], ["hear"] * 2),
     ],
 )
-def test_tags_of_all_joins_are_made_before_the_slot_and_nothing_is_said_after_rows_are_read(
+def test_rows_of_all_joins_are_hashed_before_the_slot_and_what_others_say_is_taken_after_it(
     monkeypatch: pytest.MonkeyPatch,
     own: str,
     shapes: list[Shape],
     first: list[str],
     then: list[str],
 ) -> None:
-    """Else the coordinator could time how many keys a side has, however much its size is padded."""
+    """Else the coordinator could time how many keys a side has, however much its size is padded: by when
+    tags leave, or by whether they do as soon as it lets through what they wait for."""
     acts: list[str] = []
 
     def making(*arguments: Any) -> Pool:
@@ -107,7 +108,7 @@ def test_tags_of_all_joins_are_made_before_the_slot_and_nothing_is_said_after_ro
         read,
         lambda: acts.append("hold"),
     )
-    assert acts == [*first, "read", *then, *["fill", "hash"] * 2, "hold"]
+    assert acts == [*first, "read", *["fill", "hash"] * 2, "hold", *then]
     sent = [bytes(member.pool.shuffled(16, os.urandom)[1]) for member in members]
     assert [len(tags) for tags in sent] == [16 * shape.padded[-1] for shape in shapes]
     assert len(set(sent)) == 2

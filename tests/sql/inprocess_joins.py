@@ -100,7 +100,8 @@ def _member(plan: Plan, shapes: list[Shape], own: str, rows: Rows) -> Machine[Wo
     for shape in shapes:
         matching = [random.randrange(2) for _ in shape.patterns]
         agreed = yield from many.agree(shape, own, pairs, matching, os.urandom)
-        shares.append((yield from agreed.fill(rows, os.urandom).multiply(DEALER, os.urandom)))
+        pool = many.pooled(shape, own, pairs, rows, os.urandom)
+        shares.append((yield from agreed.fill(pool).multiply(DEALER, os.urandom)))
     return share_of(plan, shapes, np.concatenate([*shares, *words]))
 
 

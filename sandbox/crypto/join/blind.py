@@ -5,8 +5,8 @@ every column of the left member and every column of the right one, the sum over 
 of their values. Rows carry no filter: one that a statement leaves out has zeros in its columns, so that
 what the coordinator matches does not depend on filters.
 
-A member goes from `agree` to `Agreed`, to `Filled`, to its share: what it says first depends on no row;
-then its tags are made, which takes longer the more rows it has; then all follows from the shape.
+A member makes the pool of its tags, which takes longer the more rows it has, and goes from `agree` to
+`Agreed`, to `Filled`, to its share: what these say, and for how long they work, follows from the shape.
 """
 
 from __future__ import annotations
@@ -64,15 +64,19 @@ class Agreed:
     pair: Pair
     matching: int
 
-    def fill(self, rows: Rows, entropy: Entropy) -> Filled:
-        """Return the member with its tags made."""
-        side = self.shape.members.index(self.own)
+    def fill(self, pool: Pool) -> Filled:
+        """Return the member with all of its tags. pool: see `pooled`."""
         dummies = [_native.expand(self.pair.key("dummies")[:TAG_BYTES], self.matching)]
         if self.shape.verify:
             dummies.insert(0, check_tags(self.pair))
-        bound, size = self.shape.rows[side], self.shape.padded[side]
-        pool = Pool(rows, tag_key(self.pair), bound, dummies, size, entropy)
+        pool.admit(dummies)
         return Filled(self.shape, self.own, self.pair, pool)
+
+
+def pooled(shape: Shape, own: str, pair: Pair, rows: Rows, entropy: Entropy) -> Pool:
+    """Return a member's rows, tags made: all that takes as long as there are rows."""
+    side = shape.members.index(own)
+    return Pool(rows, tag_key(pair), shape.rows[side], shape.padded[side], entropy)
 
 
 @dataclass(frozen=True)

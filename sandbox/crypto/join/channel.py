@@ -28,7 +28,7 @@ class Pair:
 
     def __init__(self, secret: bytes, transcript: bytes, own: str, peer: str) -> None:
         self._secret = secret
-        self._transcript = transcript
+        self.transcript = transcript
         self._own = own
         self.peer = peer
         self._opened: set[str] = set()
@@ -36,7 +36,7 @@ class Pair:
     def key(self, purpose: str) -> bytes:
         """Return 32 bytes that both members, and nobody else, have for `purpose`."""
         both = sorted((self._own.encode(), self.peer.encode()))
-        return derive_key(self._secret, self._transcript, PROTOCOL, purpose.encode(), *both)
+        return derive_key(self._secret, self.transcript, PROTOCOL, purpose.encode(), *both)
 
     def seed(self, purpose: str) -> bytes:
         """Return a common seed of 16 bytes, once: two masks of one seed would cancel each other."""
@@ -56,9 +56,7 @@ class Pair:
     def _directed(self, phase: str, *, outgoing: bool = False) -> bytes:
         way = (self._own, self.peer) if outgoing else (self.peer, self._own)
         labels = [name.encode() for name in way]
-        return derive_key(
-            self._secret, self._transcript, PROTOCOL, b"seal", phase.encode(), *labels
-        )
+        return derive_key(self._secret, self.transcript, PROTOCOL, b"seal", phase.encode(), *labels)
 
 
 class Stream:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from sandbox import _native
 from sandbox.crypto.join.blind import COUNT_BYTES, SLOT_BYTES
@@ -69,17 +70,31 @@ class Agreed:
     common: bytes = field(repr=False)
     matching: Sequence[int]
 
-    def fill(self, rows: Rows, entropy: Entropy) -> Filled:
-        """Return the member with its tags made."""
-        key = derive_key(self.common, b"", PROTOCOL, b"tags")
+    def fill(self, pool: Pool) -> Filled:
+        """Return the member with all of its tags. pool: see `pooled`."""
         dummies = [
             _native.expand(_dummies(self.common, pattern), count)
             for pattern, count in zip(self.shape.patterns, self.matching, strict=True)
             if pattern >> self.place & 1
         ]
-        bound, size = self.shape.rows[self.place], self.shape.padded[self.place]
-        pool = Pool(rows, key, bound, dummies, size, entropy)
+        # Of all alike, rows and what fills up: how many of these there are must not show.
+        pool.tags = _enciphered(self.common, pool.tags)
+        pool.admit(dummies)
         return Filled(self.shape, self.place, self.streams, pool)
+
+
+def pooled(shape: Shape, own: str, pairs: Mapping[str, Pair], rows: Rows, entropy: Entropy) -> Pool:
+    """Return a member's rows, hashed: all that takes as long as there are rows. Which tags the hashes
+    become is said later, by the first member."""
+    place = shape.members.index(own)
+    key = tag_key(next(iter(pairs.values())))
+    return Pool(rows, key, shape.rows[place], shape.padded[place], entropy)
+
+
+def tag_key(pair: Pair) -> bytes:
+    """Return the key under which all members of a job hash their rows' keys. It is no secret: the key
+    under which hashes become tags is."""
+    return derive_key(b"", pair.transcript, PROTOCOL, b"hashes")
 
 
 @dataclass(frozen=True)
@@ -131,6 +146,12 @@ def most_matching(shape: Shape) -> int:
     """Return how many dummies of one pattern match at most."""
     of_a_member = sum(pattern & 1 for pattern in shape.patterns)
     return shape.dummies // of_a_member
+
+
+def _enciphered(common: bytes, hashes: Sequence[memoryview]) -> list[memoryview]:
+    key = algorithms.AES(derive_key(common, b"", PROTOCOL, b"tags")[:TAG_BYTES])
+    cipher = Cipher(key, modes.ECB()).encryptor()  # noqa: S305 - a permutation of distinct blocks.
+    return [memoryview(cipher.update(part)) for part in hashes]
 
 
 def _dummies(common: bytes, pattern: int) -> bytes:

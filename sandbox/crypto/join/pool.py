@@ -48,8 +48,8 @@ class Pool:
     How long it takes to make depends on how many rows there are: it is made before the slot at which
     tags leave. A row beyond the declared bound does not take part: whether there was one must not show.
 
-    key: of the tags; bound: of rows; dummies: tags of those that match; size: how many tags are sent.
-    `rows`: how many take part; `values`: theirs come first, as theirs do in `tags`, then dummies'.
+    key: of the tags; bound: of rows; size: how many tags are sent.
+    `rows`: how many take part; `values`: theirs come first, as theirs do in `tags`, then what fills up.
     """
 
     def __init__(
@@ -57,7 +57,6 @@ class Pool:
         rows: Rows,
         key: bytes,
         bound: int,
-        dummies: Sequence[_native.Buffer],
         size: int,
         entropy: Entropy,
     ) -> None:
@@ -70,11 +69,17 @@ class Pool:
             tags = memoryview(_native.take([tags], TAG_BYTES, places))
             self.values = replace(rows, values=rows.values[:, kept]).padded(size).values
         self.values.flags.writeable = False  # The kernels read in place.
-        missing = size - self.rows - sum(len(part) // TAG_BYTES for part in dummies)
         # From a seed: to ask the system for all of it would take longer the fewer rows there are.
-        filling = _native.expand(entropy(TAG_BYTES), missing)
-        self.tags = [tags, *(memoryview(part) for part in (*dummies, filling))]
+        filling = _native.expand(entropy(TAG_BYTES), size - self.rows)
+        self.tags = [tags, memoryview(filling)]
         self._size = size
+
+    def admit(self, dummies: Sequence[_native.Buffer | memoryview]) -> None:
+        """Put tags that match in the place of some that fill up. How long that takes depends on no row:
+        a peer says which late if whoever carries it likes, so that it comes after the slot."""
+        rows, filling = self.tags
+        admitted = [memoryview(part) for part in dummies]
+        self.tags = [rows, *admitted, filling[sum(map(len, admitted)) :]]
 
     def shuffled(self, width: int, entropy: Entropy) -> tuple[_native.Buffer, memoryview]:
         """Return a random order, and `width` bytes of each tag as they leave in it. How long that takes

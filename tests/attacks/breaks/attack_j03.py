@@ -9,6 +9,6 @@ def apply() -> None:
     key = Pair.key
 
     def public(self: Pair, purpose: str) -> bytes:
-        return key(Pair(b"", self._transcript, self._own, self.peer), purpose)
+        return key(Pair(b"", self.transcript, self._own, self.peer), purpose)
 
     Pair.key = public  # type: ignore[method-assign]

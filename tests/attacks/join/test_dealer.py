@@ -57,7 +57,8 @@ def provider(
     column = np.array([value % MODULUS for value in values], np.uint64).reshape(1, -1)
     rows = blind.Rows([pa.array(keys, pa.int64())], column)
     entropy = draws(seed + own)
-    filled = (yield from blind.agree(shape, own, agreed, matching)).fill(rows, entropy)
+    pool = blind.pooled(shape, own, agreed, rows, entropy)
+    filled = (yield from blind.agree(shape, own, agreed, matching)).fill(pool)
     product = yield from filled.multiply(C, entropy)
     return int((product.reshape(-1) + blind.zero_share(agreed, own, 1))[0])
 
@@ -160,14 +161,14 @@ def test_attack_j04_two_sessions_of_the_same_rows_share_no_bytes() -> None:
 
     kept = blocks(b"first") & blocks(b"second")
     # What fills a set up comes from the draws, which are the same here and name nobody.
-    assert not kept - filling(shape, 2)
+    assert not kept - filling(shape)
 
 
-def filling(shape: Shape, matching: int) -> set[bytes]:
+def filling(shape: Shape) -> set[bytes]:
     found = set()
     for own in "ab":
         drawn = draws(own)
-        raw = bytes(memoryview(_native.expand(drawn(16), shape.dummies - matching)))
+        raw = bytes(memoryview(_native.expand(drawn(16), shape.dummies)))
         ends = range(TAG_BYTES, len(raw) + 1, TAG_BYTES)
         found |= {raw[end - shape.tag_bytes : end] for end in ends}
     return found

@@ -123,7 +123,8 @@ def test_attack_j32_pseudonyms_of_two_joins_of_a_collection_cannot_be_linked() -
         for shape in mine:
             side = rows(tables[own], 1)
             agreed = yield from many.agree(shape, own, pairs, [1] * 4, os.urandom)
-            yield from agreed.fill(side, os.urandom).multiply(C, os.urandom)
+            pool = many.pooled(shape, own, pairs, side, os.urandom)
+            yield from agreed.fill(pool).multiply(C, os.urandom)
 
     machines = {own: node(own) for own in tables}
     run({**machines, C: deal([*tables], os.urandom)}, tapped(heard))

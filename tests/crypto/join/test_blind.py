@@ -44,7 +44,8 @@ def provider(
     pair = Pair(SECRET, b"job and roster", own, peer)
     draws = entropy(seed + own)
     agreed = yield from blind.agree(shape, own, pair, shape.dummies // 2)
-    product = yield from agreed.fill(side, draws).multiply(C, draws)
+    pool = blind.pooled(shape, own, pair, side, draws)
+    product = yield from agreed.fill(pool).multiply(C, draws)
     zero = blind.zero_share(pair, own, product.size)
     return product + zero.reshape(product.shape)
 

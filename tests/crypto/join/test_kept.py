@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sandbox.crypto.join.blind import Kept, agree, over_kept, placed
+from sandbox.crypto.join.blind import Kept, agree, over_kept, placed, pooled
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.machine import Machine, Send
@@ -36,8 +36,9 @@ def prepare(
 ) -> Machine[tuple[NDArray[np.intp], Kept]]:
     """Match keys; return the places of those that take part, and where they lie."""
     places = np.arange(len(keys), dtype=np.uint64).reshape(1, -1)
-    agreed = yield from agree(shape, own, pair(own, job), matching)
-    member = agreed.fill(Rows([pa.array(keys, pa.int64())], places), os.urandom)
+    rows, both = Rows([pa.array(keys, pa.int64())], places), pair(own, job)
+    agreed = yield from agree(shape, own, both, matching)
+    member = agreed.fill(pooled(shape, own, both, rows, os.urandom))
     kept = yield from member.keep(DEALER, os.urandom)
     return member.pool.values[0, : member.pool.rows].astype(np.intp), kept
 

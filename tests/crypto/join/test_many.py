@@ -48,7 +48,8 @@ def provider(
     pairs = pairs_of(own, shape.members, job)
     draws = entropy(seed + own)
     agreed = yield from many.agree(shape, own, pairs, matching, draws)
-    share = yield from agreed.fill(side, draws).multiply(C, draws)
+    pool = many.pooled(shape, own, pairs, side, draws)
+    share = yield from agreed.fill(pool).multiply(C, draws)
     for pair in pairs.values() if rerandomised else ():
         share = share + blind.zero_share(pair, own, share.size)
     return share

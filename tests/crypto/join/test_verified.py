@@ -38,8 +38,10 @@ def provider(own: str, of: Shape, table: Table, matching: int = 3) -> Machine[bl
     values = np.array([*table.values()], np.int64).reshape(len(table), width)
     words = np.ascontiguousarray(values.T).view(np.uint64)
     rows = blind.Rows([pa.array([*table], pa.int64())], words)
-    agreed = yield from blind.agree(of, own, pair(own), matching)
-    return (yield from agreed.fill(rows, os.urandom).multiply(C, os.urandom))
+    both = pair(own)
+    agreed = yield from blind.agree(of, own, both, matching)
+    pool = blind.pooled(of, own, both, rows, os.urandom)
+    return (yield from agreed.fill(pool).multiply(C, os.urandom))
 
 
 def join(
@@ -233,8 +235,9 @@ def test_a_kept_matching_is_verified_when_it_is_prepared_and_products_over_it_wh
         of = replace(SHAPE, stage=Stage.MATCH)
         yield Send(C, write_shapes([of]))
         places = np.arange(len(keys), dtype=np.uint64).reshape(1, -1)
-        agreed = yield from blind.agree(of, own, pair(own), 3)
-        filled = agreed.fill(blind.Rows([pa.array(keys, pa.int64())], places), os.urandom)
+        rows, both = blind.Rows([pa.array(keys, pa.int64())], places), pair(own)
+        agreed = yield from blind.agree(of, own, both, 3)
+        filled = agreed.fill(blind.pooled(of, own, both, rows, os.urandom))
         return (yield from filled.keep(C, os.urandom))
 
     def parties() -> dict[str, Machine[object]]:
