@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
 
 from sandbox.disposable import Header
 from sandbox.rpc.joinparts import Frame
 from sandbox.warm_server import Line
 
 UNREAD_FRAMES = 8
+
+T = TypeVar("T")
 
 
 class Frames:
@@ -22,8 +24,22 @@ class Frames:
         self.gone = asyncio.Event()
 
     def hang_up(self) -> None:
-        """The coordinator is gone: no frame comes in or gets out any more."""
+        """The coordinator is gone, or the job given up: no frame comes in or gets out any more."""
         self.gone.set()
+
+    async def while_carried(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` does. Raises EOFError once the coordinator hangs up; `work` has ended then,
+        wherever it stood."""
+        working, gone = asyncio.create_task(work), asyncio.create_task(self.gone.wait())
+        try:
+            await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise EOFError
+            return working.result()
+        finally:
+            gone.cancel()
+            working.cancel()
+            await asyncio.wait({working})
 
     async def until(self, ended: asyncio.Future[Any]) -> AsyncIterator[Frame]:
         """Yield outgoing frames until `ended` is done and all that was said before is yielded."""
@@ -40,24 +56,19 @@ class Frames:
 
 
 async def carry(frames: Frames, line: Line) -> tuple[Header, memoryview]:
-    """Carry frames until the worker answers; return its answer.
-
-    Raises EOFError when the worker dies or the coordinator hangs up.
-    """
+    """Carry frames until the worker answers; return its answer. Raises EOFError when the worker dies."""
     listening = asyncio.create_task(_listen(frames, line))
-    tasks = [
-        listening,
-        asyncio.create_task(_feed(frames, line)),
-        asyncio.create_task(frames.gone.wait()),
-    ]
+    feeding = asyncio.create_task(_feed(frames, line))
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({listening, feeding}, return_when=asyncio.FIRST_COMPLETED)
         if not listening.done():
             raise EOFError
         return listening.result()
     finally:
-        for task in tasks:
-            task.cancel()
+        listening.cancel()
+        feeding.cancel()
+        # Whoever uses the line next must be alone with it.
+        await asyncio.wait({listening, feeding})
 
 
 async def _feed(frames: Frames, line: Line) -> None:

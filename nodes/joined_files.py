@@ -35,6 +35,10 @@ class JoinedFiles:
         finally:
             unfinished.unlink(missing_ok=True)
 
+    def remove(self, job: str, ending: str) -> None:
+        """Remove a job's file, if there is one."""
+        (self.folder / f"{job}.{ending}").unlink(missing_ok=True)
+
     def _sync(self) -> None:
         """Put the file's name on disk, too: the log is going to say that it is there."""
         opened = os.open(self.folder, os.O_RDONLY)

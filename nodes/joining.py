@@ -102,6 +102,13 @@ class Joining:
         )
         return Shared(statement.sign(self._identity), payload)
 
+    def forget(self, job: Accepted) -> None:
+        """Remove what a join that has no share left in the node's folder."""
+        if job.spec.disclosure is not None:
+            self._files.remove(job.spec.job, job.spec.disclosure.file)
+        if job.spec.prepare is not None:
+            self._matchings.forget(job.signed.digest)
+
     def _noise(self, laws: Sequence[Law], plan: Plan) -> list[int]:
         return draw(self._sampler, laws, plan) if laws else [0] * plan.length
 

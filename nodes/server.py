@@ -20,6 +20,7 @@ from sandbox.config import load_node
 from sandbox.crypto.certificates import PeerName
 from sandbox.crypto.identity import Identity, Role, canonical
 from sandbox.errors import InputError, SandboxError, TrustError
+from sandbox.jobs import MOST_RUN_S
 from sandbox.privacy.noise import OpenDPSampler, Sampler
 from sandbox.rpc import common_pb2, node_pb2, node_pb2_grpc
 from sandbox.rpc.channels import bind, chunks, gather_parts, new_server, server_credentials
@@ -49,7 +50,7 @@ _METHODS = (
     "Cancel",
 )
 ALLOWED = dict.fromkeys(_METHODS, _COORDINATOR)
-DEADLINES_S = {"Compute": 900.0, "Join": 3600.0}
+DEADLINES_S = {"Compute": 900.0, "Join": float(MOST_RUN_S)}
 
 log = logging.getLogger("sandbox.node")
 

@@ -91,6 +91,7 @@ class Tasks:
             identity, self.coordinator, self._registry, workers, sampler, self._matchings
         )
         self._running: dict[str, asyncio.Task[Shared]] = {}
+        self._carried: dict[str, Frames] = {}
 
     async def keep_context(self, digest: str, ring: str, contexts: bytes) -> None:
         """Keep a public context; raises TrustError unless it is the menu's and has this digest."""
@@ -162,14 +163,16 @@ class Tasks:
         return await asyncio.shield(running)
 
     def cancel(self, signed: Signed) -> None:
-        """Give up a task at its researcher's word; what was reserved stays spent. Of one that has
-        prepared a matching, the node forgets it."""
+        """Give up a task at its researcher's word; what was reserved stays spent. A join that runs ends
+        with its worker. Of a task that has prepared a matching, the node forgets it."""
         researcher = self._pinned(signed.signer, Role.RESEARCHER)
         body = verify(signed, researcher, CANCEL_KIND)
         task = self._vault.task_of(read_document(Cancellation, signed, body).job)
         if task is not None and task.researcher == researcher.fingerprint:
             self._vault.cancel(task.digest)
             self._matchings.forget(task.digest)
+            if task.digest in self._carried:
+                self._carried[task.digest].hang_up()
 
     # Steps
 
@@ -292,6 +295,7 @@ class Tasks:
                 await _hold(received, slot)
             else:
                 researcher = self._pinned(spec.researcher, Role.RESEARCHER)
+                self._carried[digest] = frames
                 shared = await self._joining.make(
                     job, roster, roster_digest, secret, researcher, frames
                 )
@@ -306,9 +310,13 @@ class Tasks:
             # One code and one moment for whatever a row made fail; the owner's log has the cause.
             log.warning("task %s failed: %s", task.job, _cause(error))
             closed = _closed(error)
+            if self._vault.task(digest).state is not TaskState.COMMITTED:
+                self._joining.forget(accepted)
             await _hold(received, slot)
             self._vault.fail_job(digest, closed)
             raise closed from None
+        finally:
+            self._carried.pop(digest, None)
         return shared
 
     def _reserve(self, task: Task, accepted: Accepted, roster: str) -> int:

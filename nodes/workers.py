@@ -150,7 +150,15 @@ class Workers:
         """Run one side of a join, its frames carried by `frames`; returns what join_worker.run answers.
 
         Raises Unavailable SB-5201 for whatever fails, a peer or coordinator that is gone included.
+        It has the line then, or its worker has ended and what that spilled is gone.
         """
+        try:
+            return await frames.while_carried(self._join(request, frames))
+        except EOFError:
+            log.warning("join of %s: hung up on", request.dataset)
+            raise Unavailable("SB-5201") from None
+
+    async def _join(self, request: JoinRequest, frames: Frames) -> tuple[Header, bytes]:
         deadline_s = max(self._limits.join_deadline_s, request.run_s)
         async with self._turns.turn(request.researcher):
             with tempfile.TemporaryDirectory(dir=self._temp) as temp:

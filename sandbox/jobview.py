@@ -22,7 +22,7 @@ class WaitingFor:
 @dataclass(frozen=True)
 class JobView:
     """A job as the coordinator reports it. Times: unix seconds; untold: nodes that its cancelling, just
-    now, has not reached."""
+    now, has not reached; begun: budgets may have been charged for it, however it ends."""
 
     job: str
     phase: str
@@ -34,6 +34,7 @@ class JobView:
     left_out: tuple[str, ...]
     problem: SandboxError | None
     untold: tuple[str, ...] = ()
+    begun: bool = False
 
     @property
     def ended(self) -> bool:
@@ -58,4 +59,5 @@ def view_of(state: coordinator_pb2.JobState) -> JobView:
         left_out=tuple(state.left_out),
         problem=error_of(state.problem) if state.HasField("problem") else None,
         untold=tuple(state.untold),
+        begun=state.begun,
     )

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 START_S = 30.0
 """Longest wait for a warm server's imports on a busy machine."""
 STOP_S = 5.0
+END_S = 3.0
+"""Longest wait for a child that was hung up on: it gives its memory back first."""
 BUFFER_BYTES = 4 << 20
 """Asked of the system for each direction of a child's socket: a few frames of a join."""
 _PASSED_ON = (
@@ -91,14 +93,18 @@ class WarmServer:
     async def converse(self, header: Header, part: bytes) -> AsyncIterator[Line]:
         """Hand a request to a standing child and stay connected with it.
 
-        A request that no child had taken when the server died is handed over again.
+        A request that no child had taken when the server died is handed over again. Where the
+        conversation breaks off, the child is gone when this returns: nothing that it was to write
+        appears after that.
         """
         line = await self._taken()
         try:
             await line.send(header, part)
             yield line
+        except BaseException:
+            await line.hang_up()
+            raise
         finally:
-            # Hanging up also ends a child that is still at work.
             line.close()
 
     async def _taken(self) -> Line:
@@ -221,8 +227,20 @@ class Line:
         head, part = disposable.lengths(bytes(await self._exactly(disposable.PREFIX_BYTES)))
         return disposable.parse_header(bytes(await self._exactly(head))), await self._exactly(part)
 
+    async def hang_up(self) -> None:
+        """End a child that is at work, and wait until it is gone, for END_S at most."""
+        try:
+            self._child.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(END_S):
+                while await self._loop.sock_recv(self._child, BUFFER_BYTES):
+                    pass
+        except TimeoutError:
+            log.warning("a child still runs %d s after it was hung up on", END_S)
+        except OSError:
+            pass  # It is gone already.
+
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._child.close()
 
     async def _exactly(self, count: int) -> memoryview:

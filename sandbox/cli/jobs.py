@@ -14,6 +14,7 @@ from sandbox.cli.profile import ProfileOption, party_folder, researcher_folder
 from sandbox.cli.terminal import (
     Format,
     FormatOption,
+    remark,
     say,
     show_facts,
     show_json,
@@ -68,6 +69,10 @@ def cancel(id: Job, profile: ProfileOption = None) -> None:
     """Cancel a job."""
     state = _session(profile).cancel(id)
     say("jobs.cancelled", job=id, phase=text(f"stage.{state.phase}"))
+    if state.phase == "cancelled" and state.begun:
+        remark("jobs.stopped")
+        if state.untold:
+            remark("jobs.untold", parties=", ".join(state.untold))
 
 
 @app.command("budget", help=text("help.budget"), epilog=examples("sandbox budget"))
@@ -165,8 +170,17 @@ def _details(state: JobView) -> dict[str, Any]:
         "expires": _when(state.deadline),
         "left_out": list(state.left_out),
         "problem": str(state.problem or ""),
-        "next": text(f"phase.{state.phase}"),
+        "next": _next(state),
     }
+
+
+def _next(state: JobView) -> str:
+    coming = text(f"phase.{state.phase}")
+    return (
+        f"{coming}. {text('jobs.stopped')}"
+        if state.phase == "cancelled" and state.begun
+        else coming
+    )
 
 
 def _document(state: JobView) -> dict[str, Any]:

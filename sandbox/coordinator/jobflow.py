@@ -108,16 +108,27 @@ class JobFlow:
 
     def cancel(self, cancellation: Signed) -> None:
         """Give the job up at its researcher's word; raises ProtocolError SB-6031 if shares may
-        have left already. A job that has ended stays as it is."""
+        have left already, which of a join tell nothing before they are added. A job that has ended
+        stays as it is.
+
+        A join's streams stay until `stop`: its members are to hear from the researcher why it ends.
+        """
         line = EntryKind.CANCELLATION, {"cancellation": cancellation.digest}
-        for phase in (Phase.SUBMITTED, Phase.OFFERING, Phase.ROSTER):
+        running = (Phase.COMPUTING,) if self.spec.joined else ()
+        for phase in (Phase.SUBMITTED, Phase.OFFERING, Phase.ROSTER, *running):
             if self._store.move(self.job.job, phase, Phase.CANCELLED, line):
+                self.waits.clear()
                 self._reload()
-                if self._task is not None:
-                    self._task.cancel()
+                if phase is not Phase.COMPUTING:
+                    self.stop()
                 return
         if self.job.phase not in TERMINAL:
             raise ProtocolError("SB-6031", job=self.job.job, phase=self.job.phase.value)
+
+    def stop(self) -> None:
+        """Drive the job no more: streams of its join end, and its members are free for others."""
+        if self._task is not None:
+            self._task.cancel()
 
     # Phases. Each moves the job on.
 
@@ -282,6 +293,8 @@ class JobFlow:
         return self._store.shares(self.job.job, self.job.attempt)
 
     def _move(self, to: Phase, line: LogLine | None = None, **fields: object) -> None:
+        if self.job.phase is Phase.CANCELLED:  # while the step ran
+            return
         self.waits.clear()
         self._store.move(self.job.job, self.job.phase, to, line, **fields)
         self._reload()

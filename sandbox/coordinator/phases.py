@@ -24,8 +24,9 @@ NEXT: dict[Phase, frozenset[Phase]] = {
     Phase.OFFERING: frozenset({Phase.ROSTER, Phase.FAILED, Phase.CANCELLED}),
     # A member that drops out before the first share sends the job back for a new attempt.
     Phase.ROSTER: frozenset({Phase.OFFERING, Phase.COMPUTING, Phase.FAILED, Phase.CANCELLED}),
-    # From here shares have left nodes and budgets are spent: no other roster, no cancelling.
-    Phase.COMPUTING: frozenset({Phase.ADDING, Phase.FAILED}),
+    # From here budgets are spent and shares may have left nodes: no other roster, and nothing but a
+    # join, which may run for hours, is cancelled.
+    Phase.COMPUTING: frozenset({Phase.ADDING, Phase.FAILED, Phase.CANCELLED}),
     Phase.ADDING: frozenset({Phase.WITNESSING, Phase.FAILED}),
     Phase.WITNESSING: frozenset({Phase.DONE, Phase.FAILED}),
     Phase.DONE: frozenset(),

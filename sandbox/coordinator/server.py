@@ -245,6 +245,8 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         state = self._state(self._owned(job.job, context))
         members = [link for node, link in self.registry.links.items() if node in state.members]
         told = await asyncio.gather(*(m.cancel(signed) for m in members), return_exceptions=True)
+        if flow is not None and state.phase == Phase.CANCELLED.value:
+            flow.stop()
         for member, answer in zip(members, told, strict=True):
             if isinstance(answer, SandboxError):
                 state.untold.append(member.identity.name)
@@ -331,6 +333,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             deadline=spec["expires"],
             members=spec["members"],
             left_out=stored.left_out,
+            begun=bool(stored.roster),
         )
         for waiting in flow.waits.now if flow else ():
             state.waiting.add(party=waiting.party, reason=waiting.reason, since=waiting.since)

@@ -78,7 +78,7 @@ class Waiting(_message.Message):
     def __init__(self, party: _Optional[str] = ..., reason: _Optional[str] = ..., since: _Optional[int] = ...) -> None: ...
 
 class JobState(_message.Message):
-    __slots__ = ("job", "phase", "statement", "created", "changed", "deadline", "waiting", "problem", "members", "left_out", "untold")
+    __slots__ = ("job", "phase", "statement", "created", "changed", "deadline", "waiting", "problem", "members", "left_out", "untold", "begun")
     JOB_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     STATEMENT_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +90,7 @@ class JobState(_message.Message):
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
     LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     UNTOLD_FIELD_NUMBER: _ClassVar[int]
+    BEGUN_FIELD_NUMBER: _ClassVar[int]
     job: str
     phase: str
     statement: str
@@ -101,7 +102,8 @@ class JobState(_message.Message):
     members: _containers.RepeatedScalarFieldContainer[str]
     left_out: _containers.RepeatedScalarFieldContainer[str]
     untold: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, job: _Optional[str] = ..., phase: _Optional[str] = ..., statement: _Optional[str] = ..., created: _Optional[int] = ..., changed: _Optional[int] = ..., deadline: _Optional[int] = ..., waiting: _Optional[_Iterable[_Union[Waiting, _Mapping]]] = ..., problem: _Optional[_Union[_common_pb2.Problem, _Mapping]] = ..., members: _Optional[_Iterable[str]] = ..., left_out: _Optional[_Iterable[str]] = ..., untold: _Optional[_Iterable[str]] = ...) -> None: ...
+    begun: bool
+    def __init__(self, job: _Optional[str] = ..., phase: _Optional[str] = ..., statement: _Optional[str] = ..., created: _Optional[int] = ..., changed: _Optional[int] = ..., deadline: _Optional[int] = ..., waiting: _Optional[_Iterable[_Union[Waiting, _Mapping]]] = ..., problem: _Optional[_Union[_common_pb2.Problem, _Mapping]] = ..., members: _Optional[_Iterable[str]] = ..., left_out: _Optional[_Iterable[str]] = ..., untold: _Optional[_Iterable[str]] = ..., begun: _Optional[bool] = ...) -> None: ...
 
 class JobsRequest(_message.Message):
     __slots__ = ("limit",)

@@ -40,6 +40,23 @@ COORDINATOR = party("coordinator", Role.COORDINATOR)
 CONTEXT = "cd" * 32
 
 
+class SilentCall:
+    """The stream of a join whose member takes frames and says nothing."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    async def write(self, part: object) -> None:
+        """Take a frame."""
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield None
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
 @dataclass
 class FakeNode:
     """One node; `away`: it does not answer; `slow`: it answers offers once this is set, and who it is
@@ -57,6 +74,7 @@ class FakeNode:
     released: dict[str, Share] = field(default_factory=dict)
     rosters: dict[str, str] = field(default_factory=dict)
     wrong_share: bool = False
+    joining: SilentCall | None = None
     address: str = ""
 
     @property
@@ -127,6 +145,11 @@ class FakeNode:
             self.released[digest] = Share(release, payload)
         return self.released[digest]
 
+    def join(self, deadline_s: float) -> SilentCall:
+        self.calls.append("join")
+        self.joining = SilentCall()
+        return self.joining
+
     async def evidence(self, digest: str, since: Sequence[int]) -> node_pb2.EvidenceReply:
         await self._called("evidence")
         found = self.log.evidence(JOB)
@@ -174,7 +197,12 @@ SHORT = Patience(silent_s=0.4, probe_s=0.05, witness_s=0.4, poll_s=0.02)
 
 
 def spec(
-    nodes: Sequence[FakeNode], missing: Missing, least: int, expires: int, run_s: int = 0
+    nodes: Sequence[FakeNode],
+    missing: Missing,
+    least: int,
+    expires: int,
+    run_s: int = 0,
+    ring: str = "n4096",
 ) -> JobSpec:
     members = sorted(node.me.public.fingerprint for node in nodes)
     return JobSpec(
@@ -191,9 +219,9 @@ def spec(
         missing=missing,
         minimum_members=least,
         collusion=1,
-        ring="n4096",
-        context=CONTEXT,
-        checksum_seeds=dict.fromkeys(members, "00"),
+        ring=ring,
+        context="" if ring.startswith("z") else CONTEXT,
+        checksum_seeds={} if ring.startswith("z") else dict.fromkeys(members, "00"),
         run_s=run_s,
         created=0,
         expires=expires,
@@ -236,10 +264,11 @@ class Scene:
         expires: int = 4_000_000_000,
         members: Sequence[str] = "abc",
         run_s: int = 0,
+        ring: str = "n4096",
     ) -> None:
         asked = [self.nodes[name] for name in members]
         least = min(least, len(asked))
-        self.signed = sign_job(spec(asked, missing, least, expires, run_s), RESEARCHER)
+        self.signed = sign_job(spec(asked, missing, least, expires, run_s, ring), RESEARCHER)
         self.store.add_context(CONTEXT, "n4096", RESEARCHER.public.fingerprint, b"context")
         assert self.store.add_job(JOB, self.signed, RESEARCHER.public.fingerprint)
 

@@ -24,7 +24,7 @@ from sandbox.errors import (
 from sandbox.jobs import Missing
 from sandbox.rpc import node_pb2
 from tests.audit.evidence import journal
-from tests.coordinator.nodes import JOB, RESEARCHER, SHORT, Scene, driven, problem, scene
+from tests.coordinator.nodes import JOB, RESEARCHER, SHORT, Scene, driven, problem, scene, seen
 from tests.faults.histories import copy
 from tests.nodes.vaults import Crash, CrashAt, party
 
@@ -253,6 +253,49 @@ def test_job_whose_shares_may_have_left_cannot_be_cancelled(scene: Scene) -> Non
 
     asyncio.run(act())
     assert scene.job.phase is Phase.DONE
+
+
+def test_join_that_runs_is_cancelled_and_its_streams_end_once_its_members_were_told(
+    scene: Scene,
+) -> None:
+    scene.submit(ring="z64", members="ab")
+    members = [scene.nodes["a"], scene.nodes["b"]]
+
+    async def act() -> None:
+        async with driven(scene, Phase.COMPUTING) as (flow, task):
+            await seen(lambda: all(member.joining is not None for member in members))
+            flow.cancel(CANCELLATION)
+            assert flow.waits.now == ()
+            await asyncio.sleep(0.05)
+            # Members are told first, by whoever took the cancellation.
+            assert not any(member.joining.cancelled for member in members if member.joining)
+            flow.stop()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(act())
+    assert scene.job.phase is Phase.CANCELLED
+    assert all(member.joining.cancelled for member in members if member.joining)
+    assert scene.run().phase is Phase.CANCELLED
+    assert scene.kinds() == ["job", "roster", "cancellation"]
+
+
+def test_join_whose_shares_arrive_after_it_was_cancelled_is_not_revived(scene: Scene) -> None:
+    scene.submit(ring="z64", members="ab")
+
+    async def act() -> None:
+        async with driven(scene, Phase.COMPUTING):
+            pass
+        # After a restart of the coordinator, nodes are only asked for what they have.
+        hold = scene.nodes["a"].computing = asyncio.Event()
+        async with driven(scene, Phase.COMPUTING) as (flow, task):
+            await seen(lambda: "compute" in scene.nodes["a"].calls)
+            flow.cancel(CANCELLATION)
+            hold.set()
+            await task
+
+    asyncio.run(act())
+    assert scene.job.phase is Phase.CANCELLED
+    assert scene.kinds() == ["job", "roster", "cancellation"]
 
 
 # Crashes

@@ -67,15 +67,17 @@ def write(folder: Path) -> None:
             writer.writerow([number, buyer, f"{chance.uniform(0, 300):.2f}", chance.choice("abc")])
 
 
-def make(folder: Path) -> None:
-    """Make the deployment in `folder`: node a holds people, node b purchases."""
+def make(folder: Path, row_bound: int | None = None) -> None:
+    """Make the deployment in `folder`: node a holds people, node b purchases. row_bound: what both cards
+    declare in place of their own."""
     local.init(folder, ("a", "b"))
     write(folder)
     for name, card in (("a", PEOPLE), ("b", PURCHASES)):
+        declared = replace(card, row_bound=row_bound or card.row_bound)
         node = folder / "nodes" / name
         vault = Vault.open(node, Identity.load(node))
         registry = Registry(vault)
-        register(registry, card.name, folder / f"{card.name}.csv", card)
+        register(registry, card.name, folder / f"{card.name}.csv", declared)
         allowed = replace(registry.policy(card.name), join_modes=("blind", "psi"))
         registry.set_policy(card.name, allowed)
         vault.close()
