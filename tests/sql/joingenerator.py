@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ class Source:
     columns: tuple[str, ...]
     levels: tuple[str, ...] = ()
     collection: bool = False
+    keys: tuple[str, ...] = ("person",)
 
 
 PEOPLE = Source(
@@ -49,6 +51,17 @@ MEMBERS = Source(
     ("m.points",), ("m.tier = 'gold'", "m.points < 30"), ("m.tier",), ("m.points",),
 )  # fmt: skip
 SOURCES = (PEOPLE, ORDERS, VISITS, NOTES, MEMBERS)
+STOCK = Source(
+    "e.stock AS t", "t", ("t.pieces", "(t.pieces - 3)"), ("t.pieces > 10", "t.week = 1"), (),
+    ("t.pieces",), keys=("shop", "week"),
+)  # fmt: skip
+SALES = Source(
+    "f.sales AS s", "s", ("s.sold", "(s.sold + 1)"), ("s.sold < 7", "s.till = 'p'"),
+    ("s.till", "s.sold > 4"), ("s.sold",), keys=("shop", "week"),
+)  # fmt: skip
+SHOPS = re.compile(r"(\w\.shop) = (\w\.shop)")
+WEEKLY = (STOCK, SALES)
+"""Tables that share a key of two columns; a shop's name is read in lower case."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +71,50 @@ class Statement:
     text: str
     groups: int
 
+    @property
+    def plain(self) -> str:
+        """The statement for a database that knows no normalisers."""
+        return SHOPS.sub(r"lower(\1) = lower(\2)", self.text)
+
 
 class JoinGenerator:
-    """Statements from a seed. `tables`: how many a statement may join, drawn uniformly."""
+    """Statements from a seed. `tables`: how many of `among` a statement may join, drawn uniformly."""
 
     def __init__(
-        self, chance: random.Random, tables: Sequence[int] = (2, 2, 2, 2, 3, 3, 4, 5)
+        self,
+        chance: random.Random,
+        tables: Sequence[int] = (2, 2, 2, 2, 3, 3, 4, 5),
+        among: Sequence[Source] = SOURCES,
     ) -> None:
         self._chance = chance
         self._tables = tables
+        self._among = among
 
     def statement(self) -> Statement:
         """Return the next statement."""
         chance = self._chance
-        sources = chance.sample(SOURCES, chance.choice(self._tables))
+        sources = chance.sample(self._among, chance.choice(self._tables))
         text, inner = self._from(sources)
+        return self._selected(sources, text, inner)
+
+    def semi_join(self) -> Statement:
+        """Return the next statement over the rows of one table whose key another has."""
+        chance = self._chance
+        one, other = chance.sample(self._among, 2)
+        narrowed = chance.random() < 0.6
+        condition = f" AND {chance.choice(other.conditions)}" if narrowed else ""
+        if len(one.keys) == 1 and chance.random() < 0.5:
+            key = one.keys[0]
+            where = condition.replace(" AND ", " WHERE ", 1)
+            asked = f"{one.alias}.{key} IN (SELECT {other.alias}.{key} FROM {other.text}{where})"
+        else:
+            asked = f"EXISTS (SELECT 1 FROM {other.text} WHERE {_equal(one, other)}{condition})"
+        if chance.random() < 0.6:
+            asked = f"{self._condition([one])} AND {asked}"
+        return self._selected([one], f"FROM {one.text} WHERE {asked}", {one.alias})
+
+    def _selected(self, sources: Sequence[Source], text: str, inner: set[str]) -> Statement:
+        chance = self._chance
         keys = self._groups(sources, inner)
         items = [self._item(sources) for _ in range(chance.choice((1, 2, 2, 3)))]
         selected = [*keys, *(f"{item} AS x{n}" for n, item in enumerate(items))]
@@ -86,13 +128,12 @@ class JoinGenerator:
         first = sources[0]
         conditions = [] if chance.random() < 0.3 else [self._condition(sources)]
         if len(sources) == 2 and chance.random() < 0.15:
-            equal = f"{first.alias}.person = {sources[1].alias}.person"
-            where = " AND ".join([equal, *conditions])
+            where = " AND ".join([_equal(first, sources[1]), *conditions])
             return f"FROM {first.text}, {sources[1].text} WHERE {where}", {s.alias for s in sources}
         text, inner = f"FROM {first.text}", {first.alias}
         for source in sources[1:]:
             left = not source.collection and chance.random() < 0.35
-            on = f"{source.alias}.person = {chance.choice(sorted(inner))}.person"
+            on = _equal(source, chance.choice([s for s in sources if s.alias in inner]))
             if not left:
                 inner.add(source.alias)
             if chance.random() < 0.3:
@@ -109,7 +150,7 @@ class JoinGenerator:
         chance = self._chance
         leaf = [chance.choice(chance.choice(sources).conditions) for _ in range(4)]
         leveled = [s for s in sources if s.levels]
-        if len(leveled) > 1 and chance.random() < 0.4:
+        if len(leveled) > 1 and chance.random() < 0.6:
             a, b = chance.sample(leveled, 2)
             operator = chance.choice(("=", "=", "<", "<>", ">="))
             leaf[0] = f"{a.levels[0]} {operator} {b.levels[0]}"
@@ -136,11 +177,11 @@ class JoinGenerator:
 
     def _item(self, sources: Sequence[Source]) -> str:
         chance = self._chance
-        one, other = chance.sample(sources, 2)
+        one, other = chance.sample(sources, 2) if len(sources) > 1 else (*sources, *sources)
         x, y = chance.choice(one.numbers), chance.choice(other.numbers)
         condition = chance.choice(chance.choice(sources).conditions)
         number = chance.choice(
-            (x, x, f"{x} * {y}", f"{x} + {y}", f"({x} - {y})",
+            (x, x, f"{x} * {y}", f"{y} * {x}", f"{x} + {y}", f"({x} - {y})",
              f"CASE WHEN {condition} THEN {x} ELSE {y} END", f"COALESCE({x}, {y})",
              f"CASE WHEN {condition} THEN {x} END")
         )  # fmt: skip
@@ -152,3 +193,8 @@ class JoinGenerator:
              f"COUNT({x}) - COUNT({y})")
         )  # fmt: skip
         return aggregate + (filtered if " - COUNT" not in aggregate else "")
+
+
+def _equal(one: Source, other: Source) -> str:
+    """Return the equality of both keys."""
+    return " AND ".join(f"{one.alias}.{key} = {other.alias}.{key}" for key in one.keys)

@@ -36,10 +36,10 @@ def asked(select: str, rest: str = "", join: str = f"JOIN {ORDERS} {ON}") -> str
     [
         (asked("COUNT(*)", join=f"JOIN {ORDERS} ON p.person = o.number"), "SB-1060", "p.person ="),
         (asked("COUNT(*)", join=f"JOIN {ORDERS} ON p.age = o.number"), "SB-1068", "b.orders"),
-        (asked("COUNT(*)", "JOIN visits v ON v.person = o.person JOIN g.stock t ON t.week = p.level"),
+        (asked("COUNT(*)", "JOIN visits v ON v.person = o.person JOIN e.stock t ON t.week = p.level"),
          "SB-1060", "t.week"),
         (asked("COUNT(*)", "JOIN e.notes n ON n.person = p.person AND n.person = o.person "
-               "JOIN g.stock t ON t.week = t.week"), "SB-1061", "g.stock"),
+               "JOIN e.stock t ON t.week = t.week"), "SB-1061", "e.stock"),
         (asked("COUNT(*)", "WHERE p.income = o.amount"), "SB-1062", "p.income"),
         (asked("SUM(p.age / o.amount)"), "SB-1063", "p.age"),
         (asked("COUNT(*)", "GROUP BY p.level + o.level"), "SB-1063", "p.level"),

@@ -18,8 +18,8 @@ from sandbox.sql.plan import plan
 from sandbox.sql.runnable import require_protocol
 from sandbox.sql.shapes import entries, products, shapes_of
 from tests.sql.inprocess_joins import exact_answer, shared_answer
+from tests.sql.joincomparison import assert_duckdbs
 from tests.sql.joingenerator import JoinGenerator
-from tests.sql.test_joins import assert_duckdbs
 from tests.sql.town import Town, catalogue, database, rows
 
 STATEMENTS, BATCHES = 16, 8
@@ -51,7 +51,7 @@ def test_shares_of_many_tables_answer_as_plain_sql_does(town: Town, batch: int) 
             refused += 1
             continue
         found = shared_answer(town.connection, planned, town.names)
-        assert_duckdbs(town, found, statement.text, statement.groups)
+        assert_duckdbs(town.connection, found, statement.text, statement.groups)
     assert refused <= MOST_REFUSED
 
 
@@ -75,7 +75,7 @@ def test_shapes_that_are_named(town: Town, text: str, groups: int) -> None:
     require_protocol(planned)
     found = shared_answer(town.connection, planned, town.names)
     assert found.rows == exact_answer(town.connection, planned, town.names).rows
-    assert_duckdbs(town, found, text, groups)
+    assert_duckdbs(town.connection, found, text, groups)
 
 
 def test_only_products_that_a_measure_needs_are_computed() -> None:

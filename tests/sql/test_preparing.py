@@ -93,12 +93,12 @@ def test_a_matching_serves_joins_of_its_tables_on_its_key_in_either_order() -> N
         assert same_key(plan(statement, catalogue()), preparing())
     assert not same_key(plan(STATEMENTS[0], catalogue()), preparing("d.visits"))
     assert not same_key(plan("SELECT COUNT(*) FROM a.people", catalogue()), preparing())
-    both = "FROM g.stock s JOIN h.sales t ON s.shop = t.shop AND s.week = t.week"
+    both = "FROM e.stock s JOIN f.sales t ON s.shop = t.shop AND s.week = t.week"
     wide = plan(f"SELECT COUNT(*) {both}", catalogue())
     on = [("shop", "shop"), ("week", "week")]
-    assert same_key(wide, preparing_statement("g.stock", "h.sales", on))
-    assert not same_key(wide, preparing_statement("g.stock", "h.sales", on[::-1]))
-    assert not same_key(wide, preparing_statement("g.stock", "h.sales", on[:1]))
+    assert same_key(wide, preparing_statement("e.stock", "f.sales", on))
+    assert not same_key(wide, preparing_statement("e.stock", "f.sales", on[::-1]))
+    assert not same_key(wide, preparing_statement("e.stock", "f.sales", on[:1]))
 
 
 def test_the_pattern_is_charged_to_the_preparation_and_to_no_statement() -> None:

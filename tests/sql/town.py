@@ -111,7 +111,7 @@ SALES = DatasetCard(
 )  # fmt: skip
 CARDS = {
     "a.people": PEOPLE, "b.orders": ORDERS, "c.visits": VISITS, "d.visits": VISITS,
-    "e.notes": NOTES, "f.members": MEMBERS, "g.stock": STOCK, "h.sales": SALES,
+    "e.notes": NOTES, "f.members": MEMBERS, "e.stock": STOCK, "f.sales": SALES,
 }  # fmt: skip
 TYPES = {
     ColumnType.INTEGER: "BIGINT", ColumnType.TEXT: "VARCHAR", ColumnType.BOOLEAN: "BOOLEAN",
@@ -181,8 +181,8 @@ def rows(seed: int, people: int) -> dict[str, list[tuple[object, ...]]]:
             for person in range(people + 2)
             if chance.random() < 0.6
         ],
-        "g.stock": [(n, *key, chance.randint(0, 30)) for n, key in enumerate(shops())],
-        "h.sales": [
+        "e.stock": [(n, *key, chance.randint(0, 30)) for n, key in enumerate(shops())],
+        "f.sales": [
             (n, *key, chance.randint(0, 9), chance.choice("pq")) for n, key in enumerate(shops())
         ],
     }  # fmt: skip
