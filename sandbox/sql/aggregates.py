@@ -24,7 +24,7 @@ from sandbox.privacy.statistics import (
     Var,
 )
 from sandbox.sql.functions import FUNCTIONS
-from sandbox.sql.parse import construct, exact, nearest, only, refusal, whole
+from sandbox.sql.parse import construct, exact, nearest, only, refusal, whole, written
 from sandbox.sql.rows import MOST_SCALE, constant
 
 OPERATIONS: dict[type[exp.Expr], str] = {
@@ -116,8 +116,9 @@ class Rows(Protocol[C, X, A]):
     def product(self, a: A, b: A, label: str) -> int:
         """Return the measure sum(u * v)."""
 
-    def bins(self, node: exp.Expr, kept: C | None, label: str) -> tuple[int, tuple[Fraction, ...]]:
-        """Return the measure that counts rows per bin of the number `node`, and the bins' edges."""
+    def bins(self, call: exp.Expr, kept: C | None, label: str) -> tuple[int, tuple[Fraction, ...]]:
+        """Return the measure that counts rows per bin of the number that `call` is of, and the bins'
+        edges."""
 
 
 class Aggregates(Generic[C, X, A]):
@@ -177,12 +178,14 @@ class Aggregates(Generic[C, X, A]):
         name = construct(inner)
         if isinstance(inner, exp.AggFunc) or name in NOT_PRIVATE:
             instead = NOT_PRIVATE.get(name, "COUNT(*), SUM(x), APPROX_QUANTILE(x, 0.5)")
-            return refusal("SB-1050", node, kind=Refusal, function=name, instead=instead)
+            return refusal("SB-1050", node, kind=Refusal, function=written(inner), instead=instead)
         known = ["count", "sum", "avg", "variance", "stddev", "covar_pop", "corr", "median",
                  "approx_quantile", "count_if", "histogram"]  # fmt: skip
         known_by_row = name.lower() in FUNCTIONS or isinstance(inner, exp.Case | exp.If | exp.Cast)
         if isinstance(inner, exp.Func) and not known_by_row:
-            return refusal("SB-1006", node, function=name, nearest=nearest(name, known).upper())
+            return refusal(
+                "SB-1006", node, function=written(inner), nearest=nearest(name, known).upper()
+            )
         return refusal("SB-1018", node, construct=node.sql("duckdb")[:80])
 
     def _statistic(self, node: exp.Expr, kept: C | None, label: str) -> Formula:
@@ -248,5 +251,5 @@ class Aggregates(Generic[C, X, A]):
             if share is None or not 0 < share < 1:
                 raise refusal("SB-1007", node, expression=label[:80])
             p = share
-        bins, edges = self._rows.bins(node.this, kept, label)
+        bins, edges = self._rows.bins(node, kept, label)
         return Quantile(bins, p, edges)

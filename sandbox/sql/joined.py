@@ -27,7 +27,7 @@ from sandbox.sql.jointrows import Absent, JointRows, strict
 from sandbox.sql.magnitude import typical_rows
 from sandbox.sql.measures import Group
 from sandbox.sql.onetable import roundings
-from sandbox.sql.parse import refusal
+from sandbox.sql.parse import refusal, written
 from sandbox.sql.reach import holders, joined_rows, keys_per_unit, reaches
 from sandbox.sql.scalar import TooWide, integer, meaning
 from sandbox.sql.sides import Columns, Presence
@@ -261,10 +261,10 @@ class Joined:
         return counted
 
     def bins(
-        self, node: exp.Expr, kept: Kept | None, label: str
+        self, call: exp.Expr, kept: Kept | None, label: str
     ) -> tuple[int, tuple[Fraction, ...]]:
         """Refuse: bins of joined rows would need a column for each."""
-        raise refusal("SB-1073", node, kind=Refusal, function="QUANTILE")
+        raise refusal("SB-1073", call, kind=Refusal, function=written(call))
 
     def _masks(self, kept: Kept | None) -> dict[Absent, Polynomial]:
         one = joint.one(self._count)

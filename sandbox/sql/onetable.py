@@ -79,10 +79,10 @@ class OneTable(Measures):
         return self.distinct_units(both(kept, present(self._unit_value)), label)
 
     def bins(
-        self, node: exp.Expr, kept: Truth | None, label: str
+        self, call: exp.Expr, kept: Truth | None, label: str
     ) -> tuple[int, tuple[Fraction, ...]]:
-        """Return the measure that counts rows per bin of `node`, and the bins' edges."""
-        return self.binned(self.number(node), kept, label)
+        """Return the measure that counts rows per bin of what `call` is of, and the bins' edges."""
+        return self.binned(self.number(call.this), kept, label)
 
     def group(self, node: exp.Expr) -> Group:
         """Return what GROUP BY `node` means. Raises Refusal SB-1052, SB-1053."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from fractions import Fraction
 
@@ -42,6 +42,12 @@ INSTEAD = {
     "pivots": ("PIVOT", "COUNT(*) FILTER (WHERE ...)"),
 }
 
+ALSO_CALLED: dict[type[exp.Expr], tuple[str, ...]] = {
+    exp.GroupConcat: ("STRING_AGG", "LISTAGG"),
+    exp.PercentileCont: ("QUANTILE_CONT",),
+    exp.PercentileDisc: ("QUANTILE_DISC",),
+}
+"""DuckDB's names of functions that sqlglot knows by others."""
 CONSTRUCTS: dict[type[exp.Expr], str] = {
     exp.GroupingSets: "GROUPING SETS",
     exp.Column: "a column",
@@ -81,6 +87,7 @@ def parse(statement: str) -> exp.Select:
         raise InputError("SB-1002", line=first.line, column=begin, found=construct(tree))
     if _depth(tree) > DEEPEST_NESTING:
         raise InputError("SB-1001", longest=LONGEST_STATEMENT)
+    _place_functions(tree, statement)
     return tree
 
 
@@ -153,12 +160,52 @@ def construct(node: exp.Expr) -> str:
     return CONSTRUCTS.get(type(node)) or node.key.upper()
 
 
+def written(function: exp.Expr) -> str:
+    """Return a function's name as the statement has it, for refusals."""
+    return str(function.meta.get("written") or construct(function))
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return the names most like `name`, or the first few if none is like it."""
     known = sorted(names)
     lowered = {n.lower(): n for n in known}
     close = [lowered[n] for n in get_close_matches(name.lower(), list(lowered), n=3, cutoff=0.5)]
     return ", ".join(close or known[:8])
+
+
+def _place_functions(tree: exp.Select, statement: str) -> None:
+    """Let every function know where its name stands, and how it is written.
+
+    sqlglot places most of those that it knows, but not all: a refusal would point at an argument.
+    """
+    tokens = sqlglot.tokenize(statement, dialect="duckdb")
+    at = {token.start: index for index, token in enumerate(tokens)}
+    openers = _openers(tokens)
+    for node in reversed(list(tree.walk(bfs=True))):
+        if not isinstance(node, exp.Func) or isinstance(node, exp.Anonymous):
+            continue
+        name = tokens[at[node.meta["start"]]] if "start" in node.meta else None
+        inside = min((n.meta["start"] for n in node.walk() if "start" in n.meta), default=None)
+        opener = 0 if inside is None else openers[at[inside]]
+        if name is None and opener:
+            before = tokens[opener - 1]
+            known = (*node.sql_names(), *ALSO_CALLED.get(type(node), ()))
+            name = before if before.text.upper() in known else None
+        if name is not None:
+            place = {"line": name.line, "col": name.col, "start": name.start, "end": name.end}
+            node.meta.update(place, written=name.text.upper())
+
+
+def _openers(tokens: Sequence[sqlglot.Token]) -> list[int]:
+    """Return, for each token, which one is the innermost parenthesis open before it, or 0."""
+    openers, opened = [], [0]
+    for index, token in enumerate(tokens):
+        if token.token_type is sqlglot.TokenType.R_PAREN and len(opened) > 1:
+            opened.pop()
+        openers.append(opened[-1])
+        if token.token_type is sqlglot.TokenType.L_PAREN:
+            opened.append(index)
+    return openers
 
 
 def _depth(tree: exp.Expr) -> int:

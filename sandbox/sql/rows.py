@@ -11,7 +11,7 @@ from sqlglot import exp
 from sandbox.sql import arithmetic, dates, scalar
 from sandbox.sql.calls import ALIASES, ARGUMENTS, FLAGS
 from sandbox.sql.functions import FUNCTIONS, moment, number
-from sandbox.sql.parse import construct, exact, nearest, only, refusal, whole
+from sandbox.sql.parse import construct, exact, nearest, only, refusal, whole, written
 from sandbox.sql.scalar import Mismatch, Moment, Null, Number, Scalar, Text, TooWide, Truth
 
 LONGEST_SQL = 50_000
@@ -83,7 +83,7 @@ def _bind(node: exp.Expr, scope: Scope) -> Scalar:
             COMPARISONS[type(node)], bind(node.this, scope), bind(node.expression, scope)
         )
     if isinstance(node, exp.AggFunc):
-        raise refusal("SB-1013", node, function=construct(node))
+        raise refusal("SB-1013", node, function=written(node))
     if isinstance(node, exp.Subquery | exp.Select | exp.Exists):
         raise refusal(
             "SB-1003", node, construct="sub-query in an expression", instead="WITH ... FROM"
@@ -110,11 +110,11 @@ def _call(node: exp.Expr, scope: Scope) -> Scalar:
     function = FUNCTIONS.get(name)
     if function is None:
         raise refusal(
-            "SB-1006", node, function=name.upper(), nearest=nearest(name, FUNCTIONS).upper()
+            "SB-1006", node, function=written(node), nearest=nearest(name, FUNCTIONS).upper()
         )
     if not function.fewest <= len(arguments) <= function.most:
         raise refusal(
-            "SB-1010", node, function=name.upper(), fewest=function.fewest, most=function.most
+            "SB-1010", node, function=written(node), fewest=function.fewest, most=function.most
         )
     return _inexact(node, scope, function.build([bind(a, scope) for a in arguments]))
 

@@ -64,7 +64,8 @@ def asked(select: str, rest: str = "", join: str = f"JOIN {ORDERS} {ON}") -> str
          "v.person"),
         (asked("COUNT(person)"), "SB-1067", "person)"),
         (asked("COUNT(*)", join=f"FULL JOIN {ORDERS} {ON}"), "SB-1069", "b.orders"),
-        (asked("MEDIAN(p.age)"), "SB-1073", "p.age"),
+        (asked("MEDIAN(p.age)"), "SB-1073", "MEDIAN"),
+        (asked("APPROX_QUANTILE(p.age, 0.5)"), "SB-1073", "APPROX_QUANTILE"),
         (asked("HISTOGRAM(p.age)"), "SB-1073", "HISTOGRAM"),
         (asked("COUNT(*)", join="LEFT JOIN visits v USING (person)"), "SB-1074", "visits"),
         (asked("COUNT(*)", join=f"JOIN {ORDERS} USING (person) JOIN a.people q USING (person)"),
@@ -75,7 +76,7 @@ def asked(select: str, rest: str = "", join: str = f"JOIN {ORDERS} {ON}") -> str
         ("SELECT COUNT(*) FROM b.orders WHERE paid OR person IN (SELECT person FROM a.people)",
          "SB-1076", "person IN"),
         ("SELECT COUNT(*) FROM b.orders WHERE person IN (SELECT MAX(person) FROM a.people)",
-         "SB-1060", "person)"),
+         "SB-1060", "MAX(person)"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_joined_is_refused_with_code_and_place(

@@ -98,8 +98,11 @@ def one(where: str) -> str:
             1,
             "SELECT list",
         ),
-        ("SELECT MIN(torque) FROM machines", "SB-1050", 1, "APPROX_QUANTILE"),
-        ("SELECT string_agg(note, ',') FROM machines", "SB-1050", 1, "COUNT(*)"),
+        ("SELECT MIN(torque) FROM machines", "SB-1050", 8, "APPROX_QUANTILE"),
+        ("SELECT string_agg(note, ',') FROM machines", "SB-1050", 8, "COUNT(*)"),
+        ("SELECT quantile_cont(torque + (speed), 0.5) FROM machines", "SB-1050", 8, "QUANTILE"),
+        ("SELECT SUM(SUBSTRING(torque, 1, 2)) FROM machines", "SB-1007", 12, "one type"),
+        ("SELECT AVG(EXTRACT(year FROM torque)) FROM machines", "SB-1007", 12, "one type"),
         ("SELECT COUNT(*) FROM machines GROUP BY note", "SB-1052", 40, "CASE"),
         ("SELECT COUNT(*) FROM machines GROUP BY torque * price", "SB-1052", 40, "FLOOR"),
         ("SELECT COUNT(*) FROM machines GROUP BY id", "SB-1053", 40, "COUNT(DISTINCT id)"),
@@ -123,7 +126,7 @@ def one(where: str) -> str:
         ("SELECT kind, COUNT(*) FROM machines GROUP BY ALL", "SB-1003", 1, "by its name"),
         (one("WHERE id IN (SELECT id FROM machines)"), "SB-1060", 51, "join_key"),
         (one("WHERE NOT id IN (SELECT id FROM machines)"), "SB-1076", 41, "AND"),
-        (one("WHERE EXISTS (SELECT 1 FROM machines)"), "SB-1076", 52, "AND"),
+        (one("WHERE EXISTS (SELECT 1 FROM machines)"), "SB-1076", 37, "AND"),
         (one("WHERE seen + INTERVAL 3 DAY > TIMESTAMP '2024-01-01'"), "SB-1003", 1, "date + 30"),
         (
             one("WHERE seen > TIMESTAMP '2024-01-01' + INTERVAL '3.5' DAY"),
@@ -258,3 +261,12 @@ def test_statement_that_doubles_with_every_sub_query_is_refused_in_time() -> Non
     wide = "(SELECT " + " + ".join(["torque * speed"] * 40) + " AS x FROM machines)"
     many = ", ".join(map(str, range(3000)))
     assert refusal(f"SELECT COUNT(*) FROM {wide} WHERE x IN ({many})").code == "SB-1012"
+
+
+def test_function_is_named_as_it_is_written() -> None:
+    assert (
+        "QUANTILE_CONT shows" in refusal("SELECT quantile_cont(torque, 0.5) FROM machines").sentence
+    )
+    assert (
+        "REGEXP_MATCHES." in refusal("SELECT SUM(regexp_matches(kind, 'a')) FROM machines").sentence
+    )
