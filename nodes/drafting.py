@@ -36,15 +36,16 @@ def draft_card(
     """Return a draft (TOML) of the card of dataset `name`.
 
     unit: the privacy unit's column. bounds, row_bound: as the owner gave them. Raises InputError
-    SB-1403 where these name a column that is not there, SB-1416 where a bound does not fit its
+    SB-1409 where these name a column that is not there, SB-1416 where a bound does not fit its
     column's type.
     """
     bounds = bounds or {}
     found = _typed_columns(source, name)
-    for column in (*bounds, *([unit] if unit else [])):
+    named = [("--unit", unit)] if unit else []
+    for option, column in (*named, *(("--bounds", column) for column in bounds)):
         if column not in found:
             place, there = where(source, name), ", ".join(found)
-            raise InputError("SB-1403", path=place, column=column, dataset=name, found=there)
+            raise InputError("SB-1409", path=place, column=column, option=option, found=there)
     lines = [
         _said("draft.title", mark=json.dumps(OWNER)),
         f"name = {_toml(name)}",

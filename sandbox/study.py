@@ -77,7 +77,8 @@ class StudyPlan:
             statement = " ".join(each.statement.split())
             lines.append(text("study.statement", n=number, epsilon=each.epsilon, sql=statement))
             lines += [f"   {line}" for line in each.errors()]
-        lines.append(text("study.remains", epsilon=self.epsilon - self.needed))
+        if rest := self.epsilon - self.needed:
+            lines.append(text("study.remains", epsilon=f"{rest.normalize():f}"))
         for one in self.left:
             lines.append(text("study.left", **vars(one)))
             if one.before < self.needed:

@@ -72,6 +72,18 @@ def test_errors_that_need_more_than_the_study_has_are_refused() -> None:
         plan_study([(COUNT, "n=5"), (COUNT, "n=5")], Decimal(1), DELTA, Decimal("0.01"), 1, [])
 
 
+@pytest.mark.parametrize(
+    ("statements", "rest"),
+    [([(MEAN, None), (MEAN, None)], ""), ([(MEAN, None)] * 3, "0.001"), ([(COUNT, "n=30")], "0.")],
+)
+def test_a_study_says_what_it_leaves_unused_only_where_it_does(
+    statements: list[tuple[Plan, str | None]], rest: str
+) -> None:
+    study = plan_study(statements, Decimal("1.0"), DELTA, Decimal("0.01"), 1, [])
+    unused = [line for line in str(study).splitlines() if line.startswith("Not used")]
+    assert [line.removeprefix("Not used: ε = ")[: len(rest)] for line in unused] == [rest][: bool(rest)]
+
+
 def test_a_study_is_a_document_and_a_text() -> None:
     study = plan_study([(COUNT, "n=30"), (MEAN, None)], Decimal(1), DELTA, Decimal("0.01"), 1, [])
     document = study.to_document()

@@ -134,12 +134,15 @@ def test_bounds_that_are_none_are_refused(meters: Path, bounds: str) -> None:
         draft_card(open_source(meters), "meters", "id", parse_bounds([bounds]))
 
 
-@pytest.mark.parametrize(("unit", "bounds"), [("nope", []), ("id", ["nope=1:2"])])
+@pytest.mark.parametrize(
+    ("unit", "bounds", "option"), [("nope", [], "--unit"), ("id", ["nope=1:2"], "--bounds")]
+)
 def test_draft_for_a_column_that_is_not_there_is_refused(
-    meters: Path, unit: str, bounds: list[str]
+    meters: Path, unit: str, bounds: list[str], option: str
 ) -> None:
-    with pytest.raises(InputError, match="SB-1403") as refused:
+    with pytest.raises(InputError, match="SB-1409") as refused:
         draft_card(open_source(meters), "meters", unit, parse_bounds(bounds))
+    assert f"'nope', which {option} names" in refused.value.sentence
     assert "kwh" in refused.value.cure
 
 
