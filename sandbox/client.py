@@ -9,22 +9,22 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property, partial
 from html import escape
 from pathlib import Path
-from typing import Any
 
+from sandbox.budgets import Budgets, read_budgets
 from sandbox.catalog import Member, Table
 from sandbox.config import ResearcherConfig, load_researcher
 from sandbox.connection import Connection
 from sandbox.crypto.he import ResultKey
-from sandbox.crypto.identity import Identity, PublicIdentity, Role, verify
+from sandbox.crypto.identity import Identity, PublicIdentity, Role
 from sandbox.crypto.rings import ring_named
 from sandbox.crypto.trust import Trust
 from sandbox.disclosure import IdJoin, Joined
-from sandbox.errors import InputError, SandboxError, Unavailable
+from sandbox.errors import InputError, Unavailable
 from sandbox.grants import Asked, Grant, Planner, grants
 from sandbox.jobfolder import JobFolder
 from sandbox.jobs import (
@@ -44,7 +44,6 @@ from sandbox.privacy.policy import Policy
 from sandbox.published import Limits, Published
 from sandbox.query import Query, exact
 from sandbox.result import Result
-from sandbox.rpc.documents import from_message
 from sandbox.rpc.problems import error_of
 from sandbox.sql.algebra import Plan
 from sandbox.sql.names import table_names
@@ -324,31 +323,19 @@ class Session:
 
     # Budgets and status
 
-    def budget(self, missed: Callable[[SandboxError], None] | None = None) -> list[dict[str, Any]]:
-        """Return what is left at each node, as each node signed it.
+    def budget(self) -> Budgets:
+        """Return what is left at each node, as the node signed it, and which nodes did not say.
 
-        missed: told why of each node that did not answer.
+        Raises why the first did not, where none did.
         """
         nonce = secrets.token_hex(16)
         own = self._identity.public.fingerprint
         body = BudgetRequest(researcher=own, nonce=nonce, at=int(time.time()))
-        signed = self._identity.sign(BUDGET_REQUEST_KIND, body.body())
-        reply = self._connection.budget(signed)
+        reply = self._connection.budget(self._identity.sign(BUDGET_REQUEST_KIND, body.body()))
         if reply.problems and not reply.statements:
             raise error_of(reply.problems[0])
-        if missed is not None:
-            for problem in reply.problems:
-                missed(error_of(problem))
-        lines: list[dict[str, Any]] = []
-        for message in reply.statements:
-            statement = from_message(message)
-            node = self.identities().get(statement.signer)
-            if node is None:
-                continue
-            content = verify(statement, node, "budget")
-            if content["nonce"] == nonce:
-                lines += [{"node": node.name, **line} for line in content["budgets"]]
-        return lines
+        offering = {m.node for entry in self.catalogue().values() for m in entry.table.members}
+        return read_budgets(reply, nonce, self.identities(), offering)
 
     # What queries need
 

@@ -7,9 +7,9 @@ text states the error wanted of it (see targets.py); statements without one shar
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import sqlglot
 from sqlglot.errors import SqlglotError
 
-from sandbox.catalog import Member
 from sandbox.errors import InputError, Refusal
 from sandbox.messages import text
 from sandbox.privacy.allocate import split_study
@@ -63,6 +62,8 @@ class StudyPlan:
     explanations: tuple[Explanation, ...]
     epsilon: Decimal
     left: tuple[Left, ...]
+    unanswered: tuple[str, ...] = ()
+    """Providers that did not say what is left."""
 
     @property
     def needed(self) -> Decimal:
@@ -83,6 +84,7 @@ class StudyPlan:
             lines.append(text("study.left", **vars(one)))
             if one.before < self.needed:
                 lines.append(text("study.short"))
+        lines += [text("study.unanswered", provider=name) for name in self.unanswered]
         return "\n".join(lines)
 
     def to_document(self) -> dict[str, Any]:
@@ -96,6 +98,7 @@ class StudyPlan:
                 {**vars(one), "before": str(one.before), "after": str(one.after)}
                 for one in self.left
             ],
+            "unanswered": list(self.unanswered),
         }
 
 
@@ -141,29 +144,32 @@ class Study:
                 _ = query.plan
         terms = queries[0].terms(Wishes(epsilon=epsilon, delta=delta, collusion=collusion))
         limits = [self._session.limits(query.plan.members) for query in queries]
-        return plan_study(
+        planned = plan_study(
             [(q.plan, s.error) for q, s in zip(queries, self.statements, strict=True)],
             terms.epsilon,
             terms.delta,
             max(limit.epsilon_min for limit in limits),
             collusion,
-            self._left({m for q in queries for m in q.plan.members}, terms.epsilon),
         )
-
-    def _left(self, members: Collection[Member], epsilon: Decimal) -> list[Left]:
         names = self._session.identities()
+        members = {member for query in queries for member in query.plan.members}
         asked = {(names[member.node].name, member.dataset) for member in members}
-        return [
-            Left(
-                line["node"],
-                line["dataset"],
-                Decimal(line["epsilon_remaining"]),
-                max(Decimal(line["epsilon_remaining"]) - epsilon, Decimal(0)),
-                line["renews"],
-            )
-            for line in self._session.budget()
-            if (line["node"], line["dataset"]) in asked
-        ]
+        found = self._session.budget()
+        return replace(
+            planned,
+            left=tuple(
+                Left(
+                    line["node"],
+                    line["dataset"],
+                    Decimal(line["epsilon_remaining"]),
+                    max(Decimal(line["epsilon_remaining"]) - terms.epsilon, Decimal(0)),
+                    line["renews"],
+                )
+                for line in found
+                if (line["node"], line["dataset"]) in asked
+            ),
+            unanswered=tuple(sorted({node for node, _ in asked} & found.unanswered.keys())),
+        )
 
 
 @contextmanager
@@ -183,7 +189,7 @@ def plan_study(
     delta: Decimal,
     least: Decimal,
     collusion: int,
-    left: Sequence[Left],
+    left: Sequence[Left] = (),
 ) -> StudyPlan:
     """Split `epsilon` over planned statements with their wanted errors; reads no rows.
 

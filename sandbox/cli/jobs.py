@@ -25,6 +25,7 @@ from sandbox.messages import text
 
 if TYPE_CHECKING:
     from sandbox.client import Session
+    from sandbox.errors import SandboxError
     from sandbox.jobview import JobView
 
 app = Commands()
@@ -78,10 +79,15 @@ def cancel(id: Job, profile: ProfileOption = None) -> None:
 @app.command("budget", help=text("help.budget"), epilog=examples("sandbox budget"))
 def budget(profile: ProfileOption = None, format: FormatOption = Format.TABLE) -> None:
     """Show what is left at each provider."""
+    found = _session(profile).budget()
+    if format is Format.JSON:
+        unanswered = {node: _told(error) for node, error in found.unanswered.items()}
+        show_json(budget=found.lines, unanswered=unanswered)
+        return
+    show_rows(format, "budget", found.lines, list(found.lines[0]) if found.lines else [])
     # A node that does not answer must not look like one that has no dataset.
-    rows = _session(profile).budget(lambda error: typer.echo(str(error), err=True))
-    columns = list(rows[0]) if rows else []
-    show_rows(format, "budget", rows, columns)
+    for error in found.unanswered.values():
+        typer.echo(str(error), err=True)
 
 
 @app.command(
@@ -191,10 +197,12 @@ def _document(state: JobView) -> dict[str, Any]:
             {"party": each.party, "reason": each.reason, "since": _when(each.since)}
             for each in state.waiting
         ],
-        "problem": None
-        if problem is None
-        else {"code": problem.code, "text": problem.sentence, "cure": problem.cure},
+        "problem": None if problem is None else _told(problem),
     }
+
+
+def _told(error: SandboxError) -> dict[str, str]:
+    return {"code": error.code, "text": error.sentence, "cure": error.cure}
 
 
 def _when(seconds: int) -> str:

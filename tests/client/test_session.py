@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
+from sandbox.budgets import read_budgets
 from sandbox.client import Session
 from sandbox.crypto.identity import Role
-from sandbox.errors import InputError, SandboxError, Unavailable
+from sandbox.errors import InputError, Unavailable
 from sandbox.query import exact
 from sandbox.rpc import coordinator_pb2
 from sandbox.rpc.documents import to_message
@@ -67,19 +68,33 @@ def test_what_is_no_number_is_refused_by_name(written: str | float) -> None:
 
 
 def test_node_that_tells_no_budget_is_named_beside_those_that_do() -> None:
-    statement = party("b", Role.NODE).sign("budget", {"nonce": "", "budgets": []})
+    """a is down, b answers, c's answer is left out, d's is old, e's is forged, f is nobody's."""
+    nodes = {name: party(name, Role.NODE) for name in "bcdef"}
+    said = {"budgets": [{"dataset": "t"}]}
+    forged = replace(nodes["e"].sign("budget", {"nonce": "now", **said}), signature=bytes(64))
     reply = coordinator_pb2.BudgetReply(
-        statements=[to_message(statement)],
-        problems=[problem_of(Unavailable("SB-5101", party="a"), "a")],
+        statements=[
+            to_message(nodes["b"].sign("budget", {"nonce": "now", **said})),
+            to_message(nodes["d"].sign("budget", {"nonce": "before", **said})),
+            to_message(forged),
+            to_message(nodes["f"].sign("budget", {"nonce": "now", **said})),
+        ],
+        problems=[problem_of(Unavailable("SB-5102", party="a"), "a")],
     )
+    known = {nodes[name].public.fingerprint: nodes[name].public for name in "bcde"}
+    found = read_budgets(reply, "now", known, known.keys())
+    assert list(found) == [{"node": "b", "dataset": "t"}]
+    assert {name: error.code for name, error in found.unanswered.items()} == {
+        "a": "SB-5102",
+        "c": "SB-5101",
+        "d": "SB-5101",
+        "e": "SB-3012",
+    }
 
-    class Half(Lonely):
-        def __init__(self) -> None:
-            self._connection = SimpleNamespace(budget=lambda request: reply)  # type: ignore[assignment]
 
-        def identities(self) -> dict[str, Any]:
-            return {}
-
-    missed: list[SandboxError] = []
-    assert Half().budget(missed.append) == []
-    assert [(error.code, error.facts["party"]) for error in missed] == [("SB-5101", "a")]
+def test_where_no_node_tells_its_budget_this_is_what_is_said() -> None:
+    reply = coordinator_pb2.BudgetReply(problems=[problem_of(Unavailable("SB-5102"), "a")])
+    session = Lonely()
+    session._connection = SimpleNamespace(budget=lambda request: reply)  # type: ignore[assignment]
+    with pytest.raises(Unavailable, match="SB-5102"):
+        session.budget()

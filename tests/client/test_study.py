@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import cast
@@ -81,7 +82,9 @@ def test_a_study_says_what_it_leaves_unused_only_where_it_does(
 ) -> None:
     study = plan_study(statements, Decimal("1.0"), DELTA, Decimal("0.01"), 1, [])
     unused = [line for line in str(study).splitlines() if line.startswith("Not used")]
-    assert [line.removeprefix("Not used: ε = ")[: len(rest)] for line in unused] == [rest][: bool(rest)]
+    assert [line.removeprefix("Not used: ε = ")[: len(rest)] for line in unused] == [rest][
+        : bool(rest)
+    ]
 
 
 def test_a_study_is_a_document_and_a_text() -> None:
@@ -90,3 +93,11 @@ def test_a_study_is_a_document_and_a_text() -> None:
     assert Decimal(document["needed"]) + Decimal(document["remaining"]) == 1
     assert [s["statement"] for s in document["statements"]] == [COUNT.statement, MEAN.statement]
     assert COUNT.statement in str(study)
+
+
+def test_a_study_names_who_did_not_say_what_is_left() -> None:
+    study = replace(
+        plan_study([(MEAN, None)], Decimal(1), DELTA, Decimal("0.01"), 1), unanswered=("b",)
+    )
+    assert text("study.unanswered", provider="b") in str(study).splitlines()
+    assert study.to_document()["unanswered"] == ["b"]
