@@ -28,14 +28,18 @@ from sandbox.config import (
 )
 from sandbox.crypto.certificates import (
     CA_CERTIFICATE,
+    TLS_KEY,
     Authority,
+    PeerName,
     create_authority,
     issue,
     new_tls_key_and_csr,
+    peer_name,
 )
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, load_public
 from sandbox.crypto.trust import Trust
 from sandbox.errors import InputError, Unavailable
+from sandbox.messages import text
 from sandbox.privacy.policy import default_policy
 from sandbox.processes import HealthCheck, Program, port_is_free, serve_command
 
@@ -95,11 +99,33 @@ def make_coordinator(folder: Path, name: str, listen: str, enrol_listen: str) ->
     if (folder / "ca").exists() or (folder / "coordinator").exists():
         raise InputError("SB-1320", folder=str(folder))
     authority = create_authority(folder / "ca")
-    host = listen.rpartition(":")[0]
-    hosts = () if place_of(listen).startswith(f"{HOST}:") else (host,)
-    party = _make_party(authority, folder / "coordinator", name, Role.COORDINATOR, hosts)
+    party = _make_party(
+        authority, folder / "coordinator", name, Role.COORDINATOR, _hosts_of(listen)
+    )
     _write_config(party.folder, {"name": name, "listen": listen, "enrol_listen": enrol_listen})
     return replace(party, port=int(listen.rpartition(":")[2]))
+
+
+def renew_coordinator(profile: Path) -> PeerName:
+    """Certify the coordinator in `profile` anew, with a new TLS key; return what its certificate says.
+
+    Its identity stays, and with it the fingerprint that others pinned: none of them has to do
+    anything. A running coordinator shows the old certificate until it is started again. Raises
+    InputError SB-1397 for another party; StateError where there is no authority beside it.
+    """
+    identity = Identity.load(profile)
+    if identity.public.role is not Role.COORDINATOR:
+        raise InputError(
+            "SB-1397", folder=str(profile), role=text(f"role.{identity.public.role.value}")
+        )
+    authority = Authority.load(profile.parent / "ca")
+    hosts = _hosts_of(load_coordinator(profile).listen)
+    with tempfile.TemporaryDirectory(dir=profile) as draft:
+        certificate = _certified(authority, Path(draft), identity, hosts)
+        # The certificate last: what stops in between, the next renewal mends.
+        for name in (TLS_KEY, "tls.crt"):
+            (Path(draft) / name).replace(profile / name)
+    return peer_name(certificate)
 
 
 def programs(folder: Path) -> list[Program]:
@@ -185,18 +211,32 @@ def _make_party(
 ) -> Party:
     identity = Identity.generate(name, role)
     identity.save(folder)
+    _certified(authority, folder, identity, hosts)
+    (folder / CA_CERTIFICATE).write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+    return Party(identity.public, folder, None)
+
+
+def _certified(
+    authority: Authority, folder: Path, identity: Identity, hosts: Sequence[str]
+) -> bytes:
+    """Make a TLS key and its certificate (PEM) in `folder`; return the latter."""
     request = new_tls_key_and_csr(folder, identity, hosts)
+    public = identity.public
     certificate = issue(
         authority,
         request,
-        role=role,
-        name=name,
-        fingerprint=identity.public.fingerprint,
+        role=public.role,
+        name=public.name,
+        fingerprint=public.fingerprint,
         not_after=datetime.now(UTC) + CERTIFICATE_LIFETIME,
     )
     (folder / "tls.crt").write_bytes(certificate)
-    (folder / CA_CERTIFICATE).write_bytes(authority.certificate.public_bytes(Encoding.PEM))
-    return Party(identity.public, folder, None)
+    return certificate
+
+
+def _hosts_of(listen: str) -> Sequence[str]:
+    """Return what a certificate names beside this machine, for who serves at `listen`."""
+    return () if place_of(listen).startswith(f"{HOST}:") else (listen.rpartition(":")[0],)
 
 
 def _configure(

@@ -126,7 +126,7 @@ def _party(folder: Path, asked: set[str]) -> Iterator[Check]:
         yield Check("configuration", State.FAILED, error.sentence, error.cure)
         return
     yield Check("configuration", State.OK, str(folder / "config.toml"))
-    certificate = _certificate(folder)
+    certificate = _certificate(folder, role)
     yield certificate
     if certificate.state is State.FAILED:
         return  # Without it nobody can be asked.
@@ -160,20 +160,22 @@ def _owners(folder: Path) -> Check:
     return Check("owners", State.OK, names or text("doctor.no_owners"))
 
 
-def _certificate(folder: Path) -> Check:
+def _certificate(folder: Path, role: str) -> Check:
     from sandbox.crypto.certificates import check_certificate
 
+    own = role == "coordinator"
+    cure = text("doctor.cure_own_certificate" if own else "doctor.cure_certificate", folder=folder)
     try:
         peer = check_certificate(
             (folder / "tls.crt").read_bytes(), (folder / "ca.crt").read_bytes()
         )
     except SandboxError as error:
-        return Check("certificate", State.FAILED, error.sentence, error.cure)
+        return Check("certificate", State.FAILED, error.sentence, cure if own else error.cure)
     except OSError as error:
-        return Check("certificate", State.FAILED, str(error), text("doctor.cure_certificate"))
+        return Check("certificate", State.FAILED, str(error), cure)
     found = text("doctor.certificate", name=peer.name, date=peer.not_after.date())
     if peer.not_after - datetime.now(UTC) < EXPIRES_SOON:
-        return Check("certificate", State.ATTENTION, found, text("doctor.cure_certificate"))
+        return Check("certificate", State.ATTENTION, found, cure)
     return Check("certificate", State.OK, found)
 
 

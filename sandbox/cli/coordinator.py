@@ -9,7 +9,7 @@ import typer
 
 from sandbox.cli.help import Commands, examples
 from sandbox.cli.profile import ProfileOption, coordinator_folder
-from sandbox.cli.terminal import Format, FormatOption, remark, show_facts, show_json
+from sandbox.cli.terminal import Format, FormatOption, remark, say, show_facts, show_json
 from sandbox.errors import InputError
 from sandbox.messages import text
 
@@ -109,3 +109,22 @@ def invite(
         return
     remark("coordinator.invited", role=text(f"role.{role}"), name=name, hours=hours)
     typer.echo(token)
+
+
+@app.command(
+    "renew",
+    help=text("help.coordinator.renew"),
+    epilog=examples("sandbox coordinator renew hub"),
+)
+def renew(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help=text("option.party_folder"))
+    ] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Give the coordinator a new certificate."""
+    from sandbox.local import renew_coordinator
+
+    own = coordinator_folder(folder or profile)
+    renewed = renew_coordinator(own)
+    say("coordinator.renewed", name=renewed.name, date=renewed.not_after.date(), folder=own)

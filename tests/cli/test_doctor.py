@@ -134,3 +134,16 @@ def test_node_without_a_witness_is_never_called_in_order(
     check = next(checks._node(node, alone=alone))
     assert check.state is state
     assert check.cure
+
+
+def test_coordinator_is_told_how_to_renew_its_own_certificate(plant: Path) -> None:
+    folder = plant / "coordinator"
+    now = datetime.now(UTC)
+    for not_after, state in (
+        (now + timedelta(days=5), State.ATTENTION),
+        (now - timedelta(days=1), State.FAILED),
+    ):
+        certify(plant, folder, not_after, made=now - timedelta(days=30))
+        check = found(folder, "certificate")
+        assert check.state is state
+        assert f"sandbox coordinator renew {folder}" in check.cure
