@@ -19,6 +19,8 @@ pub mod ot;
 pub mod prg;
 pub mod psi;
 pub mod shares;
+#[cfg(test)]
+mod vectors;
 pub mod vole;
 
 #[cfg(feature = "python")]

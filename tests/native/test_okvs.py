@@ -33,7 +33,7 @@ def test_the_model_decodes_what_the_kernel_encodes(items: int) -> None:
     shape = model.shape(items, 1)
     for i in range(0, items, max(1, items // 5)):
         key = int.from_bytes(keys[16 * i : 16 * i + 16], "little")
-        value = model.decode(shape, seed, key, encoding)
+        value = model.decode(shape, int.from_bytes(seed, "little"), key, encoding)
         assert value.to_bytes(16, "little") == values[16 * i : 16 * i + 16]
 
 

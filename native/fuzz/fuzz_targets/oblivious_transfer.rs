@@ -29,6 +29,21 @@ fn keys() -> &'static (Vec<[Block; 2]>, Vec<Block>) {
     })
 }
 
+/// What an honest receiver sends for each kind of extension: made once, since that takes longer than reading it.
+fn honest(kind: usize) -> &'static [u8] {
+    static HONEST: [OnceLock<Vec<u8>>; 32] = [const { OnceLock::new() }; 32];
+    HONEST[kind].get_or_init(|| {
+        let (tiles, malicious) = extension(kind);
+        let choices: Vec<Block> = (0..tiles as Block).collect();
+        softspoken::choose(&SESSION, &keys().0, &choices, malicious, &mut Prg::new(3)).1
+    })
+}
+
+/// Tiles, and whether they are checked.
+fn extension(kind: usize) -> (usize, bool) {
+    (1 + kind / 2, kind % 2 != 0)
+}
+
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
     let choice = input.byte();
@@ -43,13 +58,10 @@ fuzz_target!(|data: &[u8]| {
             let _ = chooser.finish(&input.message(&reply));
         }
         _ => {
-            let (pairs, chosen) = keys();
-            let malicious = choice & 8 != 0;
-            let tiles = 1 + usize::from(choice >> 4);
-            let choices: Vec<Block> = (0..tiles as Block).collect();
-            let (_, honest) =
-                softspoken::choose(&SESSION, pairs, &choices, malicious, &mut Prg::new(3));
-            let message = input.message(&honest);
+            let kind = usize::from(choice >> 3);
+            let ((tiles, malicious), honest) = (extension(kind), honest(kind));
+            let message = input.message(honest);
+            let chosen = &keys().1;
             let outcome =
                 softspoken::correlate(&SESSION, DELTA, chosen, tiles, malicious, &message);
             assert!(message.len() == honest.len() || outcome.is_err());

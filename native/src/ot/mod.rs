@@ -4,6 +4,8 @@ pub mod base;
 pub mod ggm;
 mod hash;
 pub mod softspoken;
+#[cfg(test)]
+mod tests;
 mod transpose;
 
 pub use hash::PairHash;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::{Error, Result};
 use crate::field;
+use crate::vectors::{block, blocks, bytes, count, is_digest, parse};
 
 const SESSION: Session = [1; 32];
 
@@ -141,6 +142,31 @@ fn a_cheating_receiver_is_found() {
         }
     });
     assert!(matches!(outcome, Err(Error::Inconsistent)));
+}
+
+/// Messages and results as an independent slow model has them: tests/vectors/native/vole.py.
+#[test]
+fn a_run_is_the_models_byte_for_byte() {
+    let vectors = parse(include_str!("../../../tests/vectors/native/vole.json"));
+    for case in vectors.as_array().unwrap() {
+        let entries = count(&case["entries"]);
+        let parameters = Parameters::new(entries, case["malicious"].as_bool().unwrap()).unwrap();
+        assert_eq!(parameters.digest().to_vec(), bytes(&case["digest"]));
+        let (messages, noise, key) = run(parameters, SESSION, |_, _| ()).unwrap();
+        let expected = case["messages"].as_array().unwrap();
+        assert_eq!(messages.len(), expected.len());
+        for (i, (message, expected)) in messages.iter().zip(expected).enumerate() {
+            assert!(is_digest(expected, message), "message {i} of {entries}");
+        }
+        let sampled = |all: &[Block]| -> Vec<Block> {
+            let some = all.iter().step_by((entries / 20).max(1));
+            some.chain(all.last()).copied().collect()
+        };
+        assert_eq!(key.delta, block(&case["delta"]));
+        assert_eq!(sampled(&noise.a), blocks(&case["a"]), "{entries}");
+        assert_eq!(sampled(&noise.c), blocks(&case["c"]), "{entries}");
+        assert_eq!(sampled(&key.b), blocks(&case["b"]), "{entries}");
+    }
 }
 
 proptest! {

@@ -9,23 +9,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from tests.vectors.native.blocks import words
 
 SIZES = (32, 96, 800)
 PI = "243f6a8885a308d313198a2e03707344a4093822299f31d0082efa98ec4e6c89452821e638d01377be5466cf34e90c6c"
 FIRST, SECOND, MATRICES = (int(PI[i : i + 32], 16) for i in (0, 32, 64))
 SIGMA = 32
-
-
-def stream(seed: int, count: int) -> bytes:
-    """`count` blocks of AES-128 over little-endian counters under a little-endian key."""
-    encryptor = Cipher(algorithms.AES(seed.to_bytes(16, "little")), modes.ECB()).encryptor()  # noqa: S305
-    return encryptor.update(b"".join(i.to_bytes(16, "little") for i in range(count)))
-
-
-def words(seed: int, count: int, size: int) -> list[int]:
-    raw = stream(seed, -(-count * size // 16))
-    return [int.from_bytes(raw[size * i : size * (i + 1)], "little") for i in range(count)]
 
 
 def permutation(length: int, seed: int) -> list[int]:
