@@ -179,11 +179,13 @@ def test_masked_product(benchmark: BenchmarkFixture, rows: int) -> None:
     x, y = _factor(rows, slots, 1), _factor(rows, slots, 2)
 
     def product() -> tuple[_native.Buffer, _native.Buffer]:
-        a = _native.MaskedFactor.a(x, COLUMNS, WORD_BYTES, SEED_A, SEED_B)
-        b = _native.MaskedFactor.b(y, COLUMNS, WORD_BYTES, SEED_A, SEED_B)
+        a, b = (
+            _native.MaskedFactor(own, COLUMNS, WORD_BYTES, SEED_A, SEED_B, left=own is x)
+            for own in (x, y)
+        )
         evaluator = _native.Evaluator(slots, COLUMNS, COLUMNS, WORD_BYTES)
         _pass(lambda: a.next_message(CHUNKS), lambda m: evaluator.absorb(m, b.next_message(CHUNKS)))
-        return a.finish_a(evaluator.finish(KEY[:16])), b.finish_b(KEY[:16])
+        return a.finish_left(evaluator.finish(KEY[:16]))[0], b.finish_right(KEY[:16])[0]
 
     _is_product(benchmark(product), x, y, WORD_BYTES)
 
@@ -196,10 +198,10 @@ def test_verified_product(benchmark: BenchmarkFixture, rows: int) -> None:
 
     def product() -> tuple[tuple[_native.Buffer, _native.Buffer], ...]:
         a, b = (
-            _native.VerifiedFactor(own, COLUMNS, wide, SEED_A, SEED_B, KEY[:16], left=own is x)
+            _native.MaskedFactor(own, COLUMNS, wide, SEED_A, SEED_B, KEY[:16], left=own is x)
             for own in (x, y)
         )
-        evaluator = _native.VerifiedEvaluator(slots, COLUMNS, COLUMNS, wide)
+        evaluator = _native.Evaluator(slots, COLUMNS, COLUMNS, wide, verified=True)
         _pass(lambda: a.next_message(CHUNKS), lambda m: evaluator.absorb(m, b.next_message(CHUNKS)))
         return a.finish_left(evaluator.finish(KEY[:16])), b.finish_right(KEY[:16])
 

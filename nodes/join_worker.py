@@ -27,7 +27,7 @@ from nodes.slots import join_wait_s
 from sandbox.crypto.join.blind import Kept, over_kept, placed, zero_share
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
-from sandbox.crypto.join.machine import Machine, Send, send
+from sandbox.crypto.join.machine import Machine, Send, drive, send
 from sandbox.crypto.join.pool import KEY_BYTES, Rows
 from sandbox.crypto.join.shape import Shape, read_shapes, write_shapes
 from sandbox.crypto.join.words import Words
@@ -61,19 +61,11 @@ class Wire:
 
     def drive(self, machine: Machine[T]) -> T:
         """Run a machine to its end and return its result."""
-        received: bytes | None = None
-        try:
-            while True:
-                step = next(machine) if received is None else machine.send(received)
-                received = None
-                if isinstance(step, Send):
-                    self._peer.sendall(preamble({"party": step.party}, len(step.payload)))
-                    self._peer.sendall(step.payload)
-                else:
-                    received = self._next(step.party)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+        return drive(machine, self._send, self._next)
+
+    def _send(self, step: Send) -> None:
+        self._peer.sendall(preamble({"party": step.party}, len(step.payload)))
+        self._peer.sendall(step.payload)
 
     def _next(self, party: str) -> bytes:
         with self._arrived:

@@ -130,41 +130,11 @@ class InnerProduct:
         """This party's share, p × q words; B gives what the dealer dealt."""
 
 class MaskedFactor:
-    """One party of XᵀY that the coordinator evaluates on masked columns: X is A's, Y is B's.
+    """One party of XᵀY that the coordinator evaluates on masked columns: X is the left's.
 
     Both parties know the seeds of both masks (16 bytes, fresh); the coordinator knows neither. Words go
-    by their `width` low bytes, 1 to 8, and only so many of a share mean anything.
-    """
-
-    @staticmethod
-    def a(
-        own: SlotColumns, peer_columns: int, width: int, seed_u: ReadOnly, seed_v: ReadOnly
-    ) -> MaskedFactor: ...
-    @staticmethod
-    def b(
-        own: SlotColumns, peer_columns: int, width: int, seed_u: ReadOnly, seed_v: ReadOnly
-    ) -> MaskedFactor: ...
-    def next_message(self, chunks: int) -> Buffer:
-        """The next chunks for the coordinator; empty at the end."""
-    def finish_a(self, dealt: ReadOnly) -> Buffer:
-        """A's share, p × q words, from what the coordinator handed it."""
-    def finish_b(self, seed_r: ReadOnly) -> Buffer:
-        """B's share; the seed is its own, and sealed to the coordinator."""
-
-class Evaluator:
-    """The coordinator of a product of masked factors, p columns by q, words of `width` bytes."""
-
-    def __init__(self, slots: int, p: int, q: int, width: int) -> None: ...
-    def absorb(self, a: ReadOnly, b: ReadOnly) -> None:
-        """Take the next chunks of both, the same ones. PeerError if they are not whole."""
-    def finish(self, seed_r: ReadOnly) -> Buffer:
-        """What A is handed: p × q words, blinded for B."""
-
-class VerifiedFactor:
-    """One party of XᵀY that the coordinator evaluates and both parties check: X is the left's.
-
-    Both parties know the seeds of both masks and of what checks X (16 bytes, fresh); the coordinator
-    knows none. Words go by their `width` low bytes, 1 to 16. The left one sends one more column.
+    by their `width` low bytes, 1 to 8, and only so many of a share mean anything. With a common seed of
+    what checks X the left one sends one more column, and words go by 1 to 16 bytes.
     """
 
     def __init__(
@@ -174,7 +144,7 @@ class VerifiedFactor:
         width: int,
         seed_u: ReadOnly,
         seed_v: ReadOnly,
-        seed_alpha: ReadOnly,
+        seed_alpha: ReadOnly | None = None,
         *,
         left: bool,
     ) -> None: ...
@@ -182,18 +152,33 @@ class VerifiedFactor:
         """The next chunks for the coordinator; empty at the end."""
     def finish_left(self, dealt: ReadOnly) -> tuple[Buffer, Buffer]:
         """The left's share (p × q words of 8 bytes) from what the coordinator handed it, and what it
-        compares with the right's: q numbers of 16 bytes, equal if the coordinator multiplied."""
+        compares with the right's if it checks: q numbers of 16 bytes, equal if the coordinator multiplied."""
     def finish_right(self, seed_r: ReadOnly) -> tuple[Buffer, Buffer]:
         """The right's share, and what it compares; the seed is its own, and sent to the coordinator."""
 
-class VerifiedEvaluator:
-    """The coordinator of a product of VerifiedFactors; p is without the column that checks."""
+class Evaluator:
+    """The coordinator of a product of masked factors, p columns by q, words of `width` bytes; p is
+    without the column that checks."""
 
-    def __init__(self, slots: int, p: int, q: int, width: int) -> None: ...
+    def __init__(
+        self, slots: int, p: int, q: int, width: int, *, verified: bool = False
+    ) -> None: ...
     def absorb(self, a: ReadOnly, b: ReadOnly) -> None:
         """Take the next chunks of both, the same ones. PeerError if they are not whole."""
     def finish(self, seed_r: ReadOnly) -> Buffer:
-        """What the left is handed: (p + 1) × q words of 16 bytes, blinded for the right."""
+        """What the left is handed, blinded for the right: p × q words of 8 bytes, of a verified product
+        (p + 1) × q of 16."""
+
+class Equality:
+    """One party of a test whether two values are equal, which tells nothing else of either."""
+
+    @staticmethod
+    def start(session: ReadOnly, value: ReadOnly, entropy: ReadOnly) -> tuple[Equality, Buffer]:
+        """The party, and the point for its peer (32 bytes). session: 32 bytes that both have, fresh;
+        entropy: 64 bytes."""
+    def finish(self, point: ReadOnly, *, left: bool) -> tuple[Buffer, Buffer]:
+        """What this party sends after the peer's point came, and what it is sent if the values are equal:
+        32 bytes each. PeerError for what is no point."""
 
 class SlotwiseDealer:
     """The dealer of a SlotwiseProduct: a stream for B."""

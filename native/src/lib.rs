@@ -10,6 +10,7 @@ compile_error!(
 );
 
 pub mod block;
+pub mod equality;
 pub mod error;
 pub mod field;
 pub mod keys;

@@ -213,9 +213,9 @@ def test_verified_product_is_what_integers_of_any_size_make_of_it(
     rng = np.random.default_rng(7)
     (x, plain_x), (y, plain_y) = factor(rng, slots, p), factor(rng, slots, q)
     alpha, seed_r, ring = b"a" * 16, b"r" * 16, 1 << 8 * width
-    left = _native.VerifiedFactor(x, q, width, SEED_A, SEED_B, alpha, left=True)
-    right = _native.VerifiedFactor(y, p, width, SEED_A, SEED_B, alpha, left=False)
-    coordinator = _native.VerifiedEvaluator(slots, p, q, width)
+    left = _native.MaskedFactor(x, q, width, SEED_A, SEED_B, alpha, left=True)
+    right = _native.MaskedFactor(y, p, width, SEED_A, SEED_B, alpha, left=False)
+    coordinator = _native.Evaluator(slots, p, q, width, verified=True)
     ours, theirs = bytes(left.next_message(9)), bytes(right.next_message(9))
     coordinator.absorb(ours, theirs)
     share, check = left.finish_left(coordinator.finish(seed_r))

@@ -13,7 +13,7 @@ import pytest
 from nodes import blind_worker
 from sandbox.crypto.join import blind, many, pool
 from sandbox.crypto.join.channel import Pair
-from sandbox.crypto.join.machine import Machine, Send
+from sandbox.crypto.join.machine import Machine, Send, drive
 from sandbox.crypto.join.pool import Pool, Rows
 from sandbox.crypto.join.shape import Shape, patterns
 
@@ -51,14 +51,11 @@ class Wire:
                     self._frames[first].append(bytes(step.payload))
 
     def drive(self, machine: Machine[Any]) -> Any:
-        frame: bytes | None = None
-        try:
-            while True:
-                step = next(machine) if frame is None else machine.send(frame)
-                frame = None if isinstance(step, Send) else self._frames[step.party].pop(0)
-                self._acts.append("say" if frame is None else "hear")
-        except StopIteration as end:
-            return end.value
+        def hear(party: str) -> bytes:
+            self._acts.append("hear")
+            return self._frames[party].pop(0)
+
+        return drive(machine, lambda _: self._acts.append("say"), hear)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from nodes import psi_rows, psi_worker
 from sandbox.crypto.join import psi
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
-from sandbox.crypto.join.machine import Machine, Send
+from sandbox.crypto.join.machine import Machine, drive
 from sandbox.crypto.join.shape import TAG_BYTES
 
 BOUND, OTHERS = 8, ("b", "c", "d")
@@ -131,17 +131,11 @@ class Threaded:
         self._inbox, self._outbox = inbox, outbox
 
     def drive(self, machine: Machine[Any]) -> Any:
-        received: bytes | None = None
-        try:
-            while True:
-                step = next(machine) if received is None else machine.send(received)
-                received = None
-                if isinstance(step, Send):
-                    self._outbox.put(bytes(step.payload))
-                else:
-                    received = self._inbox.get(timeout=30)
-        except StopIteration as end:
-            return end.value
+        return drive(
+            machine,
+            lambda step: self._outbox.put(bytes(step.payload)),
+            lambda _: self._inbox.get(timeout=30),
+        )
 
 
 def wires_between() -> tuple[Any, Any]:

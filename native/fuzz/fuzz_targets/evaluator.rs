@@ -1,12 +1,15 @@
-//! Two hostile members' masked columns at the coordinator, and a hostile coordinator's numbers at a member.
+//! Two hostile members' masked columns at the coordinator, and a hostile coordinator's numbers at a member, of a product
+//! that is checked or not.
 #![no_main]
 
 use std::sync::Arc;
 
 use fedsandbox_fuzz::Input;
 use fedsandbox_native::shares::columns::Columns;
-use fedsandbox_native::shares::evaluated::{Evaluator, Party};
+use fedsandbox_native::shares::evaluated::{self, Evaluator};
 use fedsandbox_native::shares::inner::{Role, Shape};
+use fedsandbox_native::shares::verified;
+use fedsandbox_native::shares::word::Word;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -23,10 +26,35 @@ fuzz_target!(|data: &[u8]| {
         1 + usize::from(choice >> 2 & 1),
         usize::from(input.byte()) % 66,
     );
-    let width = usize::from(input.byte()) % 10;
-    let Ok(mut evaluator) = Evaluator::new(Shape { slots, p, q }, width) else {
-        assert!(q == 0 || q > 64 || width == 0 || width > 8);
-        return;
+    let (shape, width) = (Shape { slots, p, q }, usize::from(input.byte()) % 18);
+    let words = vec![[3; 8]; slots * p];
+    let own = Arc::new(Columns::dense(slots, p, &words).unwrap());
+    if choice >> 3 & 1 == 0 {
+        if !coordinator::<u64>(&mut input, shape, width) {
+            return;
+        }
+        let mut member = evaluated::Party::new(Role::A, own, q, width, (1, 2)).unwrap();
+        while !member.next_message(2).is_empty() {}
+        let dealt = input.message(&vec![0; 8 * p * q]);
+        assert_eq!(member.finish_a(&dealt).is_ok(), dealt.len() == 8 * p * q);
+    } else {
+        if !coordinator::<u128>(&mut input, shape, width) {
+            return;
+        }
+        let mut member = verified::Party::new(Role::A, own, q, width, (1, 2), 3).unwrap();
+        while !member.next_message(2).is_empty() {}
+        let dealt = input.message(&vec![0; 16 * (p + 1) * q]);
+        let whole = dealt.len() == 16 * (p + 1) * q;
+        assert_eq!(member.finish_a(&dealt).is_ok(), whole);
+    }
+});
+
+/// Whether there is such a coordinator; what it takes of messages is whole.
+fn coordinator<W: Word>(input: &mut Input, shape: Shape, width: usize) -> bool {
+    let (slots, p, q) = (shape.slots, shape.p + W::CHECKING, shape.q);
+    let Ok(mut evaluator) = Evaluator::<W>::new(shape, width) else {
+        assert!(q == 0 || q > 64 || width == 0 || width > W::BYTES);
+        return false;
     };
     let mut left = slots;
     for _ in 0..4 {
@@ -47,12 +75,5 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     assert_eq!(evaluator.finish(7).is_ok(), left == 0);
-
-    let words = vec![[3; 8]; slots * p];
-    let own = Arc::new(Columns::dense(slots, p, &words).unwrap());
-    let mut member = Party::new(Role::A, own, q, width, 1, 2).unwrap();
-    while !member.next_message(2).is_empty() {}
-    let honest = vec![0; 8 * p * q];
-    let dealt = input.message(&honest);
-    assert_eq!(member.finish_a(&dealt).is_ok(), dealt.len() == honest.len());
-});
+    true
+}

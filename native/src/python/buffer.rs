@@ -9,6 +9,7 @@ use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use zeroize::Zeroizing;
 
 use crate::block::Block;
 
@@ -45,12 +46,14 @@ impl<'py> FromPyObject<'_, 'py> for Input {
 #[pyclass(frozen, module = "sandbox._native")]
 pub struct Buffer(Memory);
 
-/// A kernel's own vector, kept as it is: reading it as bytes needs no copy, freeing it needs its type.
+/// A kernel's own vector, kept as it is: reading it as bytes needs no copy, freeing it needs its type. What is secret is wiped.
 enum Memory {
     Bytes(Vec<u8>),
     Indices(Vec<u32>),
     Words(Vec<u64>),
     Blocks(Vec<Block>),
+    SecretWords(Zeroizing<Vec<u64>>),
+    SecretBlocks(Zeroizing<Vec<Block>>),
 }
 
 impl Buffer {
@@ -60,6 +63,8 @@ impl Buffer {
             Memory::Indices(indices) => bytemuck::must_cast_slice(indices),
             Memory::Words(words) => bytemuck::must_cast_slice(words),
             Memory::Blocks(blocks) => bytemuck::must_cast_slice(blocks),
+            Memory::SecretWords(words) => bytemuck::must_cast_slice(words),
+            Memory::SecretBlocks(blocks) => bytemuck::must_cast_slice(blocks),
         }
     }
 }
@@ -85,6 +90,18 @@ impl From<Vec<u64>> for Buffer {
 impl From<Vec<Block>> for Buffer {
     fn from(blocks: Vec<Block>) -> Self {
         Self(Memory::Blocks(blocks))
+    }
+}
+
+impl From<Zeroizing<Vec<u64>>> for Buffer {
+    fn from(words: Zeroizing<Vec<u64>>) -> Self {
+        Self(Memory::SecretWords(words))
+    }
+}
+
+impl From<Zeroizing<Vec<Block>>> for Buffer {
+    fn from(blocks: Zeroizing<Vec<Block>>) -> Self {
+        Self(Memory::SecretBlocks(blocks))
     }
 }
 

@@ -1,6 +1,8 @@
 //! sandbox._native: what Python sees. Arguments are buffers, results own their memory and are buffers too.
 
 mod buffer;
+mod equality;
+mod evaluated;
 mod keys;
 mod matching;
 mod okvs;
@@ -8,7 +10,6 @@ mod prg;
 mod psi;
 mod refusal;
 mod shares;
-mod verified;
 
 use pyo3::prelude::*;
 
@@ -30,10 +31,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<shares::Placement>()?;
     module.add_class::<shares::SlotColumns>()?;
     module.add_class::<shares::InnerProduct>()?;
-    module.add_class::<shares::MaskedFactor>()?;
-    module.add_class::<shares::Evaluator>()?;
-    module.add_class::<verified::VerifiedFactor>()?;
-    module.add_class::<verified::VerifiedEvaluator>()?;
+    module.add_class::<evaluated::MaskedFactor>()?;
+    module.add_class::<evaluated::Evaluator>()?;
+    module.add_class::<equality::Equality>()?;
     module.add_class::<shares::SlotwiseDealer>()?;
     module.add_class::<shares::SlotwiseProduct>()?;
     module.add_function(wrap_pyfunction!(shares::local_product, module)?)?;

@@ -10,7 +10,6 @@ use super::buffer::{Buffer, Input};
 use super::keys::{elements, seed};
 use crate::block::Block;
 use crate::shares::columns;
-use crate::shares::evaluated;
 use crate::shares::inner::{self, Role, Shape};
 use crate::shares::slotwise::{self, Pair};
 use crate::shares::zero::{self, Sign};
@@ -135,90 +134,6 @@ impl InnerProduct {
 
     fn party(&mut self) -> PyResult<&mut inner::Party> {
         self.0.as_mut().ok_or_else(ended)
-    }
-}
-
-/// One party of an inner product that the coordinator evaluates.
-#[pyclass(module = "sandbox._native")]
-pub struct MaskedFactor(Option<evaluated::Party>);
-
-#[pymethods]
-impl MaskedFactor {
-    #[staticmethod]
-    fn a(
-        own: &SlotColumns,
-        peer_columns: usize,
-        width: usize,
-        seed_u: Input,
-        seed_v: Input,
-    ) -> PyResult<Self> {
-        Self::new(Role::A, own, peer_columns, width, &seed_u, &seed_v)
-    }
-
-    #[staticmethod]
-    fn b(
-        own: &SlotColumns,
-        peer_columns: usize,
-        width: usize,
-        seed_u: Input,
-        seed_v: Input,
-    ) -> PyResult<Self> {
-        Self::new(Role::B, own, peer_columns, width, &seed_u, &seed_v)
-    }
-
-    fn next_message(&mut self, py: Python<'_>, chunks: usize) -> PyResult<Buffer> {
-        let party = self.0.as_mut().ok_or_else(ended)?;
-        Ok(py.detach(|| party.next_message(chunks)).into())
-    }
-
-    fn finish_a(&mut self, dealt: Input) -> PyResult<Buffer> {
-        Ok(self.end()?.finish_a(dealt.bytes())?.into())
-    }
-
-    fn finish_b(&mut self, seed_r: Input) -> PyResult<Buffer> {
-        Ok(self.end()?.finish_b(*short_seed(&seed_r)?)?.into())
-    }
-}
-
-impl MaskedFactor {
-    fn new(
-        role: Role,
-        own: &SlotColumns,
-        peer_columns: usize,
-        width: usize,
-        seed_u: &Input,
-        seed_v: &Input,
-    ) -> PyResult<Self> {
-        let (u, v) = (short_seed(seed_u)?, short_seed(seed_v)?);
-        let party = evaluated::Party::new(role, Arc::clone(&own.0), peer_columns, width, *u, *v)?;
-        Ok(Self(Some(party)))
-    }
-
-    fn end(&mut self) -> PyResult<evaluated::Party> {
-        self.0.take().ok_or_else(ended)
-    }
-}
-
-/// The coordinator of an inner product.
-#[pyclass(module = "sandbox._native")]
-pub struct Evaluator(Option<evaluated::Evaluator>);
-
-#[pymethods]
-impl Evaluator {
-    #[new]
-    fn new(slots: usize, p: usize, q: usize, width: usize) -> PyResult<Self> {
-        let shape = Shape { slots, p, q };
-        Ok(Self(Some(evaluated::Evaluator::new(shape, width)?)))
-    }
-
-    fn absorb(&mut self, py: Python<'_>, a: Input, b: Input) -> PyResult<()> {
-        let evaluator = self.0.as_mut().ok_or_else(ended)?;
-        Ok(py.detach(|| evaluator.absorb(a.bytes(), b.bytes()))?)
-    }
-
-    fn finish(&mut self, seed_r: Input) -> PyResult<Buffer> {
-        let evaluator = self.0.take().ok_or_else(ended)?;
-        Ok(evaluator.finish(*short_seed(&seed_r)?)?.into())
     }
 }
 

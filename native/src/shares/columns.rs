@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::word::Word;
 use super::{CHUNK, MAX_COLUMNS};
 use crate::error::{Error, Result};
 
@@ -135,20 +136,21 @@ impl Columns {
     }
 
     /// Overwrites `out` with a chunk, column after column.
-    pub(super) fn fill(&self, chunk: usize, out: &mut [u64]) {
+    pub(super) fn fill<W: Word>(&self, chunk: usize, out: &mut [W]) {
         match &self.values {
             Values::Dense(words) => {
-                let first = chunk * CHUNK * self.columns;
-                out.copy_from_slice(&words[first..first + out.len()]);
+                for (out, word) in out.iter_mut().zip(&words[chunk * CHUNK * self.columns..]) {
+                    *out = W::from(*word);
+                }
             }
             Values::Placed(placement, values) => {
-                out.fill(0);
+                out.fill(W::default());
                 let height = out.len() / self.columns;
                 let rows = placement.starts[chunk]..placement.starts[chunk + 1];
                 let places = &placement.place_in_chunk[rows.clone()];
                 for (column, out) in values.iter().zip(out.chunks_mut(height)) {
                     for (&place, &value) in places.iter().zip(&column[rows.clone()]) {
-                        out[place as usize] = value;
+                        out[place as usize] = W::from(value);
                     }
                 }
             }

@@ -4,7 +4,7 @@
 //! keeps XᵀV; B sends it Y' = Y − V and keeps UᵀY' − R, with R from a seed that B draws and seals to the coordinator; the
 //! coordinator hands A the numbers X'ᵀY' + R. Then
 //!   X'ᵀY' + XᵀV + UᵀY' = X'ᵀ(Y' + V) + UᵀV + UᵀY' = X'ᵀY + UᵀY = XᵀY.
-//! All of it may run modulo 2^(8w) for w < 8: words go on the wire by their w low bytes, and only so many of a share mean anything.
+//! All of it may run modulo 2^(8w) for w < 8 (over wide words, which `verified` checks, 16): words go on the wire by their w low bytes, and only so many of a share mean anything.
 //! To the coordinator X' and Y' are uniform, being one-time pads. Without R, A would hold X'ᵀY', know X' and V, and could read off
 //! sums of Y's rows that it chose; with it, what A holds is uniform too. What the coordinator returns can shift a result and choose no mask.
 
@@ -13,45 +13,73 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::CHUNK;
-use super::columns::Columns;
+use super::columns::{Columns, chunk_slots};
 use super::inner::{Role, Shape};
 use super::mask::{Mask, Purpose};
 use super::packed;
-use super::simd::accumulate;
-use super::stream::{self, Progress, add_words};
+use super::stream::{self, Progress, Scratch, add_words};
+use super::word::Word;
 use crate::block::Block;
 use crate::error::{Error, Result};
 
+/// What a party multiplies.
+pub trait Factor: Sync {
+    type Word: Word;
+
+    fn slots(&self) -> usize;
+
+    /// How many columns are sent.
+    fn columns(&self) -> usize;
+
+    /// Overwrites `out` with a chunk of them, one after the other.
+    fn fill(&self, chunk: usize, out: &mut [Self::Word]);
+}
+
+impl Factor for Arc<Columns> {
+    type Word = u64;
+
+    fn slots(&self) -> usize {
+        Columns::slots(self)
+    }
+
+    fn columns(&self) -> usize {
+        Columns::columns(self)
+    }
+
+    fn fill(&self, chunk: usize, out: &mut [u64]) {
+        Columns::fill(self, chunk, out);
+    }
+}
+
 /// One party: it sends its masked factor, and keeps its own part of the product.
-pub struct Party {
+pub struct Party<F: Factor> {
     role: Role,
-    own: Arc<Columns>,
+    own: F,
     peer_columns: usize,
     width: usize,
     mask: Mask,
     peer_mask: Mask,
     sent: Progress,
-    sum: Vec<u64>,
+    sum: Zeroizing<Vec<F::Word>>,
 }
 
-impl Party {
-    /// The seeds of U and V are the parties' common secrets, fresh for this product; a word goes by its `width` low bytes.
+impl<F: Factor> Party<F> {
+    /// `peer_columns`: without what checks them. The seeds of U and V are the parties' common secrets, fresh for this product; a
+    /// word goes by its `width` low bytes.
     pub fn new(
         role: Role,
-        own: Arc<Columns>,
+        own: F,
         peer_columns: usize,
         width: usize,
-        seed_u: Block,
-        seed_v: Block,
+        (seed_u, seed_v): (Block, Block),
     ) -> Result<Self> {
         let (slots, columns) = (own.slots(), own.columns());
-        let shape = Shape {
-            slots,
-            p: columns,
-            q: peer_columns,
+        let (p, q) = match role {
+            Role::A => (columns - F::Word::CHECKING, peer_columns),
+            Role::B => (peer_columns, columns),
         };
-        shape.check()?;
-        packed::check_width(width)?;
+        Shape { slots, p, q }.check()?;
+        F::Word::check_width(width)?;
         let (seed, peer_seed) = match role {
             Role::A => (seed_u, seed_v),
             Role::B => (seed_v, seed_u),
@@ -59,12 +87,16 @@ impl Party {
         Ok(Self {
             role,
             own,
-            peer_columns,
+            peer_columns: if role == Role::A {
+                q
+            } else {
+                p + F::Word::CHECKING
+            },
             width,
             mask: Mask::new(seed, Purpose::Factor),
             peer_mask: Mask::new(peer_seed, Purpose::Factor),
             sent: Progress::new(slots, columns),
-            sum: vec![0; columns * peer_columns],
+            sum: stream::zeros((p + F::Word::CHECKING) * q),
         })
     }
 
@@ -72,52 +104,50 @@ impl Party {
     pub fn next_message(&mut self, chunks: usize) -> Vec<u8> {
         let (first, words) = self.sent.advance(chunks);
         let mut out = vec![0; words * self.width];
-        let (own, peer, slots) = (&self.own, self.peer_columns, self.own.slots());
-        let size = CHUNK * own.columns() * self.width;
-        let sum = stream::sum_over(&mut out, size, self.sum.len(), |i, out, scratch| {
+        let party = &*self;
+        let (slots, columns) = (party.own.slots(), party.own.columns());
+        let size = CHUNK * columns * party.width;
+        let sum = stream::sum_over(&mut out, size, party.sum.len(), |i, out, scratch| {
+            let Scratch { x, y, mask, sum } = scratch;
             let chunk = first + i;
-            stream::load_columns(own, chunk, &mut scratch.x);
-            stream::load_mask(&self.peer_mask, chunk, slots, peer, &mut scratch.y);
-            let height = scratch.x.len() / own.columns();
-            if self.role == Role::A {
-                accumulate(&scratch.x, &scratch.y, height, &mut scratch.sum);
+            let height = chunk_slots(chunk, slots).len();
+            stream::resize(x, height, columns);
+            party.own.fill(chunk, x);
+            stream::load_mask(&party.peer_mask, chunk, slots, party.peer_columns, y);
+            if party.role == Role::A {
+                F::Word::accumulate(x, y, height, sum);
             }
-            let words = scratch.x.len();
-            scratch.mask.resize(words, 0);
-            self.mask
-                .words(chunk * CHUNK * own.columns(), &mut scratch.mask);
-            for (value, mask) in scratch.x.iter_mut().zip(&scratch.mask) {
-                *value = value.wrapping_sub(*mask);
+            stream::load_mask(&party.mask, chunk, slots, columns, mask);
+            for (value, mask) in x.iter_mut().zip(mask) {
+                *value = value.minus(*mask);
             }
-            if self.role == Role::B {
-                accumulate(&scratch.y, &scratch.x, height, &mut scratch.sum);
+            if party.role == Role::B {
+                F::Word::accumulate(y, x, height, sum);
             }
-            packed::pack(&scratch.x, self.width, out);
+            F::Word::pack(x, party.width, out);
         });
         add_words(&mut self.sum, &sum);
         out
     }
 
     /// A's share, from what the coordinator handed it.
-    pub fn finish_a(mut self, dealt: &[u8]) -> Result<Vec<u64>> {
+    pub fn finish_a(mut self, dealt: &[u8]) -> Result<Zeroizing<Vec<F::Word>>> {
         self.check_end(Role::A)?;
-        let dealt = stream::words(dealt)?;
-        if dealt.len() != self.sum.len() {
+        if dealt.len() != self.sum.len() * F::Word::BYTES {
             return Err(Error::Malformed);
         }
-        for (sum, dealt) in self.sum.iter_mut().zip(dealt) {
-            *sum = sum.wrapping_add(u64::from_le_bytes(*dealt));
+        for (sum, dealt) in self.sum.iter_mut().zip(dealt.chunks_exact(F::Word::BYTES)) {
+            *sum = sum.plus(F::Word::of(dealt));
         }
         Ok(self.sum)
     }
 
     /// B's share, less the numbers that it had the coordinator add for A; `seed_r` as sealed to the coordinator.
-    pub fn finish_b(mut self, seed_r: Block) -> Result<Vec<u64>> {
+    pub fn finish_b(mut self, seed_r: Block) -> Result<Zeroizing<Vec<F::Word>>> {
         self.check_end(Role::B)?;
-        let mut blind = Zeroizing::new(vec![0; self.sum.len()]);
-        Mask::new(seed_r, Purpose::Product).words(0, &mut blind);
+        let blind = blinding(seed_r, self.sum.len());
         for (sum, blind) in self.sum.iter_mut().zip(blind.iter()) {
-            *sum = sum.wrapping_sub(*blind);
+            *sum = F::Word::minus(*sum, *blind);
         }
         Ok(self.sum)
     }
@@ -132,31 +162,39 @@ impl Party {
     }
 }
 
-/// The coordinator: it multiplies what it cannot read.
-pub struct Evaluator {
-    shape: Shape,
-    width: usize,
-    received: [Progress; 2],
-    sum: Vec<u64>,
+/// R.
+fn blinding<W: Word>(seed_r: Block, words: usize) -> Zeroizing<Vec<W>> {
+    let mut blind = stream::zeros(words);
+    W::mask(&Mask::new(seed_r, Purpose::Product), 0, &mut blind);
+    blind
 }
 
-impl Evaluator {
+/// The coordinator: it multiplies what it cannot read.
+pub struct Evaluator<W: Word> {
+    columns: [usize; 2],
+    width: usize,
+    received: [Progress; 2],
+    sum: Vec<W>,
+}
+
+impl<W: Word> Evaluator<W> {
+    /// `shape.p` is without the column that checks X.
     pub fn new(shape: Shape, width: usize) -> Result<Self> {
         let Shape { slots, p, q } = shape.check()?;
-        packed::check_width(width)?;
+        W::check_width(width)?;
+        let columns = [p + W::CHECKING, q];
         Ok(Self {
-            shape,
+            columns,
             width,
-            received: [Progress::new(slots, p), Progress::new(slots, q)],
-            sum: vec![0; p * q],
+            received: columns.map(|columns| Progress::new(slots, columns)),
+            sum: vec![W::default(); (p + W::CHECKING) * q],
         })
     }
 
     /// Takes the next chunks of both parties, the same ones.
     pub fn absorb(&mut self, a: &[u8], b: &[u8]) -> Result<()> {
-        let messages = [a, b];
         let mut counts = [Ok(0), Ok(0)];
-        for ((count, message), progress) in counts.iter_mut().zip(messages).zip(&self.received) {
+        for ((count, message), progress) in counts.iter_mut().zip([a, b]).zip(&self.received) {
             *count = progress.chunks_of(packed::words_in(message, self.width)?);
         }
         let [a_chunks, b_chunks] = counts;
@@ -167,24 +205,23 @@ impl Evaluator {
         for progress in &mut self.received {
             progress.advance(chunks);
         }
-        let Shape { p, q, .. } = self.shape;
+        let ([p, q], width) = (self.columns, self.width);
         let sum = stream::sum_chunks(0..chunks, p * q, |chunk, scratch| {
-            packed::unpack_chunk(messages[0], chunk, p, self.width, &mut scratch.x);
-            packed::unpack_chunk(messages[1], chunk, q, self.width, &mut scratch.y);
-            let height = scratch.x.len() / p;
-            accumulate(&scratch.x, &scratch.y, height, &mut scratch.sum);
+            let Scratch { x, y, sum, .. } = scratch;
+            W::unpack(a, chunk, p, width, x);
+            W::unpack(b, chunk, q, width, y);
+            W::accumulate(x, y, x.len() / p, sum);
         });
         add_words(&mut self.sum, &sum);
         Ok(())
     }
 
     /// What A is handed: X'ᵀY' + R.
-    pub fn finish(mut self, seed_r: Block) -> Result<Vec<u64>> {
+    pub fn finish(mut self, seed_r: Block) -> Result<Vec<W>> {
         if !self.received.iter().all(Progress::is_done) {
             return Err(Error::Parameters("a product ends when all chunks came"));
         }
-        let mut blind = Zeroizing::new(vec![0; self.sum.len()]);
-        Mask::new(seed_r, Purpose::Product).words(0, &mut blind);
+        let blind = blinding(seed_r, self.sum.len());
         add_words(&mut self.sum, &blind);
         Ok(self.sum)
     }
@@ -207,9 +244,9 @@ mod tests {
 
     fn run(slots: usize, p: usize, q: usize, step: usize, width: usize) {
         let (x, y) = (factor(slots, p, 1), factor(slots, q, 2));
-        let mut a = Party::new(Role::A, Arc::clone(&x), q, width, 21, 22).unwrap();
-        let mut b = Party::new(Role::B, Arc::clone(&y), p, width, 21, 22).unwrap();
-        let mut coordinator = Evaluator::new(Shape { slots, p, q }, width).unwrap();
+        let mut a = Party::new(Role::A, Arc::clone(&x), q, width, (21, 22)).unwrap();
+        let mut b = Party::new(Role::B, Arc::clone(&y), p, width, (21, 22)).unwrap();
+        let mut coordinator = Evaluator::<u64>::new(Shape { slots, p, q }, width).unwrap();
         loop {
             let (left, right) = (a.next_message(step), b.next_message(step));
             if left.is_empty() {
@@ -239,7 +276,7 @@ mod tests {
     fn what_a_party_sends_is_its_factor_less_its_own_mask() {
         let x = factor(CHUNK + 3, 2, 1);
         let send = |role| {
-            let mut party = Party::new(role, Arc::clone(&x), 1, 8, 21, 22).unwrap();
+            let mut party = Party::new(role, Arc::clone(&x), 1, 8, (21, 22)).unwrap();
             bytemuck::pod_collect_to_vec::<u8, u64>(&party.next_message(9))
         };
         let (a, b) = (send(Role::A), send(Role::B));
@@ -261,7 +298,7 @@ mod tests {
             p: 2,
             q: 1,
         };
-        let mut coordinator = Evaluator::new(shape, 8).unwrap();
+        let mut coordinator = Evaluator::<u64>::new(shape, 8).unwrap();
         let chunk = |columns: usize, slots: usize| vec![0; 8 * columns * slots];
         for (a, b) in [
             (vec![], vec![]),
@@ -285,8 +322,8 @@ mod tests {
             p: 1,
             q: 1,
         };
-        assert!(Evaluator::new(shape, 8).unwrap().finish(1).is_err());
-        let party = |role| Party::new(role, factor(CHUNK, 1, 1), 1, 8, 1, 2).unwrap();
+        assert!(Evaluator::<u64>::new(shape, 8).unwrap().finish(1).is_err());
+        let party = |role| Party::new(role, factor(CHUNK, 1, 1), 1, 8, (1, 2)).unwrap();
         assert!(party(Role::A).finish_a(&[0; 8]).is_err());
         assert!(party(Role::B).finish_b(1).is_err());
         let mut a = party(Role::A);

@@ -32,7 +32,7 @@ impl Shape {
 }
 
 /// The dealer's W_B = UᵀV − W_A.
-pub fn deal(seed_a: Block, seed_b: Block, shape: Shape) -> Result<Vec<u64>> {
+pub fn deal(seed_a: Block, seed_b: Block, shape: Shape) -> Result<Zeroizing<Vec<u64>>> {
     let Shape { slots, p, q } = shape.check()?;
     let (u, v) = (
         Mask::new(seed_a, Purpose::Factor),
@@ -44,16 +44,16 @@ pub fn deal(seed_a: Block, seed_b: Block, shape: Shape) -> Result<Vec<u64>> {
         let height = scratch.x.len() / p;
         accumulate(&scratch.x, &scratch.y, height, &mut scratch.sum);
     });
-    let mut w_a = vec![0; p * q];
+    let mut w_a = stream::zeros::<u64>(p * q);
     Mask::new(seed_a, Purpose::Product).words(0, &mut w_a);
-    for (w, w_a) in w.iter_mut().zip(&w_a) {
+    for (w, w_a) in w.iter_mut().zip(w_a.iter()) {
         *w = w.wrapping_sub(*w_a);
     }
     Ok(w)
 }
 
 /// XᵀY of two factors that one party holds.
-pub fn local(x: &Columns, y: &Columns) -> Result<Vec<u64>> {
+pub fn local(x: &Columns, y: &Columns) -> Result<Zeroizing<Vec<u64>>> {
     if x.slots() != y.slots() {
         return Err(Error::Parameters("two factors have one number of slots"));
     }
@@ -86,7 +86,7 @@ pub struct Party {
     mask: Mask,
     sent: Progress,
     received: Progress,
-    sum: Vec<u64>,
+    sum: Zeroizing<Vec<u64>>,
 }
 
 impl Party {
@@ -107,7 +107,7 @@ impl Party {
             seed: Zeroizing::new(seed),
             sent: Progress::new(slots, columns),
             received: Progress::new(slots, peer_columns),
-            sum: vec![0; columns * peer_columns],
+            sum: stream::zeros(columns * peer_columns),
         })
     }
 
@@ -143,13 +143,13 @@ impl Party {
     }
 
     /// This party's share of XᵀY; B needs the dealer's W_B, A has none.
-    pub fn finish(mut self, w_b: Option<&[u8]>) -> Result<Vec<u64>> {
+    pub fn finish(mut self, w_b: Option<&[u8]>) -> Result<Zeroizing<Vec<u64>>> {
         if !self.sent.is_done() || !self.received.is_done() {
             return Err(Error::Parameters(
                 "a product ends when all chunks are sent and received",
             ));
         }
-        let mut w = vec![0; self.sum.len()];
+        let mut w = stream::zeros(self.sum.len());
         match (self.role, w_b) {
             (Role::A, None) => Mask::new(*self.seed, Purpose::Product).words(0, &mut w),
             (Role::B, Some(bytes)) => {
@@ -233,7 +233,7 @@ mod tests {
             &mut sum,
             &b.finish(Some(bytemuck::must_cast_slice(&w_b))).unwrap(),
         );
-        assert_eq!(sum, plain_product(&plain_x, &plain_y));
+        assert_eq!(*sum, plain_product(&plain_x, &plain_y));
         assert_eq!(sum, local(&x, &y).unwrap());
     }
 

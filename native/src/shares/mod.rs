@@ -24,6 +24,7 @@ mod simd;
 pub mod slotwise;
 mod stream;
 pub mod verified;
+pub mod word;
 pub mod zero;
 
 /// Slots per chunk; even, so that a chunk of a mask begins at a block of AES.

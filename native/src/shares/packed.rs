@@ -6,14 +6,6 @@ use crate::error::{Error, Result};
 const WORD: usize = size_of::<u64>();
 const WIDE: usize = size_of::<u128>();
 
-pub fn check_width(width: usize) -> Result<()> {
-    if (1..=WORD).contains(&width) {
-        Ok(())
-    } else {
-        Err(Error::Parameters("a word goes by one to eight bytes"))
-    }
-}
-
 /// How many words a message holds.
 pub fn words_in(message: &[u8], width: usize) -> Result<usize> {
     if message.len().is_multiple_of(width) {

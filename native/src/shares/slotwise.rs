@@ -157,7 +157,7 @@ impl Party {
         chunk: usize,
         (message, w_b): (&[[u8; 8]], Option<&[[u8; 8]]>),
         i: usize,
-        scratch: &mut Scratch,
+        scratch: &mut Scratch<u64>,
         out: &mut [u64],
     ) {
         let (slots, columns, pairs) = (self.own.slots(), self.own.columns(), self.pairs.len());

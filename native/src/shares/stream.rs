@@ -6,6 +6,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use super::CHUNK;
 use super::columns::{Columns, chunk_slots};
 use super::mask::Mask;
+use super::word::Word;
 use crate::error::{Error, Result};
 
 /// The chunks of a stream of `columns` columns that passed so far.
@@ -55,7 +56,7 @@ impl Progress {
 pub fn masked(columns: &Columns, mask: &Mask, progress: &mut Progress, chunks: usize) -> Vec<u64> {
     let (first, words) = progress.advance(chunks);
     let size = CHUNK * columns.columns();
-    let mut out = vec![0; words];
+    let mut out = vec![0u64; words];
     out.par_chunks_mut(size).enumerate().for_each_init(
         || Zeroizing::new(Vec::new()),
         |scratch, (i, out)| {
@@ -72,30 +73,31 @@ pub fn masked(columns: &Columns, mask: &Mask, progress: &mut Progress, chunks: u
 
 /// Buffers of one thread: two factors of a chunk, masks among them, and a sum.
 #[derive(Default, ZeroizeOnDrop)]
-pub struct Scratch {
-    pub x: Vec<u64>,
-    pub y: Vec<u64>,
-    pub mask: Vec<u64>,
-    pub sum: Vec<u64>,
+pub struct Scratch<W: Word> {
+    pub x: Vec<W>,
+    pub y: Vec<W>,
+    pub mask: Vec<W>,
+    pub sum: Vec<W>,
 }
 
-impl Scratch {
+impl<W: Word> Scratch<W> {
     fn of(words: usize) -> Self {
-        Self {
-            x: Vec::new(),
-            y: Vec::new(),
-            mask: Vec::new(),
-            sum: vec![0; words],
-        }
+        let mut scratch = Self::default();
+        scratch.sum.resize(words, W::default());
+        scratch
+    }
+
+    fn into_sum(mut self) -> Zeroizing<Vec<W>> {
+        Zeroizing::new(std::mem::take(&mut self.sum))
     }
 }
 
 /// Σ over chunks `first..first + chunks` of a p × q product that `add` accumulates.
-pub fn sum_chunks(
+pub fn sum_chunks<W: Word>(
     chunks: std::ops::Range<usize>,
     size: usize,
-    add: impl Fn(usize, &mut Scratch) + Sync,
-) -> Vec<u64> {
+    add: impl Fn(usize, &mut Scratch<W>) + Sync,
+) -> Zeroizing<Vec<W>> {
     chunks
         .into_par_iter()
         .fold(
@@ -105,17 +107,17 @@ pub fn sum_chunks(
                 scratch
             },
         )
-        .map(|mut scratch| std::mem::take(&mut scratch.sum))
-        .reduce(|| vec![0; size], added)
+        .map(Scratch::into_sum)
+        .reduce(|| zeros(size), added)
 }
 
 /// Fills `out` chunk by chunk of `size` bytes by `add`, which also accumulates a sum of `words` words; returns the sums' total.
-pub fn sum_over(
+pub fn sum_over<W: Word>(
     out: &mut [u8],
     size: usize,
     words: usize,
-    add: impl Fn(usize, &mut [u8], &mut Scratch) + Sync,
-) -> Vec<u64> {
+    add: impl Fn(usize, &mut [u8], &mut Scratch<W>) + Sync,
+) -> Zeroizing<Vec<W>> {
     out.par_chunks_mut(size)
         .enumerate()
         .fold(
@@ -125,32 +127,52 @@ pub fn sum_over(
                 scratch
             },
         )
-        .map(|mut scratch| std::mem::take(&mut scratch.sum))
-        .reduce(|| vec![0; words], added)
+        .map(Scratch::into_sum)
+        .reduce(|| zeros(words), added)
 }
 
-fn added(mut left: Vec<u64>, right: Vec<u64>) -> Vec<u64> {
+/// A sum to begin with.
+pub fn zeros<W: Word>(words: usize) -> Zeroizing<Vec<W>> {
+    Zeroizing::new(vec![W::default(); words])
+}
+
+fn added<W: Word>(mut left: Zeroizing<Vec<W>>, right: Zeroizing<Vec<W>>) -> Zeroizing<Vec<W>> {
     add_words(&mut left, &right);
     left
 }
 
-pub fn add_words(out: &mut [u64], by: &[u64]) {
+pub fn add_words<W: Word>(out: &mut [W], by: &[W]) {
     for (value, by) in out.iter_mut().zip(by) {
-        *value = value.wrapping_add(*by);
+        *value = value.plus(*by);
     }
+}
+
+/// Makes `out` hold a chunk of `columns` columns: growing from a shorter one would leave a copy behind that nobody wipes.
+pub fn resize<W: Word>(out: &mut Vec<W>, height: usize, columns: usize) {
+    out.reserve_exact((CHUNK * columns).saturating_sub(out.len()));
+    out.resize(height * columns, W::default());
 }
 
 /// Overwrites `out` with a chunk of a factor.
 pub fn load_columns(columns: &Columns, chunk: usize, out: &mut Vec<u64>) {
-    let height = chunk_slots(chunk, columns.slots()).len();
-    out.resize(height * columns.columns(), 0);
+    resize(
+        out,
+        chunk_slots(chunk, columns.slots()).len(),
+        columns.columns(),
+    );
     columns.fill(chunk, out);
 }
 
 /// Overwrites `out` with a chunk of a mask of `columns` columns.
-pub fn load_mask(mask: &Mask, chunk: usize, slots: usize, columns: usize, out: &mut Vec<u64>) {
-    out.resize(chunk_slots(chunk, slots).len() * columns, 0);
-    mask.words(chunk * CHUNK * columns, out);
+pub fn load_mask<W: Word>(
+    mask: &Mask,
+    chunk: usize,
+    slots: usize,
+    columns: usize,
+    out: &mut Vec<W>,
+) {
+    resize(out, chunk_slots(chunk, slots).len(), columns);
+    W::mask(mask, chunk * CHUNK * columns, out);
 }
 
 /// Overwrites `out` with the chunk number `i` of a message.

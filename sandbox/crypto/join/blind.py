@@ -21,8 +21,8 @@ from sandbox import _native
 from sandbox.crypto.join.channel import SEED_BYTES, Pair
 from sandbox.crypto.join.machine import Entropy, Machine, Send, receive, send
 from sandbox.crypto.join.pool import KEY_BYTES, Pool, Rows
-from sandbox.crypto.join.shape import TAG_BYTES, WORD_BYTES, Shape
-from sandbox.crypto.join.verified import MatchingCheck, check_tags, compare, verified_product
+from sandbox.crypto.join.shape import TAG_BYTES, Shape
+from sandbox.crypto.join.verified import MatchingCheck, check_tags, compare
 from sandbox.crypto.join.words import Words
 from sandbox.errors import TrustError
 
@@ -98,8 +98,7 @@ class Filled:
         words, check = yield from _multiplied(
             self.shape, self.own, self.pair, coordinator, factor, _masks(self.pair), entropy
         )
-        if self.shape.verify:
-            yield from compare(self.pair.stream("verify product"), check, coordinator)
+        yield from _compare_product(self.shape, self.own, self.pair, check, coordinator, entropy)
         return words
 
     def keep(self, coordinator: str, entropy: Entropy) -> Machine[Kept]:
@@ -132,7 +131,8 @@ class Filled:
     ) -> Machine[None]:
         """Let the coordinator multiply what shows whether equal tags alone have met."""
         pool, pair, shape = self.pool, self.pair, self.shape.of_matching
-        check = MatchingCheck(pair, left=self.own == shape.members[0])
+        left = self.own == shape.members[0]
+        check = MatchingCheck(pair, left=left)
         checks = slice(pool.rows, pool.rows + self.shape.check_keys)
         columns = check.columns(pool.tags, checks)
         columns.flags.writeable = False  # The kernels read in place.
@@ -142,7 +142,8 @@ class Filled:
             shape, self.own, pair, coordinator, factor, masks, entropy
         )
         seen = check.value(share)
-        yield from compare(pair.stream("verify matching"), seen, coordinator)
+        stream, session = pair.stream("verify matching"), pair.key("matching equality")
+        yield from compare(stream, session, seen, coordinator, entropy, left=left)
 
 
 def over_kept(
@@ -168,8 +169,7 @@ def over_kept(
     # Last, for nobody waits on it: without its share the other's says nothing.
     if not left and not hmac.compare_digest((yield from stream.receive(KEY_BYTES)), common):
         raise TrustError("SB-3300", party=pair.peer)
-    if shape.verify:
-        yield from compare(pair.stream("verify product"), check, coordinator)
+    yield from _compare_product(shape, own, pair, check, coordinator, entropy)
     return words
 
 
@@ -200,57 +200,46 @@ def _multiplied(
     masks: tuple[bytes, bytes],
     entropy: Entropy,
 ) -> Machine[tuple[Words, bytes]]:
-    """Return a member's share, and of a product that is verified what its peer has as well.
+    """Send the masked columns; return a member's share, and of a product that is verified what its peer
+    has as well if the coordinator multiplied.
 
-    masks: seeds of both members' masks; the coordinator, who sees what they hide, has neither.
+    masks: seeds of both members' masks; the coordinator, who sees what they hide, has neither. What is
+    above the result's ring is part of the check alone: who seals a share reduces it.
     """
-    left, check = own == shape.members[0], b""
-    if shape.verify:
-        alpha = pair.seed("check product")
-        product = verified_product(shape, coordinator, factor, masks, alpha, entropy, left=left)
-        words, check = yield from product
-    else:
-        share = _left if left else _right
-        words = yield from share(shape, factor, coordinator, masks, entropy)
-    return np.frombuffer(memoryview(words), np.uint64).reshape(shape.columns), check
-
-
-def _left(
-    shape: Shape,
-    own: _native.SlotColumns,
-    coordinator: str,
-    masks: tuple[bytes, bytes],
-    entropy: Entropy,
-) -> Machine[_native.Buffer]:
-    """Send the masked columns; what the coordinator returns is part of this member's share."""
-    left, right = shape.columns
-    masked = _native.MaskedFactor.a(own, right, shape.width, *masks)
-    yield from _columns(masked, shape, coordinator)
-    return masked.finish_a((yield from receive(coordinator, WORD_BYTES * left * right)))
-
-
-def _right(
-    shape: Shape,
-    own: _native.SlotColumns,
-    coordinator: str,
-    masks: tuple[bytes, bytes],
-    entropy: Entropy,
-) -> Machine[_native.Buffer]:
-    """Send the masked columns and the seed of what blinds the left member's numbers."""
-    masked = _native.MaskedFactor.b(own, shape.columns[0], shape.width, *masks)
-    seed = entropy(SEED_BYTES)
+    left = own == shape.members[0]
+    masked = _native.MaskedFactor(
+        factor,
+        shape.columns[1 if left else 0],
+        shape.word_bytes,
+        *masks,
+        pair.seed("check product") if shape.verify else None,
+        left=left,
+    )
+    # Of what blinds the left member's numbers; of its own it sends nothing.
+    seed = b"" if left else entropy(SEED_BYTES)
     yield from send(coordinator, seed)
-    yield from _columns(masked, shape, coordinator)
-    return masked.finish_b(seed)
+    while len(message := masked.next_message(shape.chunks_per_frame)):
+        yield Send(coordinator, memoryview(message))
+    if left:
+        dealt = yield from receive(coordinator, shape.dealt_bytes)
+        share, check = masked.finish_left(dealt)
+    else:
+        share, check = masked.finish_right(seed)
+    words = np.frombuffer(memoryview(share), np.uint64).reshape(shape.columns)
+    return words, bytes(memoryview(check))
+
+
+def _compare_product(
+    shape: Shape, own: str, pair: Pair, check: bytes, coordinator: str, entropy: Entropy
+) -> Machine[None]:
+    if shape.verify:
+        left = own == shape.members[0]
+        stream, session = pair.stream("verify product"), pair.key("product equality")
+        yield from compare(stream, session, check, coordinator, entropy, left=left)
 
 
 def _masks(pair: Pair) -> tuple[bytes, bytes]:
     return pair.seed("left mask"), pair.seed("right mask")
-
-
-def _columns(masked: _native.MaskedFactor, shape: Shape, coordinator: str) -> Machine[None]:
-    while len(message := masked.next_message(shape.chunks_per_frame)):
-        yield Send(coordinator, memoryview(message))
 
 
 def zero_share(pair: Pair, own: str, outputs: int) -> Words:

@@ -132,8 +132,7 @@ def _multiply(shape: Shape) -> Machine[None]:
     left, right = shape.members
     seed = yield from receive(right, SEED_BYTES)
     p, q = shape.columns
-    evaluator = _native.VerifiedEvaluator if shape.verify else _native.Evaluator
-    product = evaluator(shape.slots, p, q, shape.word_bytes)
+    product = _native.Evaluator(shape.slots, p, q, shape.word_bytes, verified=shape.verify)
     step = shape.chunks_per_frame * _native.SLOTS_PER_CHUNK
     for first in range(0, shape.slots, step):
         words = shape.word_bytes * min(step, shape.slots - first)

@@ -38,6 +38,22 @@ T = TypeVar("T")
 Machine = Generator[Send | Receive, bytes | memoryview, T]
 
 
+def drive(machine: Machine[T], write: Callable[[Send], None], read: Callable[[str], bytes]) -> T:
+    """Run a machine to its end and return its result. read: waits for the next frame of a party."""
+    received: bytes | None = None
+    while True:
+        try:
+            step = next(machine) if received is None else machine.send(received)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        received = None
+        if isinstance(step, Send):
+            write(step)
+        else:
+            received = read(step.party)
+
+
 def frames(payload: bytes | memoryview) -> Iterator[memoryview]:
     """Yield `payload` in frames; nothing for an empty payload, as its length is known on both sides."""
     view = memoryview(payload)

@@ -12,7 +12,7 @@ from sandbox.crypto.join.machine import FRAME_BYTES
 from sandbox.errors import ProtocolError
 
 TAG_BYTES = 16
-WORD_BYTES = 8
+WORD_BYTES, WIDE_BYTES = 8, 16
 FALSE_MATCH_BITS = 40
 """Minus the logarithm of how probably pseudorandom tags meet that are of different keys."""
 MOST_ROWS = 1 << 27
@@ -92,6 +92,12 @@ class Shape:
     def word_bytes(self) -> int:
         """Bytes by which a word of masked columns goes."""
         return self.width + (CHECKING_BYTES if self.verify else 0)
+
+    @property
+    def dealt_bytes(self) -> int:
+        """Bytes of what the coordinator hands the left member: a product of the columns as they are sent."""
+        left, right = self.sent_columns
+        return left * right * (WIDE_BYTES if self.verify else WORD_BYTES)
 
     @property
     def sent_columns(self) -> tuple[int, ...]:

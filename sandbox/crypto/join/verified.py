@@ -2,13 +2,11 @@
 
 They check slots by two products of words that follow from tags, and a product by one more column
 (SPDZ2k: Cramer and others 2018, eprint 2018/482). What they compare is the same at both wherever the
-coordinator did its part, so that neither learns a thing; where it did not, the coordinator learns that
-it was found, and a member what docs/proofs.md, 7 says.
+coordinator did its part; all that either, or the coordinator, learns is whether it is (native/src/equality.rs).
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 
@@ -17,13 +15,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from sandbox import _native
 from sandbox.crypto.join.channel import SEED_BYTES, Pair, Stream
-from sandbox.crypto.join.machine import Entropy, Machine, Send, receive, send
-from sandbox.crypto.join.shape import CHECK_KEYS, MATCHING_WIDTH, TAG_BYTES, Shape
+from sandbox.crypto.join.machine import Entropy, Machine
+from sandbox.crypto.join.shape import CHECK_KEYS, MATCHING_WIDTH, TAG_BYTES
 from sandbox.crypto.join.words import Words
 from sandbox.errors import TrustError
 
-WIDE_BYTES = 16
-DIGEST_BYTES = 32
+SCALAR_BYTES, POINT_BYTES, PROOF_BYTES = 64, 32, 32
 
 
 def check_tags(pair: Pair) -> _native.Buffer:
@@ -68,42 +65,17 @@ class MatchingCheck:
         return words[:, 0], words[:, 1]
 
 
-def verified_product(
-    shape: Shape,
-    coordinator: str,
-    factor: _native.SlotColumns,
-    masks: tuple[bytes, bytes],
-    alpha: bytes,
-    entropy: Entropy,
-    *,
-    left: bool,
-) -> Machine[tuple[_native.Buffer, bytes]]:
-    """Return a member's share of X'Y, and what its peer has as well if the coordinator multiplied.
-
-    masks: as for `blind`; alpha: the seed of X's factors, which the coordinator lacks too. What is above
-    the result's ring is part of the check alone: who seals a share reduces it.
-    """
-    peer_columns = shape.columns[1 if left else 0]
-    masked = _native.VerifiedFactor(
-        factor, peer_columns, shape.word_bytes, *masks, alpha, left=left
-    )
-    seed = b"" if left else entropy(SEED_BYTES)
-    yield from send(coordinator, seed)  # Nothing, of the left member.
-    while len(message := masked.next_message(shape.chunks_per_frame)):
-        yield Send(coordinator, memoryview(message))
-    if left:
-        words = (shape.columns[0] + 1) * shape.columns[1]
-        dealt = yield from receive(coordinator, WIDE_BYTES * words)
-        share, check = masked.finish_left(dealt)
-    else:
-        share, check = masked.finish_right(seed)
-    return share, bytes(check)
-
-
-def compare(stream: Stream, value: bytes, coordinator: str) -> Machine[None]:
-    """Go on only if the peer has the same value, hashed, for it may be long; else raise TrustError
-    SB-3049."""
-    own = hashlib.sha256(value).digest()
-    yield from stream.send(own)
-    if not hmac.compare_digest((yield from stream.receive(DIGEST_BYTES)), own):
+def compare(
+    stream: Stream, session: bytes, value: bytes, coordinator: str, entropy: Entropy, *, left: bool
+) -> Machine[None]:
+    """Go on only if the peer has the same value, of which it learns nothing else; raise TrustError
+    SB-3049 if it has not. session: 32 bytes that both have, for this value alone."""
+    party, point = _native.Equality.start(session, value, entropy(SCALAR_BYTES))
+    yield from stream.send(memoryview(point))
+    try:
+        own, peers = party.finish((yield from stream.receive(POINT_BYTES)), left=left)
+    except _native.PeerError as error:
+        raise TrustError("SB-3047", party=stream.peer) from error
+    yield from stream.send(memoryview(own))
+    if not hmac.compare_digest((yield from stream.receive(PROOF_BYTES)), bytes(memoryview(peers))):
         raise TrustError("SB-3049", party=coordinator)

@@ -140,12 +140,14 @@ def candidates(heard: Heard) -> Iterator[bytes]:
 
 def test_attack_j03_dictionary_on_tags_without_the_key_finds_nobody() -> None:
     keys = [*range(20)]
-    _, heard = joined(keys, [1] * 20, Shape(("a", "b"), (20, 20), (1, 1), 0))
+    shape = Shape(("a", "b"), (20, 20), (1, 1), 0)
+    _, heard = joined(keys, [1] * 20, shape)
     tags = set(sent_tags(heard, "a"))
     assert tags == set(sent_tags(heard, "b"))
     for key in candidates(heard):
         guesses = bytes(memoryview(KeyHashes([pa.array(keys, pa.int64())], key).tags))
-        assert not tags & {guesses[at : at + 16] for at in range(0, len(guesses), 16)}
+        ends = range(TAG_BYTES, len(guesses) + 1, TAG_BYTES)
+        assert not tags & {guesses[end - shape.tag_bytes : end] for end in ends}
 
 
 def test_attack_j04_two_sessions_of_the_same_rows_share_no_bytes() -> None:

@@ -1,13 +1,19 @@
-"""Attacks j44 to j46: a coordinator that matches or multiplies wrong, and what being caught tells it."""
+"""Attacks j44 to j47: a coordinator that matches or multiplies wrong, and what being caught tells."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from sandbox import _native
 from sandbox.crypto.join import shape, verified
+from sandbox.crypto.join.channel import Stream
+from sandbox.crypto.join.machine import Machine
+from sandbox.crypto.join.words import Words
 from sandbox.errors import TrustError
 from tests.crypto.join.test_verified import (
     LEFT,
@@ -66,3 +72,45 @@ def test_attack_j46_coordinator_learns_no_more_of_how_many_match_from_being_caug
                 pass
     assert abs(unnoticed["rows"] - unnoticed["dummies"]) / 200 < 0.24
     assert abs(unnoticed["rows"] / 200 - 2 / 3) < 0.17
+
+
+def test_attack_j47_member_cannot_hold_a_guess_against_what_it_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Different keys have met, so that members' checks of the slots differ by words of a few tags. One that
+    guesses the other's keys can make the other's check of each guess; even the right one fits nothing
+    that it has heard, whatever it makes of it with all that it knows."""
+    checks: dict[bool, bytes] = {}
+    known: list[tuple[bytes, bytes]] = []
+    heard: list[bytes] = []
+    value, start = verified.MatchingCheck.value, _native.Equality.start
+    receive = Stream.receive
+
+    def valued(self: verified.MatchingCheck, share: Words) -> bytes:
+        checks[self._left] = value(self, share)
+        return checks[self._left]
+
+    def started(session: bytes, own: bytes, entropy: bytes) -> object:
+        if own == checks.get(True):
+            known.append((session, entropy))
+        return start(session, own, entropy)
+
+    def received(self: Stream, length: int) -> Machine[bytes]:
+        payload = yield from receive(self, length)
+        if checks and self.peer == "b":
+            heard.append(payload)
+        return payload
+
+    monkeypatch.setattr(verified.MatchingCheck, "value", valued)
+    monkeypatch.setattr(Stream, "receive", received)
+    monkeypatch.setattr(_native, "Equality", SimpleNamespace(start=started))
+    with pytest.raises(TrustError, match="SB-3049"):
+        join(LEFT, RIGHT, SHAPE, lie(two_pairs_crossed))
+    guess = checks[False]
+    assert guess != checks[True]
+    made = [guess, hashlib.sha256(guess).digest()]
+    for session, entropy in known:
+        party, point = start(session, guess, entropy)
+        made += [bytes(point), *map(bytes, party.finish(heard[0], left=True))]
+    assert heard
+    assert not {*made} & {*heard}

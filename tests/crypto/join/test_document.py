@@ -126,7 +126,9 @@ def test_every_purpose_and_phase_in_use_is_named() -> None:
         "right check mask",
         "check product",
         "verify matching",
+        "matching equality",
         "verify product",
+        "product equality",
     }
     assert all(f"`{name}`" in DOCUMENT for name in used)
     assert "`psi ` ‖ *bucket* (`psi`)" in DOCUMENT

@@ -106,7 +106,7 @@ def test_what_is_sent_has_lengths_of_the_shape_alone_and_is_what_it_says() -> No
     assert seen[0]["a", C] == tags + matching + 3 * 9 * slots
     assert seen[0]["b", C] == tags + matching + 3 * 9 * slots + 2 * seeds
     assert seen[0][C, "a"] == 4 * m + 8 * 4 + 16 * 9
-    assert seen[0]["b", "a"] == 2 * (32 + 16)
+    assert seen[0]["b", "a"] == 4 * (32 + 16)
 
 
 Change = Callable[[np.ndarray, np.ndarray], None]
