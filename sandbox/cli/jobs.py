@@ -62,7 +62,7 @@ def job(
         if format is Format.JSON:
             (show_json_line if watch else show_json)(**_document(state))
         else:
-            show_facts(format, _details(state))
+            show_facts(format, {key: said for key, said in _details(state).items() if said})
 
 
 @app.command("cancel", help=text("help.cancel"), epilog=examples("sandbox cancel JOB"))

@@ -212,6 +212,8 @@ def _detach(folder: Path, timeout_s: float, format: Format) -> None:
             raise Unavailable("SB-5006", reason=str(log_path))
         time.sleep(POLL_S)
     _show_processes(format, folder)
+    if format is Format.TABLE:
+        say("local.stop_with", folder=folder)
 
 
 def _show_processes(format: Format, folder: Path) -> None:

@@ -120,8 +120,10 @@ def query(
     )
     seen: Pilot | None = None
     if pilot:
+        remark("query.pilot")
         _confirm(asked.explained(asked.pilot_wishes(wishes)), yes)
         seen = followed(lambda tell: asked.pilot(wishes, tell))
+        remark("query.planned")
     _confirm(asked.explained(wishes, seen), yes)
     show_answer(followed(lambda tell: asked.answered(wishes, seen, tell)), format, output)
 

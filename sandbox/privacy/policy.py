@@ -8,6 +8,7 @@ noised groups from the researcher's table, the noise is what protects.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -367,4 +368,5 @@ def _classes(operation: str) -> tuple[OperationClass, ...]:
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:
-    return "[" + ", ".join(name or '""' for name in names) + "]"
+    """Return names as a policy's TOML has them, so that a cure can be copied."""
+    return json.dumps(list(names), ensure_ascii=False)

@@ -205,11 +205,12 @@ class Aggregates(Generic[C, X, A]):
         n = self._rows.rows(there, f"COUNT of {label}")
         if isinstance(node, exp.Sum | exp.Avg):
             argument = self._rows.argument(x, kept, 1, label)
-            s = self._rows.total(argument, label)
-            return (Sum if isinstance(node, exp.Sum) else Avg)(n, s, argument.axis)
+            is_sum = isinstance(node, exp.Sum)
+            s = self._rows.total(argument, label if is_sum else f"SUM of {label}")
+            return (Sum if is_sum else Avg)(n, s, argument.axis)
         argument = self._rows.argument(x, kept, 2, label)
-        s = self._rows.total(argument, label)
-        ss = self._rows.product(argument, argument, label)
+        s = self._rows.total(argument, f"SUM of {label}")
+        ss = self._rows.product(argument, argument, f"SUM of squares of {label}")
         return Var(
             n,
             s,
@@ -236,10 +237,13 @@ class Aggregates(Generic[C, X, A]):
         n = rows.rows(there, f"COUNT of {label}")
         u = rows.argument(x, rows.both(kept, rows.there(y)), 2, label)
         v = rows.argument(y, rows.both(kept, rows.there(x)), 2, label)
-        su, sv = rows.total(u, label), rows.total(v, label)
-        suv = rows.product(u, v, label)
+        first, second = (part.sql("duckdb") for part in (node.this, node.expression))
+        su = rows.total(u, f"SUM of {first} of {label}")
+        sv = rows.total(v, f"SUM of {second} of {label}")
+        suv = rows.product(u, v, f"SUM of products of {label}")
         if isinstance(node, exp.Corr):
-            suu, svv = rows.product(u, u, label), rows.product(v, v, label)
+            suu = rows.product(u, u, f"SUM of squares of {first} of {label}")
+            svv = rows.product(v, v, f"SUM of squares of {second} of {label}")
             return Corr(n, su, sv, suu, svv, suv, u.axis, v.axis)
         return Covar(n, su, sv, suv, u.axis, v.axis, sample=isinstance(node, exp.CovarSamp))
 

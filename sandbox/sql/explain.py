@@ -129,7 +129,7 @@ class Explanation(Explained):
         assumed = "typical" if self.rows_declared else "bound"
         lines = [
             self.cost(),
-            text("explain.groups", cells=self.cells),
+            *([text("explain.groups", cells=self.cells)] if self.groups else []),
             *self.errors(),
             text(f"explain.assumes.{assumed}", rows=_number(self.rows_per_group)),
         ]
@@ -264,7 +264,12 @@ def _outputs(plan: Plan, sigmas: Sequence[float]) -> list[OutputError]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "∞"
+    """Return four digits of a number, without an exponent where it is large."""
+    if not math.isfinite(value):
+        return "∞"
+    if abs(value) < 999.95:
+        return f"{value:.4g}"
+    return f"{round(value, 3 - math.floor(math.log10(abs(value)))):,.0f}"
 
 
 def _exact(value: Fraction) -> str:

@@ -327,17 +327,14 @@ def test_a_policy_reads_back_from_its_file_as_it_was(policy: Policy) -> None:
 
 def changed(policy: Policy, changes: list[Change], request: Request) -> Policy:
     """Apply changes as an owner would, by editing the file key by key."""
+    bare = ("maximum_cells", "require_malicious", "require_verify")
     text = policy_toml(policy)
     for change in changes:
         section, _, key = change.rule.rpartition(".")
         after = change.after
-        if after.startswith("["):
-            inner = [name for name in after[1:-1].split(", ") if name]
-            quoted = (name.replace("\\", "\\\\").replace('"', '\\"') for name in inner)
-            after = "[" + ", ".join(f'"{name}"' for name in quoted) + "]"
-        elif change.rule == "expires":
+        if change.rule == "expires":
             after = after.removeprefix(">= ")
-        elif change.rule not in ("maximum_cells", "require_malicious", "require_verify"):
+        elif not after.startswith("[") and change.rule not in bare:
             after = f'"{after}"'
         lines, here = [], ""
         for line in text.splitlines():

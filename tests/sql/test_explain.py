@@ -14,7 +14,7 @@ import pytest
 from sandbox.catalog import Table
 from sandbox.privacy.noise import Law
 from sandbox.sql.answer import answer
-from sandbox.sql.explain import explain
+from sandbox.sql.explain import _number, explain
 from sandbox.sql.noise import cell_reference, job_noise
 from sandbox.sql.plan import plan
 from tests.noise import SeededSampler
@@ -158,3 +158,26 @@ def test_rounding_costs_no_more_than_explain_says(call: str) -> None:
     assert found is not None
     # A standard deviation moves by at most the largest change of a value, times sqrt(n / (n - 1)).
     assert abs(float(found.value or 0) - exact) <= 1.01 * float(most) + 1e-9 * abs(exact)
+
+
+def test_every_number_that_nodes_sum_has_a_name_of_its_own() -> None:
+    planned = plan(
+        "SELECT VARIANCE(torque), CORR(torque, speed), AVG(speed) FROM machines", catalogue()
+    )
+    labels = [measure.label for measure in planned.measures]
+    assert len(set(labels)) == len(labels)
+    assert "SUM of squares of VARIANCE(torque)" in labels
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.01234567, "0.01235"),
+        (999.96, "1,000"),
+        (1000, "1,000"),
+        (196_345.0, "196,300"),
+        (1e4, "10,000"),
+    ],
+)
+def test_numbers_have_four_digits_and_no_exponent(value: float, shown: str) -> None:
+    assert _number(value) == shown
