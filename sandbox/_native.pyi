@@ -152,7 +152,8 @@ class MaskedFactor:
         """The next chunks for the coordinator; empty at the end."""
     def finish_left(self, dealt: ReadOnly) -> tuple[Buffer, Buffer]:
         """The left's share (p × q words of 8 bytes) from what the coordinator handed it, and what it
-        compares with the right's if it checks: q numbers of 16 bytes, equal if the coordinator multiplied."""
+        compares with the right's if it checks: q numbers of 16 bytes, equal if the coordinator
+        multiplied."""
     def finish_right(self, seed_r: ReadOnly) -> tuple[Buffer, Buffer]:
         """The right's share, and what it compares; the seed is its own, and sent to the coordinator."""
 
@@ -177,8 +178,8 @@ class Equality:
         """The party, and the point for its peer (32 bytes). session: 32 bytes that both have, fresh;
         entropy: 64 bytes."""
     def finish(self, point: ReadOnly, *, left: bool) -> tuple[Buffer, Buffer]:
-        """What this party sends after the peer's point came, and what it is sent if the values are equal:
-        32 bytes each. PeerError for what is no point."""
+        """What this party sends after the peer's point came, and what it is sent if the values are
+        equal: 32 bytes each. PeerError for what is no point."""
 
 class SlotwiseDealer:
     """The dealer of a SlotwiseProduct: a stream for B."""

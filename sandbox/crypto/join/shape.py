@@ -95,7 +95,7 @@ class Shape:
 
     @property
     def dealt_bytes(self) -> int:
-        """Bytes of what the coordinator hands the left member: a product of the columns as they are sent."""
+        """Bytes of what the coordinator hands the left member: of all columns that are sent."""
         left, right = self.sent_columns
         return left * right * (WIDE_BYTES if self.verify else WORD_BYTES)
 

@@ -2,7 +2,8 @@
 
 They check slots by two products of words that follow from tags, and a product by one more column
 (SPDZ2k: Cramer and others 2018, eprint 2018/482). What they compare is the same at both wherever the
-coordinator did its part; all that either, or the coordinator, learns is whether it is (native/src/equality.rs).
+coordinator did its part; whether it is, is all that either or the coordinator learns of it
+(native/src/equality.rs).
 """
 
 from __future__ import annotations

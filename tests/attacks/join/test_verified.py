@@ -77,9 +77,9 @@ def test_attack_j46_coordinator_learns_no_more_of_how_many_match_from_being_caug
 def test_attack_j47_member_cannot_hold_a_guess_against_what_it_was_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Different keys have met, so that members' checks of the slots differ by words of a few tags. One that
-    guesses the other's keys can make the other's check of each guess; even the right one fits nothing
-    that it has heard, whatever it makes of it with all that it knows."""
+    """Different keys have met, so that members' checks of the slots differ by words of a few tags. One
+    that guesses the other's keys can make the other's check of each guess; even the right one fits
+    nothing that it has heard, whatever it makes of it with all that it knows."""
     checks: dict[bool, bytes] = {}
     known: list[tuple[bytes, bytes]] = []
     heard: list[bytes] = []
