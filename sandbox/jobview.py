@@ -20,9 +20,23 @@ class WaitingFor:
 
 
 @dataclass(frozen=True)
+class JoinProgress:
+    """How far one member of a running join is, as its coordinator carries bytes. done, total: of this
+    phase, 0 of 0 where none are moved in it; moved, all: of the member's whole join."""
+
+    party: str
+    phase: str
+    done: int
+    total: int
+    moved: int
+    all: int
+
+
+@dataclass(frozen=True)
 class JobView:
     """A job as the coordinator reports it. Times: unix seconds; untold: nodes that its cancelling, just
-    now, has not reached; begun: budgets may have been charged for it, however it ends."""
+    now, has not reached; begun: budgets may have been charged for it, however it ends; progress: where
+    the members of its join are, while it runs."""
 
     job: str
     phase: str
@@ -35,6 +49,7 @@ class JobView:
     problem: SandboxError | None
     untold: tuple[str, ...] = ()
     begun: bool = False
+    progress: tuple[JoinProgress, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -60,4 +75,7 @@ def view_of(state: coordinator_pb2.JobState) -> JobView:
         problem=error_of(state.problem) if state.HasField("problem") else None,
         untold=tuple(state.untold),
         begun=state.begun,
+        progress=tuple(
+            JoinProgress(p.party, p.phase, p.done, p.total, p.moved, p.all) for p in state.progress
+        ),
     )

@@ -14,7 +14,7 @@ from sandbox.messages import text
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sandbox.jobview import JobView
+    from sandbox.jobview import JobView, JoinProgress
 
 PHASES = ("submitted", "offering", "roster", "computing", "adding", "witnessing", "done")
 
@@ -29,7 +29,7 @@ def bar(console: Console) -> Iterator[Callable[[JobView], None]]:
         task = shown.add_task("", total=len(PHASES) - 1)
 
         def move(view: JobView) -> None:
-            shown.update(task, completed=_done(view), description=_description(view))
+            shown.update(task, completed=done(view), description=description(view))
 
         yield move
 
@@ -41,8 +41,8 @@ def notebook_bar() -> Iterator[Callable[[JobView], None]]:
     shown = display.display(display.HTML(""), display_id=True)
 
     def move(view: JobView) -> None:
-        drawn = f'<progress value="{_done(view)}" max="{len(PHASES) - 1}"></progress>'
-        shown.update(display.HTML(f"{drawn} {escape(_description(view))}"))
+        drawn = f'<progress value="{done(view):g}" max="{len(PHASES) - 1}"></progress>'
+        shown.update(display.HTML(f"{drawn} {escape(description(view))}"))
 
     try:
         yield move
@@ -69,13 +69,30 @@ def in_notebook() -> bool:
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
-def _done(view: JobView) -> int:
-    return PHASES.index(view.phase) if view.phase in PHASES else len(PHASES) - 1
+def done(view: JobView) -> float:
+    """Return how far a job is, in phases; a join that runs is as far as its slowest member."""
+    at = PHASES.index(view.phase) if view.phase in PHASES else len(PHASES) - 1
+    return at + min((each.moved / each.all for each in view.progress if each.all), default=0)
 
 
-def _description(view: JobView) -> str:
+def description(view: JobView) -> str:
+    """Return a job's phase, and what its members do or for whom it waits."""
     phase = text("progress.phase", phase=text(f"phase.{view.phase}"))
+    if view.progress:
+        return text("progress.joining", members="; ".join(map(member_at, view.progress)))
     if not view.waiting:
         return phase
     parties = ", ".join(waiting.party for waiting in view.waiting)
     return f"{phase}; {text('progress.waiting', parties=parties)}"
+
+
+def member_at(progress: JoinProgress) -> str:
+    """Return where one member of a join is; a phase of another version's coordinator reads as it is."""
+    try:
+        phase = text(f"join_phase.{progress.phase}")
+    except KeyError:
+        phase = progress.phase
+    if not progress.total:
+        return text("progress.member", party=progress.party, phase=phase)
+    percent = 100 * progress.done // progress.total
+    return text("progress.share", party=progress.party, phase=phase, percent=percent)

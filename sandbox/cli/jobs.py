@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,7 @@ from sandbox.cli.terminal import (
     show_rows,
 )
 from sandbox.messages import text
+from sandbox.progress import member_at
 
 if TYPE_CHECKING:
     from sandbox.client import Session
@@ -174,6 +176,7 @@ def _details(state: JobView) -> dict[str, Any]:
         "changed": _when(state.changed),
         "waiting": waiting,
         "expires": _when(state.deadline),
+        "progress": [member_at(each) for each in state.progress],
         "left_out": list(state.left_out),
         "problem": str(state.problem or ""),
         "next": _next(state),
@@ -197,6 +200,7 @@ def _document(state: JobView) -> dict[str, Any]:
             {"party": each.party, "reason": each.reason, "since": _when(each.since)}
             for each in state.waiting
         ],
+        "progress": [asdict(each) for each in state.progress],
         "problem": None if problem is None else _told(problem),
     }
 

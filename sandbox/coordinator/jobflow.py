@@ -13,6 +13,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from sandbox.audit.logrows import EntryKind
 from sandbox.audit.statements import Release
@@ -20,6 +21,7 @@ from sandbox.coordinator.evidence import JobEvidence, Witnesses
 from sandbox.coordinator.nodelink import NodeLink, Share
 from sandbox.coordinator.offering import Offering, gather_or_first_error
 from sandbox.coordinator.phases import TERMINAL, Phase
+from sandbox.coordinator.progress import Progress, Session, Tracks
 from sandbox.coordinator.receipts import build_receipt, sign_sum
 from sandbox.coordinator.relay import Joins
 from sandbox.coordinator.store import LogLine, Store, StoredShare, dump
@@ -32,6 +34,8 @@ from sandbox.jobs import JobSpec, Missing, Offer, Roster, RosterMember, read_doc
 from sandbox.rpc.problems import problem_of
 
 MOST_ATTEMPTS = 20
+PROGRESS_S = 0.25
+"""Between two words about how far a join is."""
 
 Add = Callable[[Sequence[bytes]], Awaitable[bytes]]
 """Adds shares under encryption (adder.py)."""
@@ -43,7 +47,7 @@ class JobFlow:
     """Drives one job to its end and tells who watches.
 
     deadline_s: how long shares are waited for once the roster is signed; those of a join longer, if its
-    job says that its sizes ask for it.
+    job says that its sizes ask for it. sessions: the intersections of its PSI, if any.
     """
 
     def __init__(
@@ -58,9 +62,13 @@ class JobFlow:
         joins: Joins,
         deadline_s: float,
         patience: Patience = PATIENCE,
+        sessions: Sequence[Session] = (),
     ) -> None:
         self._witnesses = witnesses
         self._joins = joins
+        self._sessions = sessions
+        self.progress: Sequence[Progress] = ()
+        """Where the members of its join are, until the job moves on."""
         self._join_due = False
         self._store = store
         self._add = add
@@ -117,7 +125,7 @@ class JobFlow:
         running = (Phase.COMPUTING,) if self.spec.joined else ()
         for phase in (Phase.SUBMITTED, Phase.OFFERING, Phase.ROSTER, *running):
             if self._store.move(self.job.job, phase, Phase.CANCELLED, line):
-                self.waits.clear()
+                self._clear()
                 self._reload()
                 if phase is not Phase.COMPUTING:
                     self.stop()
@@ -227,7 +235,27 @@ class JobFlow:
         }
         for member in members:
             self.waits.begin(member, "joining")
-        await self._joins.run(self.signed.digest, self.job.roster, members, self._deadline_s)
+        tracks = Tracks(self._identity.public.fingerprint, self._sessions)
+        telling = asyncio.create_task(self._tell(tracks))
+        try:
+            await self._joins.run(
+                self.signed.digest, self.job.roster, members, self._deadline_s, tracks.carried
+            )
+        finally:
+            telling.cancel()
+        self._note(tracks)
+
+    async def _tell(self, tracks: Tracks) -> None:
+        """Let watchers know how far a join is, at most every PROGRESS_S."""
+        while True:
+            await asyncio.sleep(PROGRESS_S)
+            self._note(tracks)
+
+    def _note(self, tracks: Tracks) -> None:
+        now = [replace(each, party=self.waits.name(each.party)) for each in tracks.now()]
+        if now != self.progress:
+            self.progress = now
+            self.waits.tell()
 
     async def _share_of(self, member: str, until: float) -> None:
         """Fetch one share, until a moment (unix seconds). A node that was killed answers the same bytes
@@ -295,7 +323,7 @@ class JobFlow:
     def _move(self, to: Phase, line: LogLine | None = None, **fields: object) -> None:
         if self.job.phase is Phase.CANCELLED:  # while the step ran
             return
-        self.waits.clear()
+        self._clear()
         self._store.move(self.job.job, self.job.phase, to, line, **fields)
         self._reload()
 
@@ -304,6 +332,10 @@ class JobFlow:
             problem = problem_of(error, str(error.facts.get("party", "coordinator")))
             line = EntryKind.FAILURE, {"code": error.code}
             self._move(Phase.FAILED, line, problem=problem.SerializeToString())
+
+    def _clear(self) -> None:
+        self.waits.clear()
+        self.progress = ()
 
     def _reload(self) -> None:
         stored = self._store.job(self.job.job)

@@ -17,6 +17,7 @@ import grpc
 import grpc.aio
 
 from sandbox.coordinator.nodelink import JoinCall, NodeLink
+from sandbox.coordinator.progress import Seen, unseen
 from sandbox.crypto.identity import Signed
 from sandbox.crypto.join.dealer import Room, deal
 from sandbox.crypto.join.machine import Machine, Receive, Send
@@ -44,22 +45,25 @@ class Joins:
         roster: Sequence[Signed],
         members: Mapping[str, NodeLink],
         deadline_s: float,
+        seen: Seen = unseen,
     ) -> None:
-        """Run one join among `members` by fingerprint; see Relay.run for what it raises."""
+        """Run one join among `members` by fingerprint; see Relay.run for what it raises. seen: told of
+        every frame."""
         async with contextlib.AsyncExitStack() as held:
             # Always in this order: two joins never hold what the other waits for.
             for member in sorted(members):
                 await held.enter_async_context(self._busy[member])
             dealer = deal([*members], os.urandom, self._room)
-            await Relay(self._own, members).run(job, roster, dealer, deadline_s)
+            await Relay(self._own, members, seen).run(job, roster, dealer, deadline_s)
 
 
 class Relay:
-    """One join among `members`; `own` is the coordinator's fingerprint."""
+    """One join among `members`; `own` is the coordinator's fingerprint. seen: told of every frame."""
 
-    def __init__(self, own: str, members: Mapping[str, NodeLink]) -> None:
+    def __init__(self, own: str, members: Mapping[str, NodeLink], seen: Seen = unseen) -> None:
         self._own = own
         self._members = members
+        self._seen = seen
         self._calls: dict[str, JoinCall] = {}
         self._writing = {member: asyncio.Lock() for member in members}
         self._heard: dict[str, asyncio.Queue[bytes | memoryview]] = {
@@ -121,6 +125,7 @@ class Relay:
             await self._write(frame.party, Frame(source, frame.payload))
         else:
             raise ProtocolError("SB-4010", party=source)
+        self._seen(source, frame.party, frame.payload)
 
     async def _deal(self, dealer: Machine[None]) -> None:
         """Drive the coordinator's own machine; its steps are heavy and run beside the event loop."""
@@ -131,6 +136,7 @@ class Relay:
             match step:
                 case Send(party, payload):
                     await self._write(party, Frame(self._own, payload))
+                    self._seen(self._own, party, payload)
                 case Receive(party):
                     received = await self._heard[party].get()
                 case None:

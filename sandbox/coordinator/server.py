@@ -7,7 +7,7 @@ import gc
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from sandbox.config import load_coordinator
@@ -16,9 +16,10 @@ from sandbox.coordinator.enrolment import enrolment_server
 from sandbox.coordinator.evidence import Witnesses
 from sandbox.coordinator.jobflow import JobFlow
 from sandbox.coordinator.phases import TERMINAL, Phase
+from sandbox.coordinator.progress import Session
 from sandbox.coordinator.registry import Registry
 from sandbox.coordinator.relay import Joins
-from sandbox.coordinator.room import refuse_oversized
+from sandbox.coordinator.room import Foreseen, foresee
 from sandbox.coordinator.store import Store, StoredJob
 from sandbox.crypto import he
 from sandbox.crypto.certificates import PeerName
@@ -184,17 +185,19 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             raise TrustError("SB-3121")
         if not spec.joined and self._store.context(spec.context) is None:
             raise InputError("SB-3122")
+        foreseen = Foreseen()
         if self._store.job(spec.job) is None:
             self._refuse_crowd(spec.researcher)
             if spec.joined:
-                await asyncio.to_thread(refuse_oversized, spec, *self._catalogue(), self._room)
+                foreseen = await asyncio.to_thread(foresee, spec, *self._catalogue())
+                self._room.require(foreseen.rows)
         try:
             new = self._store.add_job(spec.job, signed, spec.researcher)
         except ProtocolError as error:
             log.warning("job %s: %s for %s", spec.job, error.code, signed.digest)
             raise
         if new:
-            self._drive(spec.job)
+            self._drive(spec.job, foreseen.sessions)
         return self._state(self._owned(spec.job, context))
 
     async def Watch(  # noqa: N802
@@ -300,7 +303,8 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             raise InputError("SB-3124", job=job[:40])
         return stored
 
-    def _drive(self, job: str) -> None:
+    def _drive(self, job: str, sessions: Sequence[Session] = ()) -> None:
+        """Drive a job. sessions: of its PSI; after a restart none, so that its progress is untold."""
         if job in self._flows:  # Submitted between the start of the server and its resuming.
             return
         flow = JobFlow(
@@ -313,6 +317,7 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
             self._witnesses,
             self._joins,
             self._deadline_s,
+            sessions=sessions,
         )
         self._flows[job] = flow
         task = asyncio.create_task(flow.run(), name=f"job {job}")
@@ -337,6 +342,8 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         )
         for waiting in flow.waits.now if flow else ():
             state.waiting.add(party=waiting.party, reason=waiting.reason, since=waiting.since)
+        for each in flow.progress if flow else ():
+            state.progress.add(**vars(each))
         if stored.problem:
             state.problem.ParseFromString(stored.problem)
         return state

@@ -77,8 +77,24 @@ class Waiting(_message.Message):
     since: int
     def __init__(self, party: _Optional[str] = ..., reason: _Optional[str] = ..., since: _Optional[int] = ...) -> None: ...
 
+class JoinProgress(_message.Message):
+    __slots__ = ("party", "phase", "done", "total", "moved", "all")
+    PARTY_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    party: str
+    phase: str
+    done: int
+    total: int
+    moved: int
+    all: int
+    def __init__(self, party: _Optional[str] = ..., phase: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., moved: _Optional[int] = ..., all: _Optional[int] = ...) -> None: ...
+
 class JobState(_message.Message):
-    __slots__ = ("job", "phase", "statement", "created", "changed", "deadline", "waiting", "problem", "members", "left_out", "untold", "begun")
+    __slots__ = ("job", "phase", "statement", "created", "changed", "deadline", "waiting", "problem", "members", "left_out", "untold", "begun", "progress")
     JOB_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     STATEMENT_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +107,7 @@ class JobState(_message.Message):
     LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     UNTOLD_FIELD_NUMBER: _ClassVar[int]
     BEGUN_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     job: str
     phase: str
     statement: str
@@ -103,7 +120,8 @@ class JobState(_message.Message):
     left_out: _containers.RepeatedScalarFieldContainer[str]
     untold: _containers.RepeatedScalarFieldContainer[str]
     begun: bool
-    def __init__(self, job: _Optional[str] = ..., phase: _Optional[str] = ..., statement: _Optional[str] = ..., created: _Optional[int] = ..., changed: _Optional[int] = ..., deadline: _Optional[int] = ..., waiting: _Optional[_Iterable[_Union[Waiting, _Mapping]]] = ..., problem: _Optional[_Union[_common_pb2.Problem, _Mapping]] = ..., members: _Optional[_Iterable[str]] = ..., left_out: _Optional[_Iterable[str]] = ..., untold: _Optional[_Iterable[str]] = ..., begun: _Optional[bool] = ...) -> None: ...
+    progress: _containers.RepeatedCompositeFieldContainer[JoinProgress]
+    def __init__(self, job: _Optional[str] = ..., phase: _Optional[str] = ..., statement: _Optional[str] = ..., created: _Optional[int] = ..., changed: _Optional[int] = ..., deadline: _Optional[int] = ..., waiting: _Optional[_Iterable[_Union[Waiting, _Mapping]]] = ..., problem: _Optional[_Union[_common_pb2.Problem, _Mapping]] = ..., members: _Optional[_Iterable[str]] = ..., left_out: _Optional[_Iterable[str]] = ..., untold: _Optional[_Iterable[str]] = ..., begun: _Optional[bool] = ..., progress: _Optional[_Iterable[_Union[JoinProgress, _Mapping]]] = ...) -> None: ...
 
 class JobsRequest(_message.Message):
     __slots__ = ("limit",)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from sandbox.jobview import JobView, WaitingFor
-from sandbox.messages import text
-from sandbox.progress import PHASES, bar, in_notebook, notebook_progress
+from sandbox.crypto.join.legs import JoinPhase
+from sandbox.jobview import JobView, JoinProgress, WaitingFor
+from sandbox.messages import LANGUAGES, catalogue, text
+from sandbox.progress import PHASES, bar, done, in_notebook, member_at, notebook_progress
 
 
 def view(phase: str, *waiting: str) -> JobView:
@@ -26,6 +28,25 @@ def test_the_bar_names_phase_and_parties() -> None:
         move(view("computing", "north"))
     assert "north" in written.getvalue()
     assert text("phase.computing") in written.getvalue()
+
+
+def test_the_bar_shows_where_members_of_a_join_are_and_moves_with_the_slowest() -> None:
+    fast = JoinProgress("north", "multiplying", 30, 40, 90, 100)
+    slow = JoinProgress("south", "reading", 0, 0, 25, 100)
+    joining = replace(view("computing", "north"), progress=(fast, slow))
+    assert done(joining) == PHASES.index("computing") + 0.25
+    written = io.StringIO()
+    with bar(Console(file=written, force_terminal=True, width=200)) as move:
+        move(joining)
+    assert "north sends masked columns 75%" in written.getvalue()
+    assert "south reads its rows" in written.getvalue()
+
+
+def test_every_phase_of_a_join_has_words_in_both_languages_and_an_unknown_one_is_shown() -> None:
+    for lang in LANGUAGES:
+        for phase in JoinPhase:
+            assert f"join_phase.{phase}" in catalogue(lang)
+    assert "juggling" in member_at(JoinProgress("north", "juggling", 0, 0, 0, 1))
 
 
 def test_every_phase_a_job_can_have_is_shown_in_both_languages() -> None:

@@ -1,7 +1,9 @@
-"""A researcher stops a join between real nodes: what it held is free at once, its charge stays."""
+"""A researcher watches and stops joins of real nodes: phases in order; what one held is free at once."""
 
 from __future__ import annotations
 
+import itertools
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +22,9 @@ from sandbox.client import Session
 from sandbox.coordinator.store import Store
 from sandbox.crypto.identity import Identity
 from sandbox.errors import InputError
+from sandbox.jobview import JobView
 from sandbox.processes import Processes
+from sandbox.progress import done, member_at
 from sandbox.query import Wishes
 from tests.cli.commands import ok
 from tests.endtoend import deployment, shops
@@ -76,13 +80,15 @@ def soon(holds: Callable[[], bool]) -> None:
 
 
 def until_it_runs(session: Session, folder: Path, job: str) -> None:
-    """Return once both nodes' workers are at work, and have said their first words."""
+    """Return once both nodes' workers are at work and frames have passed between them: tags of a join
+    that multiplies, correlations of a PSI; of what only matches, what members state."""
+    spec = json.loads(session._notes.read(job).signed.body)
+    multiplies = " JOIN " in spec["statement"] and not spec["prepare"]
     for view in session.watch(job):
         assert not view.ended, view.problem
-        if any(waiting.reason == "joining" for waiting in view.waiting):
+        if any(each.moved if multiplies else each.phase != "vole" for each in view.progress):
             break
-    soon(lambda: len(at_work(folder)) == 2)
-    time.sleep(0.3)
+    assert at_work(folder)
 
 
 def children(pid: int) -> set[int]:
@@ -121,6 +127,53 @@ def charges(vault: Vault, job: str) -> list[tuple[str, str, int]]:
             {"job": job},
         )
         return [(row.budget_group, row.researcher, row.loss) for row in rows]
+
+
+PHASES = {
+    "blind": ["reading", "tags", "matching", "multiplying", "shares"],
+    "psi": ["vole", "reading", "encoded", "values", "shares"],
+}
+
+
+@pytest.mark.parametrize("mode", STATEMENTS)
+def test_watchers_see_the_phases_of_each_member_in_order_and_sizes_that_cards_declare(
+    folder: Path, session: Session, mode: str
+) -> None:
+    def watched(statement: str) -> list[JobView]:
+        views: list[JobView] = []
+        session.sql(statement).run(epsilon="1", delta="1e-6", progress=views.append)
+        return views
+
+    narrow = STATEMENTS[mode] + {"blind": " WHERE p.age = 33", "psi": " AND age = 33"}[mode]
+    sizes = []
+    for views in (watched(STATEMENTS[mode]), watched(narrow)):
+        assert [done(view) for view in views] == sorted(done(view) for view in views)
+        assert {each.party for view in views for each in view.progress} == {"a", "b"}
+        for party in "ab":
+            way = [each for view in views for each in view.progress if each.party == party]
+            phases = [phase for phase, _ in itertools.groupby(each.phase for each in way)]
+            # Some may have passed between two words of them.
+            assert [phase for phase in PHASES[mode] if phase in phases] == phases
+            assert [each.moved for each in way] == sorted(each.moved for each in way)
+            assert len(phases) > 1
+            assert all(member_at(each) for each in way)
+        sizes.append({(each.party, each.all) for view in views for each in view.progress})
+        assert len(sizes[-1]) == 2
+    assert sizes[0] == sizes[1]
+    # As protocols.md counts them.
+    least = {"blind": 2 * 4 * ROWS, "psi": 16 * ROWS}[mode]
+    assert all(least < every < 10 * least for _, every in sizes[0])
+
+
+def test_the_command_that_watches_tells_progress_as_json(session: Session, folder: Path) -> None:
+    job = submitted(session, "blind")
+    profile = ("--profile", folder / "researcher")
+    lines = ok("job", job, "--watch", "--format", "json", *profile).stdout.splitlines()
+    told = [each for line in lines for each in json.loads(line)["progress"]]
+    assert {each["party"] for each in told} == {"a", "b"}
+    assert all(each["moved"] <= each["all"] for each in told)
+    assert json.loads(lines[-1])["progress"] == []
+    assert any(json.loads(line)["waiting"] for line in lines)
 
 
 @pytest.mark.parametrize("mode", STATEMENTS)
