@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from sandbox import _native
 from tests.vectors.native import keys as model
+from tests.vectors.native.ot import digest
 
-VECTORS = json.loads((Path(__file__).parent.parent / "vectors/native/keys.json").read_text())
+HERE = Path(__file__).parent.parent / "vectors/native"
+VECTORS = json.loads((HERE / "keys.json").read_text())
+ORDERS = json.loads((HERE / "permutation.json").read_text())
 SESSION = bytes.fromhex(VECTORS["session_key"])
 
 INT = st.integers(-(2**63), 2**63 - 1)
@@ -139,6 +142,13 @@ def test_buffers_that_do_not_hold_their_rows_are_refused() -> None:
 def test_a_permutation_holds_every_item_once(seed: bytes, items: int) -> None:
     order = np.frombuffer(memoryview(_native.permutation(seed, items)), np.uint32)
     assert np.array_equal(np.sort(order), np.arange(items, dtype=np.uint32))
+
+
+@pytest.mark.parametrize("case", ORDERS["orders"], ids=lambda case: str(case["items"]))
+def test_a_seed_stands_for_the_order_that_the_model_makes_of_it(case: dict[str, Any]) -> None:
+    order = bytes(_native.permutation(bytes.fromhex(ORDERS["seed"]), case["items"]))
+    assert np.frombuffer(order, np.uint32)[:10].tolist() == case["first"]
+    assert digest(order) == case["order"]
 
 
 @pytest.mark.parametrize(("dtype", "width"), [(np.uint32, 4), (np.uint64, 8)])

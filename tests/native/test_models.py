@@ -7,7 +7,7 @@ from hashlib import sha512
 import pytest
 
 from tests.vectors.native import blake3, ristretto
-from tests.vectors.native.blocks import aes, multiply
+from tests.vectors.native.blocks import aes, gcm, multiply
 
 # BLAKE3, test_vectors.json: bytes hashed; then the hash, the keyed hash and the derived key.
 BLAKE3 = [
@@ -116,10 +116,17 @@ def test_aes_gives_fips_197_appendix_c_1() -> None:
 def test_the_field_is_that_of_ghash() -> None:
     """McGrew and Viega, appendix B, case 2; a block of GCM has its coefficients the other way round."""
 
-    def gcm(text: str) -> int:
+    def element(text: str) -> int:
         return int(f"{int(text, 16):0128b}"[::-1], 2)
 
-    hash_key, value = gcm("66e94bd4ef8a2c3b884cfa59ca342b2e"), 0
+    hash_key, value = element("66e94bd4ef8a2c3b884cfa59ca342b2e"), 0
     for block in ("0388dace60b6a392f328c2b971b2fe78", "00000000000000000000000000000080"):
-        value = multiply(value ^ gcm(block), hash_key)
-    assert value == gcm("f38cbb1ad69223dcc3457ae5b6b0f885")
+        value = multiply(value ^ element(block), hash_key)
+    assert value == element("f38cbb1ad69223dcc3457ae5b6b0f885")
+
+
+def test_gcm_gives_mcgrew_and_viegas_cases_13_and_14() -> None:
+    assert gcm(bytes(32), bytes(12), b"").hex() == "530f8afbc74536b9a963b4f1c4cb738b"
+    assert gcm(bytes(32), bytes(12), bytes(16)).hex() == (
+        "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"
+    )

@@ -10,6 +10,7 @@ from typing import Any
 from sandbox.crypto.rings import RINGS
 from tests.audit import model as tree
 from tests.crypto import model
+from tests.vectors.native.blocks import gcm
 
 HERE = Path(__file__).parent
 BASE_POINT = (9).to_bytes(32, "little")
@@ -23,6 +24,7 @@ def main() -> None:
         ("masks", masks()),
         ("framing", framing()),
         ("log", log()),
+        ("channel", channel()),
     ):
         (HERE / f"{name}.json").write_text(json.dumps(vectors, indent=1, ensure_ascii=False) + "\n")
 
@@ -129,6 +131,33 @@ def log() -> list[dict[str, Any]]:
         }
         for size in range(1, 10)
     ]
+
+
+def channel() -> dict[str, Any]:
+    """What two members of a join derive and the frames that one seals (docs/protocols.md, section 1)."""
+    privates = [sha256(name.encode()).digest() for name in NAMES[:2]]
+    shared = model.x25519(privates[0], model.x25519(privates[1], BASE_POINT))
+    salt = sha256(b"job").digest() + sha256(b"roster").digest()
+    names = [name.encode() for name in NAMES[:2]]
+    sealing = model.derive_key(shared, salt, b"join/1", b"seal", b"matching", *reversed(names))
+    frames = [b"first frame, of more than one block", b"second"]
+    return {
+        "private": [key.hex() for key in privates],
+        "salt": salt.hex(),
+        "fingerprints": NAMES[:2],
+        "keys": {
+            purpose: model.derive_key(shared, salt, b"join/1", purpose.encode(), *names).hex()
+            for purpose in ("tags", "zero", "psi keys", "psi 3")
+        },
+        "phase": "matching",
+        "frames": [
+            {
+                "text": text.decode(),
+                "sealed": gcm(sealing, number.to_bytes(12, "big"), text).hex(),
+            }
+            for number, text in enumerate(frames)
+        ],
+    }
 
 
 if __name__ == "__main__":

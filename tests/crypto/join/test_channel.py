@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.crypto.join.channel import Pair
-from sandbox.crypto.join.machine import FRAME_BYTES, Machine, receive, send
+from sandbox.crypto.join.machine import FRAME_BYTES, Machine, Send, receive, send
 from sandbox.errors import ProtocolError, SandboxError, TrustError
 from tests.crypto.join.memory import Stuck, run
 
 SECRET, TRANSCRIPT = bytes(range(32)), b"job and roster"
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors/channel.json").read_text())
 
 
 def pairs(transcript: bytes = TRANSCRIPT) -> tuple[Pair, Pair]:
@@ -31,6 +35,19 @@ def talk(payload: bytes, middle: Callable[[str, str, bytes], bytes | None] | Non
 
     received: bytes = run({"a": sender(), "b": receiver()}, middle)["b"]
     return received
+
+
+def test_keys_and_sealed_frames_are_those_of_the_vectors() -> None:
+    """The sender has the greater fingerprint: a pair's keys sort them, a stream's take them as they talk."""
+    keys = [X25519PrivateKey.from_private_bytes(bytes.fromhex(key)) for key in VECTORS["private"]]
+    salt, names = bytes.fromhex(VECTORS["salt"]), VECTORS["fingerprints"]
+    ours = Pair(keys[1].exchange(keys[0].public_key()), salt, names[1], names[0])
+    assert {purpose: ours.key(purpose).hex() for purpose in VECTORS["keys"]} == VECTORS["keys"]
+    stream = ours.stream(VECTORS["phase"])
+    for frame in VECTORS["frames"]:
+        (said,) = stream.send(frame["text"].encode())
+        assert isinstance(said, Send)
+        assert bytes(said.payload).hex() == frame["sealed"]
 
 
 @given(st.binary(max_size=100))

@@ -64,6 +64,27 @@ def total(blocks: Iterable[int]) -> int:
     return value
 
 
+def reflected(block: bytes) -> int:
+    """A block of GCM, whose first bit is the coefficient of x^0, as an element of the field."""
+    return int(f"{int.from_bytes(block.ljust(16, bytes(1)), 'big'):0128b}"[::-1], 2)
+
+
+def gcm(key: bytes, nonce: bytes, text: bytes) -> bytes:
+    """AES-GCM without associated data, for a nonce of 12 bytes (NIST SP 800-38D §7.1): text and tag."""
+    encrypt = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update  # noqa: S305 - a permutation is wanted
+    parts = [text[i : i + 16] for i in range(0, len(text), 16)]
+    pads = [encrypt(nonce + (i + 1).to_bytes(4, "big")) for i in range(len(parts) + 1)]
+    sealed = [
+        bytes(a ^ b for a, b in zip(part, pad, strict=False))
+        for part, pad in zip(parts, pads[1:], strict=True)
+    ]
+    tag, factor = 0, reflected(encrypt(bytes(16)))
+    for block in (*sealed, (8 * len(text)).to_bytes(16, "big")):
+        tag = multiply(tag ^ reflected(block), factor)
+    whole = int(f"{tag ^ reflected(pads[0]):0128b}"[::-1], 2)
+    return b"".join(sealed) + whole.to_bytes(16, "big")
+
+
 class Draws:
     """A party's random blocks, one after the other: a stream, so that vectors can be made again."""
 
