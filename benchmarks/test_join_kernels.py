@@ -273,6 +273,21 @@ def _vole(rows: int, malicious: bool) -> Parties:
 
 
 @each_size
+def test_compare_checks(benchmark: BenchmarkFixture, rows: int) -> None:
+    """Whether two members' checks of a product, of so many bytes, are equal; both parties."""
+    value = bytes(_blocks(b"check", rows // 16))
+
+    def compare() -> bool:
+        parties = [_native.Equality.start(KEY, value, bytes([i]) * 64) for i in (1, 2)]
+        (a, from_a), (b, from_b) = parties
+        sent, _ = a.finish(from_b, left=True)
+        _, awaited = b.finish(from_a, left=False)
+        return bytes(sent) == bytes(awaited)
+
+    assert benchmark(compare)
+
+
+@each_size
 def test_bucket_keys(benchmark: BenchmarkFixture, rows: int) -> None:
     """What each of 64 buckets of a set of so many keys is padded to."""
     assert rows // 64 < benchmark(_native.bucket_keys, rows, 64) < rows // 32

@@ -49,8 +49,8 @@ def low(words: _native.Buffer | bytes, width: int, size: int = 8) -> str:
 @each_product
 def test_a_masked_product_is_the_models(case: dict[str, Any]) -> None:
     (x, y), width, expected = factors(case), case["width"], case["masked"]
-    a = _native.MaskedFactor.a(x, case["q"], width, SEED_U, SEED_V)
-    b = _native.MaskedFactor.b(y, case["p"], width, SEED_U, SEED_V)
+    a = _native.MaskedFactor(x, case["q"], width, SEED_U, SEED_V, left=True)
+    b = _native.MaskedFactor(y, case["p"], width, SEED_U, SEED_V, left=False)
     coordinator = _native.Evaluator(case["slots"], case["p"], case["q"], width)
     ours, theirs = all_of(a.next_message), all_of(b.next_message)
     assert digest(b"".join(ours)) == expected["left"]
@@ -59,17 +59,17 @@ def test_a_masked_product_is_the_models(case: dict[str, Any]) -> None:
         coordinator.absorb(left, right)
     returned = coordinator.finish(SEED_R)
     assert low(returned, width) == expected["returned"]
-    shares = [low(a.finish_a(returned), width), low(b.finish_b(SEED_R), width)]
-    assert shares == expected["shares"]
+    shares = a.finish_left(returned)[0], b.finish_right(SEED_R)[0]
+    assert [low(share, width) for share in shares] == expected["shares"]
 
 
 @each_product
 def test_a_verified_product_is_the_models(case: dict[str, Any]) -> None:
     (x, y), width, expected = factors(case), case["width"] + 5, case["verified"]
     seeds = SEED_U, SEED_V, SEED_ALPHA
-    a = _native.VerifiedFactor(x, case["q"], width, *seeds, left=True)
-    b = _native.VerifiedFactor(y, case["p"], width, *seeds, left=False)
-    coordinator = _native.VerifiedEvaluator(case["slots"], case["p"], case["q"], width)
+    a = _native.MaskedFactor(x, case["q"], width, *seeds, left=True)
+    b = _native.MaskedFactor(y, case["p"], width, *seeds, left=False)
+    coordinator = _native.Evaluator(case["slots"], case["p"], case["q"], width, verified=True)
     ours, theirs = all_of(a.next_message), all_of(b.next_message)
     assert digest(b"".join(ours)) == expected["left"]
     assert digest(b"".join(theirs)) == expected["right"]

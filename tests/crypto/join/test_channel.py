@@ -38,7 +38,7 @@ def talk(payload: bytes, middle: Callable[[str, str, bytes], bytes | None] | Non
 
 
 def test_keys_and_sealed_frames_are_those_of_the_vectors() -> None:
-    """The sender has the greater fingerprint: a pair's keys sort them, a stream's take them as they talk."""
+    """The sender has the greater fingerprint: a pair's keys sort both, a stream's have its own first."""
     keys = [X25519PrivateKey.from_private_bytes(bytes.fromhex(key)) for key in VECTORS["private"]]
     salt, names = bytes.fromhex(VECTORS["salt"]), VECTORS["fingerprints"]
     ours = Pair(keys[1].exchange(keys[0].public_key()), salt, names[1], names[0])
