@@ -74,7 +74,9 @@ TWO_TABLES = {
     "two columns": Batch(20, 3, lambda chance: JoinGenerator(chance, (2,), WEEKLY).statement),
 }
 OTHERS = {
-    "many tables": Batch(30, 13, lambda chance: JoinGenerator(chance, (3, 3, 3, 4, 4, 5)).statement),
+    "many tables": Batch(
+        30, 13, lambda chance: JoinGenerator(chance, (3, 3, 3, 4, 4, 5)).statement
+    ),
     "semi-joins": Batch(50, 5, lambda chance: JoinGenerator(chance).semi_join),
     "malicious": Batch(45, 6, lambda chance: JoinGenerator(chance).semi_join, malicious=True),
     "semi-joins, two columns": Batch(
