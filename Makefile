@@ -10,7 +10,7 @@ PROTOC := $(RUN) -m grpc_tools.protoc -I sandbox/rpc=proto/sandbox/v1
 
 BENCHMARKS := large_query latency concurrency startup install demo kernels join_kernels many
 
-.PHONY: setup demo test breaks histories lint format types imports native fuzz stubs stubs-check docker-lint bench peers figures ci clean
+.PHONY: setup demo test breaks histories lint format types imports native fuzz stubs stubs-check docker-lint bench predicted peers figures ci clean
 
 setup: $(READY)
 
@@ -97,6 +97,10 @@ bench: setup
 	@for name in $(BENCHMARKS); do \
 	  $(RUN) -m benchmarks.$$name --json benchmarks/results/$$name.json || exit 1; \
 	done
+
+# What explain predicts of joins must be within a factor of two of what they take, with nothing else running.
+predicted: setup
+	$(RUN) -m benchmarks.predicted --within 2
 
 # The systems that benchmarks/join.py compares with, each in an environment of its own, pinned exactly.
 PEERS := .peers/secretflow/.ready .peers/openmined/.ready

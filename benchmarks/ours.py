@@ -25,6 +25,7 @@ from sandbox.crypto.identity import Identity
 from sandbox.privacy.allocate import MATCHING_DELTA, MATCHING_EPSILON
 from sandbox.privacy.policy import ANY, default_policy
 from sandbox.processes import LOG_FILE, Processes
+from sandbox.query import Stated
 
 OWNERS = ("left", "right")
 DATASETS = {"serials": "parquet", "serials_csv": "csv"}
@@ -113,12 +114,24 @@ PREPARED = "prepared"
 """The mode `blind` over a matching that was prepared before, under this name, untimed."""
 VERIFIED = "verified"
 """The mode `blind` where the owners check what the coordinator does."""
+MALICIOUS = "malicious"
+"""The mode `psi` where it holds against owners who depart from it."""
 STATEMENTS = {
     "blind": COUNT_AND_SUM,
     PREPARED: COUNT_AND_SUM,
     VERIFIED: COUNT_AND_SUM,
     "psi": COUNT_MATCHED,
+    MALICIOUS: COUNT_MATCHED,
 }
+
+
+def asked(mode: str) -> Stated:
+    """Return what a mode asks beside its statement."""
+    return {
+        "malicious": mode == MALICIOUS,
+        "verify": mode == VERIFIED,
+        "prepared": PREPARED if mode == PREPARED else None,
+    }
 
 
 def prepare(session: Session) -> None:
@@ -133,10 +146,8 @@ def ask(session: Session, mode: str, scratch: Path) -> Outcome:
     import pyarrow.parquet as pq
 
     query = session.sql(STATEMENTS[mode])
-    over = PREPARED if mode == PREPARED else None
     started = time.perf_counter()
-    verify = mode == VERIFIED
-    result = query.run(epsilon=EPSILON, delta=Decimal(DELTA), prepared=over, verify=verify)
+    result = query.run(epsilon=EPSILON, delta=Decimal(DELTA), **asked(mode))
     answer = result.to_arrow()
     pq.write_table(answer, scratch / "answer.parquet")
     seconds = time.perf_counter() - started
@@ -155,10 +166,10 @@ def join_ids(session: Session, plant: Path) -> Outcome:
     joined_files = node / "joined"
     joined_files.mkdir(mode=0o700, exist_ok=True)
     before = _finished(joined_files)
-    asked = session.join("left.serials_csv", "right.serials_csv", on="id")
+    ids = session.join("left.serials_csv", "right.serials_csv", on="id")
     with ThreadPoolExecutor(1) as beside:
         started = time.perf_counter()
-        running = beside.submit(asked.run)
+        running = beside.submit(ids.run)
         # Listed without pathlib: at each poll that would take from what is measured.
         while not (found := _finished(joined_files) - before) and not running.done():
             time.sleep(POLL_S)

@@ -48,6 +48,8 @@ SEALED_BYTES = 8
 PSI_RECEIVER_BYTES, PSI_SENDER_BYTES, PSI_FIXED_BYTES = 22, 12, 600_000
 """Per row of the receiver (the encoded set) and of the sender (truncated hashes); base OTs and VOLE."""
 PSI_FIXED_S, PSI_RECEIVER_S, PSI_SENDER_S = 0.2, 4.5e-7, 3e-7
+PSI_MALICIOUS_S = 7e-8
+"""Of one row of either side, more where the peer may be malicious: 2^20 and 2^21 rows, kernels alone."""
 
 PATIENCE, SLOWEST_BYTES_S = 10, 1_000_000
 """How much slower machines may be than is expected, and the slowest line, before a join is given up."""
@@ -147,7 +149,7 @@ def _psi(plan: Plan, noise: NoisePlan, malicious: bool) -> Cost:
     moved = _psi_bytes(plan, plan.semi, malicious)
     moved += SEALED_BYTES * plan.length * len(plan.members)
     ring = choose_words(capacity(plan, noise))
-    return Cost(ring.name, moved, _psi_seconds(plan, plan.semi))
+    return Cost(ring.name, moved, _psi_seconds(plan, plan.semi, malicious))
 
 
 def _psi_bytes(plan: Plan, semi: Side, malicious: bool) -> int:
@@ -159,9 +161,10 @@ def _psi_bytes(plan: Plan, semi: Side, malicious: bool) -> int:
     return sizes.buckets * of_bucket * len(plan.table.members) * len(semi.table.members)
 
 
-def _psi_seconds(plan: Plan, semi: Side) -> float:
+def _psi_seconds(plan: Plan, semi: Side, malicious: bool) -> float:
+    more = PSI_MALICIOUS_S if malicious else 0.0
     return (
         PSI_FIXED_S
-        + PSI_RECEIVER_S * plan.table.card.row_bound * len(semi.table.members)
-        + PSI_SENDER_S * semi.table.card.row_bound * len(plan.table.members)
+        + (PSI_RECEIVER_S + more) * plan.table.card.row_bound * len(semi.table.members)
+        + (PSI_SENDER_S + more) * semi.table.card.row_bound * len(plan.table.members)
     )

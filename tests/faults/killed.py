@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sandbox import database
 from sandbox.database import Step
+from tests.attacks import broken
 
 KILL_AT = "kill-at"
 
@@ -39,6 +40,8 @@ def crash_at(folder: Path) -> Callable[[str], None]:
 def main() -> int:
     """Serve FOLDER as ROLE with crash points."""
     role, folder = sys.argv[1], Path(sys.argv[2])
+    if broken.active():
+        broken.apply(broken.active())
     reached = crash_at(folder)
     opened = database.Database.__init__
 
