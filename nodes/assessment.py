@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from nodes.ledger import Demand
 from nodes.registry import Registry
+from nodes.workers import Limits
 from sandbox.catalog import Member, Table
 from sandbox.crypto.identity import PublicIdentity
 from sandbox.crypto.join.words import words_named
@@ -59,8 +60,8 @@ def tables(spec: JobSpec, catalogue: Mapping[str, Entry]) -> dict[str, Table]:
 
 def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) -> Assessment:
     """Plan a job again; raises InputError for SQL, TrustError SB-3118 for another catalogue, Refusal
-    SB-2252 for a receiver that the statement does not make one, SB-1105, SB-1107; InputError SB-1092,
-    SB-1096, SB-1121."""
+    SB-2252 for a receiver that the statement does not make one, SB-1105, SB-1107, SB-2270 for one that
+    is to be waited for longer than its sizes ask; InputError SB-1092, SB-1096, SB-1121."""
     disclosed, prepares = spec.disclosure is not None, spec.prepare is not None
     named = tables(spec, catalogue)
     own_plan = plan_of(spec.statement, named, disclosed=disclosed, prepares=prepares)
@@ -88,6 +89,8 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
     longest = run_s(
         own_plan, noise, malicious=spec.malicious, verify=spec.verify, prepared=prepared
     )
+    if spec.run_s > max(longest, Limits.join_deadline_s):
+        raise Refusal("SB-2270", asked=spec.run_s, most=longest)
     return Assessment(own_plan, noise, own, longest)
 
 

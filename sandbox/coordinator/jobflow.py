@@ -239,7 +239,12 @@ class JobFlow:
         telling = asyncio.create_task(self._tell(tracks))
         try:
             await self._joins.run(
-                self.signed.digest, self.job.roster, members, self._deadline_s, tracks.carried
+                self.signed.digest,
+                self.job.roster,
+                members,
+                self._deadline_s,
+                self.spec.run_s,
+                tracks.carried,
             )
         finally:
             telling.cancel()

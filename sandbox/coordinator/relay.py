@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -21,7 +23,7 @@ from sandbox.coordinator.progress import Seen, unseen
 from sandbox.crypto.identity import Signed
 from sandbox.crypto.join.dealer import Room, deal
 from sandbox.crypto.join.machine import Machine, Receive, Send
-from sandbox.errors import ProtocolError
+from sandbox.errors import ProtocolError, Unavailable
 from sandbox.rpc import node_pb2
 from sandbox.rpc.documents import to_message
 from sandbox.rpc.joinparts import Frame, Part
@@ -29,6 +31,9 @@ from sandbox.rpc.problems import error_of, error_of_call
 
 UNREAD_FRAMES = 8
 """Frames for the coordinator that wait before a node's stream is no longer read."""
+IDLE_S = 300.0
+"""For how long no frame may move in a join, at least: one that has begun is never silent for so long,
+and until then a node may be busy with other jobs, in line."""
 
 
 class Joins:
@@ -45,16 +50,19 @@ class Joins:
         roster: Sequence[Signed],
         members: Mapping[str, NodeLink],
         deadline_s: float,
+        run_s: float,
         seen: Seen = unseen,
     ) -> None:
-        """Run one join among `members` by fingerprint; see Relay.run for what it raises. seen: told of
-        every frame."""
+        """Run one join among `members` by fingerprint; see Relay.run for what it raises. run_s: how long
+        it may take as its sizes ask, so that no frame may move for as long, either; seen: told of every
+        frame."""
         async with contextlib.AsyncExitStack() as held:
             # Always in this order: two joins never hold what the other waits for.
             for member in sorted(members):
                 await held.enter_async_context(self._busy[member])
             dealer = deal([*members], os.urandom, self._room)
-            await Relay(self._own, members, seen).run(job, roster, dealer, deadline_s)
+            relay = Relay(self._own, members, seen)
+            await relay.run(job, roster, dealer, deadline_s, max(IDLE_S, run_s))
 
 
 class Relay:
@@ -69,14 +77,22 @@ class Relay:
         self._heard: dict[str, asyncio.Queue[bytes | memoryview]] = {
             member: asyncio.Queue(UNREAD_FRAMES) for member in members
         }
+        self._moved = time.monotonic()
+        self._spoke = dict.fromkeys(members, self._moved)
 
     async def run(
-        self, job: str, roster: Sequence[Signed], dealer: Machine[None], deadline_s: float
+        self,
+        job: str,
+        roster: Sequence[Signed],
+        dealer: Machine[None],
+        deadline_s: float,
+        idle_s: float = IDLE_S,
     ) -> None:
         """Carry the join until every member has committed its share.
 
-        Raises the first member's problem, Unavailable for a stream that broke, ProtocolError SB-4010
-        or SB-4011 for a member that breaks the protocol, Refusal SB-1110.
+        Raises the first member's problem, Unavailable for a stream that broke, Unavailable SB-5119 once
+        no frame has moved for `idle_s`, ProtocolError SB-4010 or SB-4011 for a member that breaks the
+        protocol, Refusal SB-1110.
         """
         start = node_pb2.ComputeRequest(
             job_digest=job, roster=[to_message(signature) for signature in roster]
@@ -85,25 +101,37 @@ class Relay:
         try:
             async with asyncio.TaskGroup() as tasks:
                 dealing = tasks.create_task(self._deal(dealer))
-                tasks.create_task(self._hear_all(start, dealing))
+                watching = tasks.create_task(self._watch(idle_s))
+                tasks.create_task(self._hear_all(start, dealing, watching))
         except BaseExceptionGroup as group:
             raise _first(group) from None
         finally:
             for call in self._calls.values():
                 call.cancel()
 
-    async def _hear_all(self, start: node_pb2.ComputeRequest, dealing: asyncio.Task[None]) -> None:
+    async def _hear_all(self, start: node_pb2.ComputeRequest, *others: asyncio.Task[None]) -> None:
         async with asyncio.TaskGroup() as tasks:
             for member in self._members:
                 tasks.create_task(self._listen(member, start))
         # All have committed: what the dealer may still wait for will never come.
-        dealing.cancel()
+        for task in others:
+            task.cancel()
+
+    async def _watch(self, idle_s: float) -> None:
+        """End the join when nothing has moved for so long: its members' nodes wait with it."""
+        while (left := self._moved + idle_s - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+        silent = min(self._spoke, key=self._spoke.__getitem__)
+        raise Unavailable(
+            "SB-5119", party=self._members[silent].identity.name, seconds=round(idle_s)
+        )
 
     async def _listen(self, member: str, start: node_pb2.ComputeRequest) -> None:
         call = self._calls[member]
         try:
             await self._write(member, node_pb2.JoinPart(start=start))
             async for part in call:
+                self._moved = self._spoke[member] = time.monotonic()
                 if isinstance(part, Frame):
                     await self._carry(member, part)
                     continue
@@ -128,24 +156,30 @@ class Relay:
         self._seen(source, frame.party, frame.payload)
 
     async def _deal(self, dealer: Machine[None]) -> None:
-        """Drive the coordinator's own machine; its steps are heavy and run beside the event loop."""
+        """Drive the coordinator's own machine; its steps are heavy and run beside the event loop, in a
+        thread of their own, so that they wait for no other work of the coordinator's."""
+        loop, thread = asyncio.get_running_loop(), ThreadPoolExecutor(1, "dealer")
         received: bytes | memoryview | None = None
-        while True:
-            step = await asyncio.to_thread(_next, dealer, received)
-            received = None
-            match step:
-                case Send(party, payload):
-                    await self._write(party, Frame(self._own, payload))
-                    self._seen(self._own, party, payload)
-                case Receive(party):
-                    received = await self._heard[party].get()
-                case None:
-                    return
+        try:
+            while True:
+                step = await loop.run_in_executor(thread, _next, dealer, received)
+                received = None
+                match step:
+                    case Send(party, payload):
+                        await self._write(party, Frame(self._own, payload))
+                        self._seen(self._own, party, payload)
+                    case Receive(party):
+                        received = await self._heard[party].get()
+                    case None:
+                        return
+        finally:
+            thread.shutdown(wait=False)
 
     async def _write(self, member: str, part: Part) -> None:
         async with self._writing[member]:
             try:
                 await self._calls[member].write(part)
+                self._moved = time.monotonic()
             except grpc.aio.AioRpcError as error:
                 # Here, where it is known whose stream broke: a peer may be writing.
                 raise error_of_call(error, self._members[member].identity.name) from None

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nodes.assessment import assess
+from nodes.workers import Limits
 from sandbox.catalog import Column, ColumnType, DatasetCard, Member, Table
 from sandbox.crypto.identity import Identity, Role
 from sandbox.errors import InputError, Refusal
@@ -69,3 +70,24 @@ def test_a_node_reads_no_preparation_that_would_be_kept_for_ever() -> None:
     longer = spec.model_copy(update={"prepare": Preparation(name="n", until=most.until + 1)})
     with pytest.raises(InputError, match="SB-3101"):
         read_job(sign_job(longer, researcher), researcher.public, 1)
+
+
+def test_a_node_refuses_a_job_that_would_be_waited_for_longer_than_its_sizes_ask(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else one researcher and one silent node would hold the others' nodes for a day."""
+    small = replace(CARD, contribution_cap=1)
+    for name, node in NODES.items():
+        table = Table(name, replace(small, name=name), (Member(node, name),))
+        monkeypatch.setitem(CATALOGUE, name, Entry(table, "0" * 64))
+    tables = {name: entry.table for name, entry in CATALOGUE.items()}
+    planned = plan("SELECT COUNT(*) FROM a JOIN b USING (k)", tables)
+    spec = drafted(planned, Terms(Decimal(1), Decimal("0.000001")))
+    node: Any = type("Node", (), {"fingerprint": NODES["a"]})
+    own = assess(spec, CATALOGUE, node).run_s
+    assert own == spec.run_s < Limits.join_deadline_s
+    # A node waits for any join as long as that.
+    free = int(Limits.join_deadline_s)
+    assert assess(spec.model_copy(update={"run_s": free}), CATALOGUE, node).run_s == own
+    with pytest.raises(Refusal, match="SB-2270"):
+        assess(spec.model_copy(update={"run_s": free + 1}), CATALOGUE, node)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +16,7 @@ from sandbox.coordinator.relay import Relay
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.machine import FRAME_BYTES
 from sandbox.crypto.join.shape import Shape, write_shapes
-from sandbox.errors import ProtocolError, SandboxError
+from sandbox.errors import ProtocolError, SandboxError, Unavailable
 from sandbox.rpc import common_pb2, node_pb2
 from sandbox.rpc.joinparts import Frame, Part
 
@@ -25,11 +28,12 @@ COMMITTED = node_pb2.JoinPart(committed=common_pb2.Empty())
 @dataclass
 class Call:
     """A member's stream. `says`: what it sends; `stays`: whether it stays open then; `deaf`: whether it
-    takes no frame."""
+    takes no frame; `every_s`: how long it thinks about each."""
 
     says: Sequence[Part]
     stays: bool = True
     deaf: bool = False
+    every_s: float = 0.0
     heard: list[Part] = field(default_factory=list)
 
     async def write(self, part: Part) -> None:
@@ -39,7 +43,7 @@ class Call:
 
     async def __aiter__(self) -> AsyncIterator[Part]:
         for part in self.says:
-            await asyncio.sleep(0)
+            await asyncio.sleep(self.every_s)
             yield part
         if self.stays:
             await asyncio.Event().wait()
@@ -53,18 +57,31 @@ class Link:
     """Stands for NodeLink."""
 
     call: Call
+    identity: Any
 
     def join(self, deadline_s: float) -> Call:
         return self.call
 
 
-def relayed(calls: Mapping[str, Call]) -> None:
-    """Run a relay among hostile members; raises what it raises, TimeoutError if it hangs."""
-    links: Any = {member: Link(call) for member, call in calls.items()}
+def relayed(calls: Mapping[str, Call], idle_s: float = PATIENCE_S, *, busy: bool = False) -> None:
+    """Run a relay among hostile members; raises what it raises, TimeoutError if it hangs. busy: whether
+    other work has all of the threads on which the coordinator does any."""
+    links: Any = {
+        member: Link(call, SimpleNamespace(name=f"of {member}")) for member, call in calls.items()
+    }
 
     async def run() -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            await Relay(OWN, links).run("job", [], deal([*calls], bytes), PATIENCE_S)
+        done = Event()
+        if busy:
+            loop = asyncio.get_running_loop()
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            loop.run_in_executor(None, done.wait)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                dealer = deal([*calls], bytes)
+                await Relay(OWN, links).run("job", [], dealer, PATIENCE_S, idle_s)
+        finally:
+            done.set()
 
     asyncio.run(run())
 
@@ -82,6 +99,27 @@ def test_attack_j02_member_that_ends_while_it_is_sent_to_is_named() -> None:
     with pytest.raises(ProtocolError, match="SB-4010") as raised:
         relayed({"a": a, "b": Call([], deaf=True)})
     assert raised.value.facts["party"] == "b"
+
+
+def test_attack_j02_member_that_owes_a_frame_and_says_nothing_holds_no_other_for_long() -> None:
+    """All that its peers and the coordinator's other joins wait for is this."""
+    shape = write_shapes([Shape(("a", "b"), (1, 1), (1, 1), 0)])
+    with pytest.raises(Unavailable, match="SB-5119") as raised:
+        relayed({"a": Call([Frame(OWN, shape), Frame("b", b"x")]), "b": Call([])}, 0.2)
+    assert raised.value.facts["party"] == "of b"
+
+
+def test_member_that_goes_on_talking_is_waited_for() -> None:
+    """However seldom it does, as long as the deadline allows."""
+    a = Call([Frame("b", b"x")] * 4 + [COMMITTED], stays=False, every_s=0.2)
+    relayed({"a": a, "b": Call([COMMITTED], stays=False)}, 0.5)
+
+
+def test_matching_waits_for_no_other_work_of_the_coordinator() -> None:
+    """Else whoever submits many jobs, which are planned, would hold the joins of others."""
+    calls = {"a": Call([Frame(OWN, b"[1]")]), "b": Call([])}
+    with pytest.raises(ProtocolError, match="SB-4010"):
+        relayed(calls, busy=True)
 
 
 @pytest.mark.parametrize("party", ["c", "", "researcher", "A"])
