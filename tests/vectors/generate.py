@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.crypto.rings import RINGS
 from tests.audit import model as tree
 from tests.crypto import model
-from tests.vectors.native.blocks import gcm
+from tests.vectors.native.blocks import aes, gcm, stream, to_bytes
 
 HERE = Path(__file__).parent
 BASE_POINT = (9).to_bytes(32, "little")
@@ -141,6 +141,11 @@ def channel() -> dict[str, Any]:
     names = [name.encode() for name in NAMES[:2]]
     sealing = model.derive_key(shared, salt, b"join/1", b"seal", b"matching", *reversed(names))
     frames = [b"first frame, of more than one block", b"second"]
+    common, hashes = sha256(b"common").digest(), stream(7, 3)
+    of_common = {
+        name: model.derive_key(common, b"", b"join/1", *labels)[:16]
+        for name, labels in (("tags", [b"tags"]), ("dummies", [b"dummies", bytes([6])]))
+    }
     return {
         "private": [key.hex() for key in privates],
         "salt": salt.hex(),
@@ -157,6 +162,14 @@ def channel() -> dict[str, Any]:
             }
             for number, text in enumerate(frames)
         ],
+        "many": {
+            "hashing": model.derive_key(b"", salt, b"join/1", b"hashes").hex(),
+            "common": common.hex(),
+            "hashes": to_bytes(hashes).hex(),
+            "tags": to_bytes(aes(int.from_bytes(of_common["tags"], "little"), hashes)).hex(),
+            "set": 6,
+            "dummies": to_bytes(stream(int.from_bytes(of_common["dummies"], "little"), 2)).hex(),
+        },
     }
 
 

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox import _native
+from sandbox.crypto.join import many
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.machine import FRAME_BYTES, Machine, Send, receive, send
 from sandbox.errors import ProtocolError, SandboxError, TrustError
@@ -48,6 +50,17 @@ def test_keys_and_sealed_frames_are_those_of_the_vectors() -> None:
         (said,) = stream.send(frame["text"].encode())
         assert isinstance(said, Send)
         assert bytes(said.payload).hex() == frame["sealed"]
+
+
+def test_tags_and_dummies_of_many_are_those_of_the_vectors() -> None:
+    expected = VECTORS["many"]
+    pair = Pair(SECRET, bytes.fromhex(VECTORS["salt"]), "a", "b")
+    assert many.tag_key(pair).hex() == expected["hashing"]
+    common, hashes = bytes.fromhex(expected["common"]), bytes.fromhex(expected["hashes"])
+    tags = many._enciphered(common, [memoryview(hashes[:16]), memoryview(hashes[16:])])
+    assert b"".join(tags).hex() == expected["tags"]
+    dummies = _native.expand(many._dummies(common, expected["set"]), 2)
+    assert bytes(dummies).hex() == expected["dummies"]
 
 
 @given(st.binary(max_size=100))

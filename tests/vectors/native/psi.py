@@ -220,39 +220,38 @@ def keys(sizes: Sizes) -> tuple[list[int], list[int]]:
     return ours, ours[:3] + stream(2, sizes.sender - 5)
 
 
+def run(sizes: Sizes) -> dict[str, Any]:
+    """Both parties, with the kernels' draws."""
+    ours, theirs = keys(sizes)
+    receiver, sender = parties(sizes, ours, theirs)
+    request = receiver.request(sender.offer)
+    answer = sender.answer(request)
+    challenge = receiver.challenge(answer)
+    proof = sender.prove(challenge)
+    masked = receiver.masked(proof)
+    last = sender.last(masked)
+    if receiver.matches(last) != ours[:3]:
+        raise AssertionError("another intersection")
+    messages = (sender.offer, request, answer, challenge, proof)
+    return {
+        "receiver": sizes.receiver,
+        "sender": sizes.sender,
+        "malicious": sizes.malicious,
+        "buckets": sizes.buckets,
+        "digest": sizes.digest().hex(),
+        "messages": [digest(message) for message in messages],
+        "masked": masked.hex() if sizes.receiver < 100 else digest(masked),
+        "values": [value.hex() for value in sender.values(masked)],
+        "compared": to_bytes(receiver.values(last)[:10]).hex(),
+    }
+
+
 def vectors() -> dict[str, Any]:
-    runs = []
-    for sizes in SIZES:
-        ours, theirs = keys(sizes)
-        receiver, sender = parties(sizes, ours, theirs)
-        request = receiver.request(sender.offer)
-        answer = sender.answer(request)
-        challenge = receiver.challenge(answer)
-        proof = sender.prove(challenge)
-        masked = receiver.masked(proof)
-        last = sender.last(masked)
-        if receiver.matches(last) != ours[:3]:
-            raise AssertionError("another intersection")
-        runs.append(
-            {
-                "receiver": sizes.receiver,
-                "sender": sizes.sender,
-                "malicious": sizes.malicious,
-                "buckets": sizes.buckets,
-                "digest": sizes.digest().hex(),
-                "messages": [
-                    digest(message) for message in (sender.offer, request, answer, challenge, proof)
-                ],
-                "masked": masked.hex() if sizes.receiver < 100 else digest(masked),
-                "values": [value.hex() for value in sender.values(masked)],
-                "compared": to_bytes(receiver.values(last)[:10]).hex(),
-            }
-        )
     padded = [
         {"keys": keys, "buckets": buckets, "padded": bucket_keys(keys, buckets)}
         for keys, buckets in BUCKETS
     ]
-    return {"runs": runs, "buckets": padded}
+    return {"runs": [run(sizes) for sizes in SIZES], "buckets": padded}
 
 
 if __name__ == "__main__":

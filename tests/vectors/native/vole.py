@@ -235,35 +235,35 @@ def sampled(entries: Sequence[int]) -> list[str]:
     return hexed([*entries[:: max(1, len(entries) // 20)], entries[-1]])
 
 
+def run(entries: int, malicious: bool) -> dict[str, Any]:
+    """Both parties, with the kernels' draws."""
+    shape = Shape(entries, malicious)
+    sender = Sender(shape, SESSION, randomness(SESSION, b"S", SEED_S))
+    receiver = Receiver(shape, SESSION, randomness(SESSION, b"R", SEED_R))
+    messages = [sender.offer, receiver.request(sender.offer)]
+    messages.append(sender.answer(messages[-1]))
+    challenge = receiver.finish(messages[-1])
+    if malicious:
+        messages += [challenge, sender.prove(challenge)]
+        if not receiver.verify(messages[-1]):
+            raise AssertionError("the proof fails")
+    for i in range(0, entries, max(1, entries // 1000)):
+        if receiver.c[i] != multiply(receiver.a[i], sender.delta) ^ sender.b[i]:
+            raise AssertionError("an entry is not correlated")
+    return {
+        "entries": entries,
+        "malicious": malicious,
+        "digest": shape.digest().hex(),
+        "messages": [digest(message) for message in messages],
+        "delta": to_bytes([sender.delta]).hex(),
+        "a": sampled(receiver.a),
+        "b": sampled(sender.b),
+        "c": sampled(receiver.c),
+    }
+
+
 def vectors() -> list[dict[str, Any]]:
-    out = []
-    for entries, malicious in SIZES:
-        shape = Shape(entries, malicious)
-        sender = Sender(shape, SESSION, randomness(SESSION, b"S", SEED_S))
-        receiver = Receiver(shape, SESSION, randomness(SESSION, b"R", SEED_R))
-        messages = [sender.offer, receiver.request(sender.offer)]
-        messages.append(sender.answer(messages[-1]))
-        challenge = receiver.finish(messages[-1])
-        if malicious:
-            messages += [challenge, sender.prove(challenge)]
-            if not receiver.verify(messages[-1]):
-                raise AssertionError("the proof fails")
-        for i in range(0, entries, max(1, entries // 1000)):
-            if receiver.c[i] != multiply(receiver.a[i], sender.delta) ^ sender.b[i]:
-                raise AssertionError("an entry is not correlated")
-        out.append(
-            {
-                "entries": entries,
-                "malicious": malicious,
-                "digest": shape.digest().hex(),
-                "messages": [digest(message) for message in messages],
-                "delta": to_bytes([sender.delta]).hex(),
-                "a": sampled(receiver.a),
-                "b": sampled(sender.b),
-                "c": sampled(receiver.c),
-            }
-        )
-    return out
+    return [run(entries, malicious) for entries, malicious in SIZES]
 
 
 if __name__ == "__main__":
