@@ -1,16 +1,13 @@
 """Joined rows as aggregates see them: conditions, numbers and measures, all of them sums of products.
 
-A left join may find no row of a table. Every aggregate is then a sum over *cases*, one for each set of
-absent tables: in a case the absent tables' columns are NULL, and "absent" is 1 minus "has a matching
-row", itself a factor of the table.
+Where there are left joins, each is a sum over their cases too (leftjoins.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import combinations
 from math import isqrt
 
 from sqlglot import exp
@@ -22,8 +19,9 @@ from sandbox.sql.algebra import FactorKind, JoinMode, Measure, MeasureKind, Quan
 from sandbox.sql.bind import Sources, card_column, no_keys
 from sandbox.sql.groups import positions
 from sandbox.sql.joins import read_tables
-from sandbox.sql.joint import JointNumber, JointTruth, Piece, Polynomial, TooManyProducts, Value
-from sandbox.sql.jointrows import Absent, JointRows, strict
+from sandbox.sql.joint import JointNumber, JointTruth, Piece, Polynomial, Value
+from sandbox.sql.jointrows import Absent, JointRows, Products, strict
+from sandbox.sql.leftjoins import LeftJoins
 from sandbox.sql.magnitude import typical_rows
 from sandbox.sql.measures import Group
 from sandbox.sql.onetable import roundings
@@ -55,14 +53,6 @@ class JointArgument:
     declared: bool
 
 
-@dataclass(frozen=True)
-class Weight:
-    """What a joined row of one case counts: a sum of `coefficient` x `polynomial` x what stands for
-    each absent table (None: nothing; a Presence: whether it has a matching row)."""
-
-    parts: tuple[tuple[int, Mapping[int, Presence | None], Polynomial], ...]
-
-
 class Joined:
     """What a statement over joined tables ranges over."""
 
@@ -84,11 +74,8 @@ class Joined:
         self._columns = [Columns() for _ in tables]
         self._reaches = reaches(self._tables)
         self.joined_rows = joined_rows(self._tables)
-        optional = [n for n, table in enumerate(tables) if table.optional]
-        self._cases = [
-            frozenset(c) for size in range(len(optional) + 1) for c in combinations(optional, size)
-        ]
-        self._weights = {absent: self._weight(absent) for absent in self._cases}
+        self._left_joins = LeftJoins(select, self._tables, self._bind)
+        self._cases = self._left_joins.cases
         self._grouped: set[int] = set()
 
     # Conditions and numbers
@@ -222,7 +209,7 @@ class Joined:
         one; nothing else is counted distinctly."""
         key, counted = self._key_name(), self._counted(node)
         masks = self._masks(kept)
-        weights = list(self._weights.values())
+        weights = list(self._left_joins.weights.values())
         if len(weights) > 1:
             raise refusal("SB-1064", node, kind=Refusal, table=self._optional_name())
         ((_, _, where),) = weights[0].parts
@@ -280,7 +267,7 @@ class Joined:
         entries: dict[tuple[Piece | Presence | None, ...], int] = {}
         with self._products():
             for case, polynomial in sums.items():
-                for product, coefficient in self._weighted(case, polynomial):
+                for product, coefficient in self._left_joins.weighted(case, polynomial):
                     entries[product] = entries.get(product, 0) + coefficient
         try:
             terms = tuple(
@@ -295,16 +282,6 @@ class Joined:
             raise refusal("SB-1066", self._select, kind=Refusal, label=label[:80]) from None
         return self._measure(kind, terms, lower, upper, label, expected, declared)
 
-    def _weighted(
-        self, case: Absent, polynomial: Polynomial
-    ) -> Iterator[tuple[tuple[Piece | Presence | None, ...], int]]:
-        for factor, standing, weight in self._weights[case].parts:
-            for product, coefficient in joint.times(polynomial, weight).items():
-                entry: list[Piece | Presence | None] = list(product)
-                for place, stands in standing.items():
-                    entry[place] = stands
-                yield tuple(entry), coefficient * factor
-
     def _measure(
         self, kind: MeasureKind, terms: tuple[Term, ...], lower: int, upper: int,
         label: str, expected: Fraction, declared: bool,
@@ -317,52 +294,6 @@ class Joined:
                     terms)
         )  # fmt: skip
         return len(self.measures) - 1
-
-    # Cases
-
-    def _weight(self, absent: Absent) -> Weight:
-        """Return what WHERE, a left join's conditions and sub-queries make of a row of one case."""
-        with self._products():
-            where = joint.one(self._count)
-            for node in self._tables.where:
-                where = joint.times(where, self._bind.truth(node, absent).true)
-            for place in range(self._count):
-                if place not in absent:
-                    where = joint.times(where, self._own(place))
-                    where = joint.times(where, self._found(place, absent))
-            parts: list[tuple[int, dict[int, Presence | None], Polynomial]] = [(1, {}, where)]
-            for place in sorted(absent):
-                parts = [p for part in parts for p in self._without(part, place, absent)]
-        return Weight(tuple(parts))
-
-    def _own(self, place: int) -> Polynomial:
-        """Return the conditions of the sub-query that a table is."""
-        truths = self._tables.tables[place].relation.conditions
-        return joint.times(joint.one(self._count),
-                           *(joint.atom(t, place, self._count).true for t in truths))  # fmt: skip
-
-    def _found(self, place: int, absent: Absent) -> Polynomial:
-        """Return a left join's own conditions, 1 for another table."""
-        found = joint.one(self._count)
-        for node in self._tables.tables[place].on:
-            found = joint.times(found, self._bind.truth(node, absent).true)
-        return found
-
-    def _without(
-        self, part: tuple[int, dict[int, Presence | None], Polynomial], place: int, absent: Absent
-    ) -> Iterator[tuple[int, dict[int, Presence | None], Polynomial]]:
-        """Yield what stands for `no row found`: 1, less where a row is found."""
-        coefficient, standing, polynomial = part
-        yield coefficient, standing | {place: None}, polynomial
-        table = self._tables.tables[place]
-        found = joint.times(self._found(place, absent - {place}), self._own(place))
-        if len(found) > 1:
-            # Whether one of several kinds of row is there is no sum over them.
-            raise refusal("SB-1064", table.on[0], kind=Refusal, table=table.name)
-        for product, count in found.items():
-            others = tuple(p if n != place else joint.ONE for n, p in enumerate(product))
-            rest = joint.times(polynomial, {others: count})
-            yield -coefficient, standing | {place: Presence(product[place], FactorKind.FOUND)}, rest
 
     # Groups and sides
 
@@ -433,23 +364,6 @@ class Joined:
 
     def _products(self) -> Products:
         return Products(self._select)
-
-
-class Products:
-    """Names the statement where its conditions take too many products."""
-
-    def __init__(self, select: exp.Select) -> None:
-        self._select = select
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, TooManyProducts):
-            text = self._select.args["from_"].sql("duckdb")[:80]
-            raise refusal(
-                "SB-1070", self._select, expression=text, most=joint.MOST_PRODUCTS
-            ) from None
 
 
 def _own_value(polynomial: Polynomial) -> tuple[int, Value] | None:

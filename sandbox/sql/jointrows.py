@@ -287,3 +287,20 @@ def _inseparable(node: exp.Expr) -> SandboxError:
 def _too_many(node: exp.Expr) -> SandboxError:
     most = joint.MOST_PRODUCTS
     return refusal("SB-1070", node, expression=node.sql("duckdb")[:80], most=most)
+
+
+class Products:
+    """Names the statement where its conditions take too many products."""
+
+    def __init__(self, select: exp.Select) -> None:
+        self._select = select
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, TooManyProducts):
+            text = self._select.args["from_"].sql("duckdb")[:80]
+            raise refusal(
+                "SB-1070", self._select, expression=text, most=joint.MOST_PRODUCTS
+            ) from None
