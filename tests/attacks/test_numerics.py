@@ -11,7 +11,7 @@ import pytest
 from nodes import sharing
 from sandbox.privacy.noise import Law, Mechanism
 from sandbox.sql.noise import capacity, job_noise
-from tests.attacks.test_budget import BACKGROUND, CARD, STATEMENTS, exact, planned
+from tests.attacks.test_releases import BACKGROUND, CARD, STATEMENTS, exact, planned
 from tests.noise import SeededSampler
 
 
