@@ -85,7 +85,7 @@ def prepare(
 def write(file: str, facts: Facts, kept: Kept, keys: Keys, taking_part: Places) -> None:
     """Write a matching that nobody but this node's owner reads, and wait until it is on disk.
 
-    taking_part: which of the keys have the slots of `kept`.
+    taking_part: which of the keys have the first slots of `kept`.
     """
     secret = os.urandom(KEY_BYTES)
     said = {**asdict(facts), "common": kept.common.hex(), "secret": secret.hex()}
@@ -109,22 +109,21 @@ def facts_of(file: Path) -> Facts:
 
 
 def by_number(file: str, values: Words) -> tuple[Kept, Words]:
-    """Return the slots of rows that come as the source has them, and the values of those with one.
+    """Return the slots, and the values of rows that come as the source has them and have one.
 
     Raises ValueError for another number of rows: then the source is not the one that was matched.
     """
     with open(file, "rb") as opened:
-        said, slots = _said(opened), np.load(opened)
-        places = None if len(slots) == said["rows"] else np.load(opened)
+        said, slots, places = _said(opened), np.load(opened), np.load(opened)
     if values.shape[1] != said["rows"]:
         raise ValueError("rows")
-    if places is not None:
+    if len(places) < said["rows"]:
         values = values[:, places]
     return Kept(slots, bytes.fromhex(said["common"])), np.ascontiguousarray(values)
 
 
 def by_key(file: str, rows: Rows) -> tuple[Kept, Words]:
-    """Return the slots of rows of distinct keys, and the values of those that have one."""
+    """Return the slots, and their keys' values of rows of distinct keys: zeros where there is no row."""
     with open(file, "rb") as opened:
         said = _said(opened)
         slots, _, tags = (np.load(opened) for _ in range(3))
@@ -135,12 +134,12 @@ def by_key(file: str, rows: Rows) -> tuple[Kept, Words]:
         np.frombuffer(memoryview(each), np.uint32)
         for each in _native.match_tags([tags.tobytes(), _tags(hashed)[places].tobytes()], SEED)
     )
-    slot_of = np.full(len(known) + len(asked), -1, np.int64)
-    slot_of[known] = slots
-    own = slot_of[asked]
-    chosen = places[own >= 0]
-    kept = Kept(own[own >= 0].astype(np.uint32), bytes.fromhex(said["common"]))
-    return kept, np.ascontiguousarray(rows.values[:, chosen])
+    key_of = np.full(len(known) + len(asked), -1, np.int64)
+    key_of[known] = np.arange(len(known))
+    own = key_of[asked]
+    values = np.zeros((len(rows.values), len(known)), np.uint64)
+    values[:, own[own >= 0]] = rows.values[:, places[own >= 0]]
+    return Kept(slots, bytes.fromhex(said["common"])), values
 
 
 def _said(opened: IO[bytes]) -> Header:

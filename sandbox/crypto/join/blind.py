@@ -34,8 +34,9 @@ COUNT_BYTES = 4
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What a member keeps of a matching. slots: where keys lie; common: 32 bytes that both members, and
-    nobody else, have for this matching."""
+    """What a member keeps of a matching. slots: where keys lie, and then all else that it sent, so that
+    columns take as long to be laid out whatever the number of keys; common: 32 bytes that both members,
+    and nobody else, have for this matching."""
 
     slots: Slots
     common: bytes = field(repr=False)
@@ -102,11 +103,11 @@ class Filled:
         return words
 
     def keep(self, coordinator: str, entropy: Entropy) -> Machine[Kept]:
-        """Match alone; return where the keys that take part lie, in the order of the pool's rows."""
+        """Match alone; return where all of the pool lies, the keys that take part first."""
         order, given, _ = yield from self._matched(coordinator, entropy)
         slots = np.empty(len(order) // SLOT_BYTES, np.uint32)
         slots[np.frombuffer(memoryview(order), np.uint32)] = np.frombuffer(given, np.uint32)
-        return Kept(slots[: self.pool.rows].copy(), self.pair.key("kept matching"))
+        return Kept(slots, self.pair.key("kept matching"))
 
     def _matched(
         self, coordinator: str, entropy: Entropy
@@ -175,7 +176,7 @@ def over_kept(
 
 def placed(shape: Shape, own: str, kept: Kept, values: Words) -> _native.SlotColumns:
     """Return a member's columns over all slots; values: shape (columns, rows), row for row of
-    `kept.slots`. Raises TrustError SB-3047 for slots that are not what they must be."""
+    `kept.slots`, and zero in those that they do not reach. Raises TrustError SB-3047 for slots that are not what they must be."""
     placement = _placement(shape, kept.slots.data.cast("B").toreadonly(), None, own)
     values.flags.writeable = False  # The kernels read in place.
     return _native.SlotColumns.placed(placement, [*values])
