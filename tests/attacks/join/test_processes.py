@@ -1,4 +1,4 @@
-"""Attacks j05, j08, j13, j35: by the coordinator of two real nodes.
+"""Attacks j05, j08, j13, j26, j27, j28, j35: by the coordinator of two real nodes.
 
 It asks the nodes itself, with its own certificate, and carries their frames as it likes. Nodes draw no
 noise, so that what it sees of two statements can be compared exactly.
@@ -10,8 +10,8 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,14 +21,14 @@ from sandbox.client import Session
 from sandbox.config import load_node
 from sandbox.coordinator.nodelink import NodeLink
 from sandbox.coordinator.relay import Relay
-from sandbox.crypto.identity import Signed, load_public
+from sandbox.crypto.identity import Identity, Role, Signed, load_public
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.shape import read_shapes
 from sandbox.crypto.join.shares import _purpose
 from sandbox.crypto.join.words import words_named
 from sandbox.crypto.seal import open_sealed
 from sandbox.errors import SandboxError
-from sandbox.jobs import JOB_KIND
+from sandbox.jobs import JOB_KIND, OFFER_KIND
 from sandbox.rpc.documents import from_message
 from sandbox.rpc.joinparts import Frame
 from sandbox.submission import Terms, draft_job
@@ -105,11 +105,15 @@ class Coordinator:
         ]
         return {link.identity.fingerprint: link for link in made}
 
-    async def rostered(self, links: dict[str, NodeLink], job: Signed) -> list[Signed]:
-        """Return the signatures under a job's roster."""
+    async def offers(self, links: dict[str, NodeLink], job: Signed) -> list[Signed]:
+        """Return what the nodes offer for a job, in their order."""
         replies = [await link.offer(job, 1, DEADLINE_S) for link in links.values()]
         assert all(reply.HasField("offer") for reply in replies), replies
-        offers = [from_message(reply.offer) for reply in replies]
+        return [from_message(reply.offer) for reply in replies]
+
+    async def rostered(self, links: dict[str, NodeLink], job: Signed) -> list[Signed]:
+        """Return the signatures under a job's roster."""
+        offers = await self.offers(links, job)
         body = roster_body(job, offers)
         signed = [await link.sign_roster(job, body, offers) for link in links.values()]
         return sorted(signed, key=lambda one: one.signer)
@@ -241,3 +245,115 @@ def test_attack_j13_whatever_is_altered_the_nodes_say_one_thing_and_never_join_a
         outcomes.update(coordinator.join(drafted(session, statement), tried, again))
         assert not again.frames
     assert outcomes == {"SB-5203"}
+
+
+Ask = Callable[[dict[str, NodeLink]], Awaitable[object]]
+
+
+def refusal(coordinator: Coordinator, ask: Ask) -> str:
+    """Return the code under which nodes refuse what a coordinator asks of them."""
+
+    async def asked() -> str:
+        links = coordinator.links()
+        try:
+            await ask(links)
+        except SandboxError as error:
+            return error.code
+        finally:
+            for link in links.values():
+                await link.close()
+        return "nobody refused"
+
+    return asyncio.run(asked())
+
+
+def test_attack_j26_coordinator_that_puts_a_key_of_its_own_into_the_roster_is_refused(
+    coordinator: Coordinator, session: Session
+) -> None:
+    """It would agree with either node on the keys under which the nodes think they agree."""
+    job = drafted(session, ALL)
+
+    async def swapped(links: dict[str, NodeLink]) -> None:
+        a, _b = links.values()
+        offers = await coordinator.offers(links, job)
+        theirs = json.loads(offers[1].body)["ephemeral"].encode()
+        body = roster_body(job, offers).replace(theirs, b"09" + b"00" * 31)
+        assert theirs not in body
+        await a.sign_roster(job, body, offers)
+
+    assert refusal(coordinator, swapped) == "SB-3117"
+
+
+def test_attack_j26_provider_that_the_coordinator_mints_takes_part_in_no_join(
+    coordinator: Coordinator, session: Session
+) -> None:
+    """It stands for the other table's owner, or beside both."""
+    job, sham = drafted(session, ALL), Identity.generate("b", Role.NODE)
+
+    def minted(replaced: bool) -> Ask:
+        async def ask(links: dict[str, NodeLink]) -> None:
+            a, _ = links.values()
+            offers = await coordinator.offers(links, job)
+            own = json.loads(offers[1].body) | {"node": sham.public.fingerprint}
+            offers[1 if replaced else 2 :] = [sham.sign(OFFER_KIND, own)]
+            await a.sign_roster(job, roster_body(job, offers), offers)
+
+        return ask
+
+    assert [refusal(coordinator, minted(replaced)) for replaced in (True, False)] == ["SB-3117"] * 2
+
+
+def test_attack_j27_join_under_another_roster_than_the_one_signed_is_refused(
+    coordinator: Coordinator, session: Session
+) -> None:
+    """Of another job with the same tables, of fewer members, or of none."""
+    job, other = drafted(session, ALL), drafted(session, ALL)
+
+    def under(swap: Callable[[list[Signed], list[Signed]], list[Signed]]) -> Ask:
+        async def ask(links: dict[str, NodeLink]) -> None:
+            own, others = [await coordinator.rostered(links, each) for each in (job, other)]
+            dealer = deal([*links], os.urandom)
+            await Relay(coordinator.own, links).run(
+                job.digest, swap(own, others), dealer, DEADLINE_S
+            )
+
+        return ask
+
+    swaps: list[Callable[[list[Signed], list[Signed]], list[Signed]]] = [
+        lambda own, others: others,
+        lambda own, others: own[:1],
+        lambda own, others: [],
+    ]
+    assert [refusal(coordinator, under(swap)) for swap in swaps] == ["SB-3117"] * 3
+
+
+def test_attack_j28_coordinator_that_asks_each_node_another_statement_is_refused(
+    coordinator: Coordinator, session: Session
+) -> None:
+    """The difference of what both answer is a row. Either job is the researcher's own."""
+    job, narrow = drafted(session, ALL), drafted(session, ONE)
+
+    async def mixed(links: dict[str, NodeLink]) -> None:
+        a, _ = links.values()
+        offers = await coordinator.offers(links, job)
+        offers[1] = (await coordinator.offers(links, narrow))[1]
+        await a.sign_roster(job, roster_body(job, offers), offers)
+
+    assert refusal(coordinator, mixed) == "SB-3117"
+
+
+def test_attack_j28_coordinator_that_alters_the_statement_is_refused(
+    coordinator: Coordinator, session: Session
+) -> None:
+    job = drafted(session, ALL)
+    altered = replace(job, body=job.body.replace(b"COUNT(*)", b"SUM(age)"))
+    assert altered.body != job.body
+
+    async def codes() -> set[str]:
+        links = coordinator.links()
+        replies = [await link.offer(altered, 1, DEADLINE_S) for link in links.values()]
+        for link in links.values():
+            await link.close()
+        return {reply.problem.code for reply in replies}
+
+    assert asyncio.run(codes()) == {"SB-3012"}
