@@ -66,7 +66,8 @@ native:
 	  && cargo test --locked
 
 # libFuzzer with AddressSanitizer over every parser of a peer's bytes, FUZZ_SECONDS each: what it finds lies in
-# native/fuzz/artifacts, what it learnt in native/fuzz/corpus. The stable compiler will do. By hand, for one of them:
+# native/fuzz/artifacts, what it learnt in native/fuzz/corpus. Of a session some ten runs fit a second: inputs may be long from
+# the first one on, or they would never be. The stable compiler will do. By hand, for one of them:
 # cd native && RUSTC_BOOTSTRAP=1 cargo fuzz run psi_sender
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS := $(notdir $(basename $(wildcard native/fuzz/fuzz_targets/*.rs)))
@@ -74,7 +75,7 @@ FUZZ_TARGETS := $(notdir $(basename $(wildcard native/fuzz/fuzz_targets/*.rs)))
 fuzz:
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs cargo-fuzz: cargo install cargo-fuzz --locked" >&2; exit 1; }
 	cd native && export RUSTC_BOOTSTRAP=1 && cargo fuzz build && for target in $(FUZZ_TARGETS); do \
-	  cargo fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=60 -rss_limit_mb=2048 || exit 1; \
+	  cargo fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -len_control=0 -timeout=60 -rss_limit_mb=2048 || exit 1; \
 	done
 
 stubs: setup
