@@ -86,7 +86,8 @@ app = Commands(
         "sandbox demo",
         "sandbox local init plant --nodes a,b,c",
         "sandbox local up plant",
-        'sandbox explain "SELECT COUNT(*) FROM a.readings" --profile plant',
+        'sandbox explain "SELECT COUNT(*) FROM a.readings" --epsilon 0.5 --delta 1e-6'
+        " --profile plant",
     ),
 )
 

@@ -102,7 +102,8 @@ def show(
         known = {own.fingerprint: own, **accepted_by(party_folder(profile))}
         names = {who: identity.name for who, identity in known.items()}
     file = Path(which)
-    proposal = read(file) if file.is_file() else kept(party_folder(profile), which)
+    is_file = file.is_file() or profile is None
+    proposal = read(file) if is_file else kept(party_folder(profile), which)
     rows = [
         {
             "node": member.node,

@@ -43,9 +43,10 @@ app = Commands(
     help=text("help.join.root"),
     epilog=examples(
         "sandbox join a.people b.purchases --on id=buyer",
-        "sandbox join prepare shops a.people b.purchases --on id=buyer",
+        "sandbox join prepare shops a.people b.purchases --on id=buyer"
+        " --epsilon 0.05 --delta 1e-10",
         'sandbox query "SELECT COUNT(*) FROM a.people p JOIN b.purchases q ON p.id = q.buyer"'
-        " --prepared shops",
+        " --epsilon 0.5 --delta 1e-6 --prepared shops",
     ),
 )
 
@@ -122,9 +123,10 @@ def grants(
     "prepare",
     help=text("help.join.prepare"),
     epilog=examples(
-        "sandbox join prepare shops a.people b.purchases --on id=buyer",
+        "sandbox join prepare shops a.people b.purchases --on id=buyer"
+        " --epsilon 0.05 --delta 1e-10",
         'sandbox query "SELECT COUNT(*) FROM a.people p JOIN b.purchases q ON p.id = q.buyer"'
-        " --prepared shops",
+        " --epsilon 0.5 --delta 1e-6 --prepared shops",
     ),
 )
 def prepare(

@@ -76,8 +76,8 @@ Magnitude = Annotated[
     "query",
     help=text("help.query"),
     epilog=examples(
-        'sandbox query "SELECT COUNT(*) FROM readings" --epsilon 0.5 --profile plant',
-        'sandbox query "SELECT AVG(kwh) FROM readings" --error 2% --format csv',
+        'sandbox query "SELECT COUNT(*) FROM readings" --epsilon 0.5 --delta 1e-6',
+        'sandbox query "SELECT AVG(kwh) FROM readings" --error 2% --delta 1e-6 --format csv',
     ),
 )
 def query(
@@ -132,8 +132,8 @@ def query(
     "explain",
     help=text("help.explain"),
     epilog=examples(
-        'sandbox explain "SELECT AVG(kwh) FROM readings" --epsilon 0.5',
-        "sandbox explain -f study.sql --epsilon 2",
+        'sandbox explain "SELECT AVG(kwh) FROM readings" --epsilon 0.5 --delta 1e-6',
+        "sandbox explain -f study.sql --epsilon 2 --delta 1e-6",
     ),
 )
 def explain(

@@ -213,3 +213,19 @@ def test_lines_break_between_words_and_between_chinese_characters(
     written: str, lines: list[str]
 ) -> None:
     assert wrapped(written, 8) == lines
+
+
+def test_examples_that_ask_say_what_they_would_spend(
+    pages: Callable[[str, int], dict[str, str]],
+) -> None:
+    """None of these is stated by a new profile, and an example should do as it stands."""
+    shown = {
+        line.strip()
+        for page in pages("en", 80).values()
+        for line in re.sub(r" \\\n +", " ", page).splitlines()
+        if re.match(r"  sandbox (query|explain|join prepare) ", line)
+    }
+    assert len(shown) >= 7
+    for example in shown:
+        assert "--delta" in example, example
+        assert "--epsilon" in example or "--error" in example, example
