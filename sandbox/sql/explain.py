@@ -16,7 +16,7 @@ from sandbox.privacy.allocate import NoisePlan
 from sandbox.privacy.derivatives import predicted_error, reference_value
 from sandbox.sql.algebra import Plan, Quantisation
 from sandbox.sql.cost import cost
-from sandbox.sql.joinexplained import JoinExplanation, KeptMatching, explain_join
+from sandbox.sql.joinexplained import JoinExplanation, KeptMatching, explain_join, number
 from sandbox.sql.magnitude import reference_rows, typical_rows_of
 from sandbox.sql.noise import cell_reference, noisy_members
 
@@ -56,8 +56,10 @@ class Explained(ABC):
 
     def learned(self) -> list[str]:
         """Return the lines that say who learns what."""
-        sentences = self.who_learns_what().items()
-        lines = [f"  {text(f'explain.party.{party}')}: {sentence}" for party, sentence in sentences]
+        lines = [
+            text("explain.learned", party=text(f"explain.party.{party}"), what=sentence)
+            for party, sentence in self.who_learns_what().items()
+        ]
         return [text("explain.learns.title"), *lines]
 
     def __repr__(self) -> str:
@@ -114,7 +116,7 @@ class Explanation(Explained):
         """Return a line for each output's expected error."""
         return [
             text(
-                "explain.output", name=o.name, error=_number(o.error), relative=_percent(o.relative)
+                "explain.output", name=o.name, error=number(o.error), relative=_percent(o.relative)
             )
             for o in self.outputs
         ]
@@ -131,7 +133,7 @@ class Explanation(Explained):
             self.cost(),
             *([text("explain.groups", cells=self.cells)] if self.groups else []),
             *self.errors(),
-            text(f"explain.assumes.{assumed}", rows=_number(self.rows_per_group)),
+            text(f"explain.assumes.{assumed}", rows=number(self.rows_per_group)),
         ]
         lines += self.join.lines() if self.join else []
         lines += self._plan()
@@ -157,10 +159,7 @@ class Explanation(Explained):
         return [
             text("explain.plan", cap=self.contribution_cap),
             *(text("explain.group", name=g, values=count) for g, count in self.groups),
-            *(
-                text("explain.measure", label=m.label, sigma=_number(m.sigma))
-                for m in self.measures
-            ),
+            *(text("explain.measure", label=m.label, sigma=number(m.sigma)) for m in self.measures),
         ]
 
     def to_document(self) -> dict[str, Any]:
@@ -261,15 +260,6 @@ def _outputs(plan: Plan, sigmas: Sequence[float]) -> list[OutputError]:
         error = predicted_error(output.formula, reference, sigmas)
         found.append(OutputError(output.name, error, None if typical is None else abs(typical)))
     return found
-
-
-def _number(value: float) -> str:
-    """Return four digits of a number, without an exponent where it is large."""
-    if not math.isfinite(value):
-        return "∞"
-    if abs(value) < 999.95:
-        return f"{value:.4g}"
-    return f"{round(value, 3 - math.floor(math.log10(abs(value)))):,.0f}"
 
 
 def _exact(value: Fraction) -> str:

@@ -63,7 +63,7 @@ class JoinExplanation:
                      multiplicity=side.multiplicity)
             )  # fmt: skip
             lines += [
-                text("explain.change", label=label, change=f"{float(change):.4g}")
+                text("explain.change", label=label, change=number(float(change)))
                 for label, change in zip(self.labels, side.changes, strict=True)
             ]
         return lines
@@ -145,3 +145,12 @@ def explain_join(
         verify,
         kept.name if kept else "",
     )
+
+
+def number(value: float) -> str:
+    """Return four digits of a number, without an exponent where it is large."""
+    if not math.isfinite(value):
+        return "∞"
+    if abs(value) < 999.95:
+        return f"{value:.4g}"
+    return f"{round(value, 3 - math.floor(math.log10(abs(value)))):,.0f}"

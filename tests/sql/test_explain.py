@@ -14,7 +14,8 @@ import pytest
 from sandbox.catalog import Table
 from sandbox.privacy.noise import Law
 from sandbox.sql.answer import answer
-from sandbox.sql.explain import _number, explain
+from sandbox.sql.explain import explain
+from sandbox.sql.joinexplained import number
 from sandbox.sql.noise import cell_reference, job_noise
 from sandbox.sql.plan import plan
 from tests.noise import SeededSampler
@@ -180,4 +181,4 @@ def test_every_number_that_nodes_sum_has_a_name_of_its_own() -> None:
     ],
 )
 def test_numbers_have_four_digits_and_no_exponent(value: float, shown: str) -> None:
-    assert _number(value) == shown
+    assert number(value) == shown
