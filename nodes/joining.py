@@ -25,6 +25,7 @@ from nodes.joined_files import JoinedFiles
 from nodes.matchings import Matching, Matchings
 from nodes.registry import Registry
 from nodes.sharing import Accepted, Shared, draw, release, saturate
+from nodes.spilling import reserved_bytes
 from nodes.workers import JoinRequest, Workers
 from sandbox.crypto.identity import Identity, PublicIdentity
 from sandbox.crypto.join.shape import Shape, Stage
@@ -272,6 +273,9 @@ class Joining:
                 "row_bound": side.table.card.row_bound,
             },
             secrets=b"".join(agreed.with_peer(peer) for peer in peers),
+            reserved_bytes=reserved_bytes(
+                agreed.plan, agreed.own, malicious=agreed.job.spec.malicious
+            ),
             run_s=agreed.job.assessment.run_s,
         )
         return await self._workers.join(request, frames)

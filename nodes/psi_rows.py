@@ -7,9 +7,10 @@ nothing after shows how many there were, and the receiver's rows.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -99,9 +100,36 @@ class TempExceeded(Exception):
     """Rows that are spilled take more than the node's owner allows."""
 
 
+class _Allowance:
+    """Bytes that may still be written."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._left = most_bytes
+
+    def take(self, count: int) -> None:
+        """Count what is about to be written; raises TempExceeded."""
+        if count > self._left:
+            raise TempExceeded
+        self._left -= count
+
+
+class _Counted(io.RawIOBase):
+    """A file to write to, as Arrow does, within an allowance."""
+
+    def __init__(self, file: BinaryIO, allowance: _Allowance) -> None:
+        self._file, self._allowance = file, allowance
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._allowance.take(memoryview(data).nbytes)
+        return self._file.write(data)
+
+
 class Cut:
     """Rows in files, by bucket. schema: of what `add` is given; keys, key: as of Whole; most_bytes: what
-    the files may take."""
+    files may take beyond tags, as many as buckets are padded to, and what is compared (spilling.py)."""
 
     def __init__(
         self,
@@ -114,12 +142,15 @@ class Cut:
         *,
         receives: bool,
     ) -> None:
-        self._columns, self._key, self._most_bytes = keys, key, most_bytes
+        self._columns, self._key = keys, key
+        self._allowance = _Allowance(most_bytes)
         self._buckets = sizes.buckets
         self._most = sizes.of_bucket[0 if receives else 1]
         self._tags = [scratch() for _ in range(self._buckets)]
         self._rows = [scratch() for _ in range(self._buckets if receives else 0)]
-        self._writers = [pa.ipc.new_stream(file, schema) for file in self._rows]
+        self._writers = [
+            pa.ipc.new_stream(_Counted(file, self._allowance), schema) for file in self._rows
+        ]
         self._scratch, self._compared = scratch, list[BinaryIO]()
         self._width = 0
         self.repeat = False
@@ -133,13 +164,15 @@ class Cut:
         order, parts = cut(tags, self._buckets)
         tags = taken(tags, order)
         for file, part in zip(self._tags, parts, strict=True):
-            file.write(tags[TAG_BYTES * part.start : TAG_BYTES * part.stop])
+            own = tags[TAG_BYTES * part.start : TAG_BYTES * part.stop]
+            # Keys that repeat are many until all are read.
+            padded, before = TAG_BYTES * self._most, file.tell()
+            self._allowance.take(max(before + len(own), padded) - max(before, padded))
+            file.write(own)
         if self._rows:
             rows = batch.take(_places(there[order]))
             for writer, part in zip(self._writers, parts, strict=True):
                 writer.write_batch(rows.slice(part.start, part.stop - part.start))
-        if sum(file.tell() for file in (*self._tags, *self._rows)) > self._most_bytes:
-            raise TempExceeded
 
     def end(self) -> None:
         """Make each bucket's keys distinct and as many as it is padded to."""

@@ -24,6 +24,7 @@ from nodes.matchings import Matchings
 from nodes.registry import Registry
 from nodes.sharing import Accepted, Shared, Sharing
 from nodes.slots import first_slot, join_wait_s, wait_s
+from nodes.spilling import require_disk
 from nodes.taskrows import Task, TaskState
 from nodes.vault import Vault
 from nodes.workers import Workers
@@ -78,6 +79,7 @@ class Tasks:
         self.identity = identity
         self.coordinator = config.coordinator_fingerprint
         self._name = config.name
+        self._temp_limit_mb = config.temp_limit_mb
         self._vault = vault
         self._registry = Registry(vault)
         self._sharing = Sharing(identity, self._registry, workers, sampler)
@@ -206,6 +208,7 @@ class Tasks:
         spec = accepted.spec
         try:
             decision = decide(spec, accepted.assessment, self._registry, self._name)
+            self._require_disk(accepted)
             self._require_matching(accepted)
             charge = accepted.assessment.noise.charge
             self._vault.would_fit(charge, demands(spec, accepted.assessment, self._registry))
@@ -226,6 +229,12 @@ class Tasks:
         except SandboxError as error:
             self._vault.refuse_job(spec.job, accepted.signed, error)
             raise
+
+    def _require_disk(self, accepted: Accepted) -> None:
+        """Raise Refusal SB-2271 for a join whose declared sizes take more disk than the owner allows."""
+        plan, own = accepted.assessment.plan, self.identity.public.fingerprint
+        limit, malicious = self._temp_limit_mb, accepted.spec.malicious
+        require_disk(plan, own, limit, self._name, malicious=malicious)
 
     def _require_matching(self, accepted: Accepted) -> None:
         """Raise Refusal SB-2260..SB-2264 where a job asks for a matching that does not serve it."""

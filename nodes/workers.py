@@ -48,7 +48,7 @@ class Limits:
     waiting: int = 256
     deadline_s: float = 60.0
     memory_bytes: int = 1 << 30
-    temp_bytes: int = 4 << 30
+    temp_bytes: int = 8 << 30
     threads: int = 2
     join_deadline_s: float = 900.0
 
@@ -76,7 +76,8 @@ class FragmentRequest:
 class JoinRequest:
     """A node's side of one join. document: what join_worker.run reads, beside source and limits;
     secrets: its agreements with the other members, 32 bytes each in the document's order; run_s: for
-    how many seconds it may run, if that is more than the limits say."""
+    how many seconds it may run, if that is more than the limits say; reserved_bytes: what it spills
+    whatever rows there are (spilling.py)."""
 
     researcher: str
     dataset: str
@@ -84,6 +85,7 @@ class JoinRequest:
     document: Header
     secrets: bytes = field(repr=False)
     run_s: int
+    reserved_bytes: int = 0
 
 
 class Workers:
@@ -141,7 +143,7 @@ class Workers:
                     "source": sources.to_document(request.source),
                     "columns": [column.name for column in request.plan.table.card.columns],
                     "sql": fragment_sql(request.plan, sources.RELATION),
-                    "settings": self._settings(temp),
+                    "settings": self._settings(temp, self._limits.temp_bytes),
                 }
                 answer, _ = await self._ask(FRAGMENT, request.dataset, header, b"", deadline_s)
         return vector_from_rows(request.plan, answer["rows"])
@@ -162,10 +164,13 @@ class Workers:
         deadline_s = max(self._limits.join_deadline_s, request.run_s)
         async with self._turns.turn(request.researcher):
             with tempfile.TemporaryDirectory(dir=self._temp) as temp:
+                spare = self._limits.temp_bytes - request.reserved_bytes
+                # DuckDB may spill as well, while and after rows are read.
+                of_each = max(0, spare // 2) if request.reserved_bytes else spare
                 header = {
                     "source": sources.to_document(request.source),
-                    "settings": self._settings(temp),
-                    "temp_bytes": self._limits.temp_bytes,
+                    "settings": self._settings(temp, of_each),
+                    "temp_bytes": of_each,
                     "threads": self._limits.threads,
                     **request.document,
                     **self._confinement(deadline_s),
@@ -192,12 +197,12 @@ class Workers:
             _, ciphertext = await self._ask(ENCRYPTION, ring.name, header, part, None)
         return ciphertext
 
-    def _settings(self, temp: str) -> dict[str, str | int]:
+    def _settings(self, temp: str, temp_bytes: int) -> dict[str, str | int]:
         return {
             "memory_limit": f"{self._limits.memory_bytes}B",
             "threads": self._limits.threads,
             "temp_directory": temp,
-            "max_temp_directory_size": f"{self._limits.temp_bytes}B",
+            "max_temp_directory_size": f"{temp_bytes}B",
         }
 
     async def _ask(

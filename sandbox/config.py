@@ -110,7 +110,7 @@ class NodeConfig(_Strict):
     coordinator_fingerprint: Fingerprint
     workers_active: int = Field(default=2, ge=1, le=64)
     worker_memory_mb: int = Field(default=1024, ge=64)
-    temp_limit_mb: int = Field(default=4096, ge=0)
+    temp_limit_mb: int = Field(default=8192, ge=0)
 
 
 class ResearcherConfig(_Strict):

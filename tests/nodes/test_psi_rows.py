@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -115,9 +116,39 @@ def test_a_sender_spills_no_rows(tmp_path: Path) -> None:
     assert list(side.matched()) == []
 
 
-def test_rows_beyond_what_the_owner_lets_spill_end_it(tmp_path: Path) -> None:
+def written(files: Sequence[BinaryIO]) -> int:
+    return sum(0 if file.closed else file.tell() for file in files)
+
+
+@pytest.mark.parametrize("room", [0, 1_000, 10_000, 30_000])
+@pytest.mark.parametrize("receives", [True, False])
+def test_nothing_is_written_beyond_what_the_owner_lets_spill(
+    tmp_path: Path, room: int, receives: bool
+) -> None:
+    """Of a receiver rows, and of either tags beyond those that a bucket is padded to: one key a thousand
+    times is in one bucket a thousand times, until all rows are read."""
+    files: list[BinaryIO] = []
+    opened = scratch_in(tmp_path)
+
+    def scratch() -> BinaryIO:
+        files.append(opened())
+        return files[-1]
+
+    reader = batches([7] * 2_000)
+    padded = SIZES.buckets * TAG_BYTES * SIZES.of_bucket[0 if receives else 1]
     with pytest.raises(TempExceeded):
-        spilled([*range(1000)], tmp_path, 10_000)
+        cut_rows(
+            reader,
+            [Cut(reader.schema, 1, KEY, SIZES, scratch, room, receives=receives)],
+        )
+    assert 0 <= written(files) <= padded + room
+
+
+def test_what_fits_in_what_the_owner_lets_spill_is_spilled(tmp_path: Path) -> None:
+    reader = batches([*range(50)])
+    side = Cut(reader.schema, 1, KEY, SIZES, scratch_in(tmp_path), 0, receives=False)
+    cut_rows(reader, [side])
+    assert {len(side.keys(n)) for n in range(SIZES.buckets)} == {SIZES.of_bucket[1] * TAG_BYTES}
 
 
 def test_what_is_spilled_has_no_name_and_is_nobody_elses(tmp_path: Path) -> None:

@@ -176,7 +176,8 @@ def over_kept(
 
 def placed(shape: Shape, own: str, kept: Kept, values: Words) -> _native.SlotColumns:
     """Return a member's columns over all slots; values: shape (columns, rows), row for row of
-    `kept.slots`, and zero in those that they do not reach. Raises TrustError SB-3047 for slots that are not what they must be."""
+    `kept.slots`, and zero in those that they do not reach. Raises TrustError SB-3047 for slots that are
+    not what they must be."""
     placement = _placement(shape, kept.slots.data.cast("B").toreadonly(), None, own)
     values.flags.writeable = False  # The kernels read in place.
     return _native.SlotColumns.placed(placement, [*values])
