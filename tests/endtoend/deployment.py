@@ -28,6 +28,7 @@ ROWS = 400
 TESTS = Path(__file__).resolve().parent.parent
 PLAIN_NODE = TESTS / "plain_node.py"
 SHIFTING_COORDINATOR = TESTS / "shifting_coordinator.py"
+COUNTING_COORDINATOR = TESTS / "counting_coordinator.py"
 
 CARD = DatasetCard(
     name="machines",
@@ -97,11 +98,13 @@ def make(folder: Path) -> None:
 
 
 @contextmanager
-def running(folder: Path, *, plain: bool = False, shifting: bool = False) -> Iterator[Processes]:
-    """Run the deployment's processes; `plain`: with noiseless nodes; `shifting`: with a coordinator that
-    shifts products."""
+def running(
+    folder: Path, *, plain: bool = False, coordinator: Path | None = None
+) -> Iterator[Processes]:
+    """Run the deployment's processes; `plain`: with noiseless nodes; `coordinator`: with a coordinator
+    of tests' own."""
     programs = [
-        replace(program, command=_command(program, plain=plain, shifting=shifting))
+        replace(program, command=_command(program, coordinator, plain=plain))
         for program in local.programs(folder)
     ]
     with Processes(folder, programs) as processes:
@@ -109,14 +112,14 @@ def running(folder: Path, *, plain: bool = False, shifting: bool = False) -> Ite
         yield processes
 
 
-def _command(program: Program, *, plain: bool, shifting: bool) -> tuple[str, ...]:
+def _command(program: Program, coordinator: Path | None, *, plain: bool) -> tuple[str, ...]:
     role = "plain" if plain and program.role == "node" else program.role
     if broken.active():
         return broken.command(role, program.folder)
     if role == "plain":
         return (sys.executable, str(PLAIN_NODE), str(program.folder))
-    if shifting and program.role == "coordinator":
-        return (sys.executable, str(SHIFTING_COORDINATOR), str(program.folder))
+    if coordinator is not None and program.role == "coordinator":
+        return (sys.executable, str(coordinator), str(program.folder))
     return program.command
 
 

@@ -146,7 +146,7 @@ def test_coordinator_that_shifts_a_product_ends_the_job_where_it_is_verified(
     shops.make(made)
     statement = "SELECT COUNT(*) AS n FROM a.people p JOIN b.purchases q ON p.id = q.buyer"
     with (
-        deployment.running(made, plain=True, shifting=True),
+        deployment.running(made, plain=True, coordinator=deployment.SHIFTING_COORDINATOR),
         deployment.researcher(made) as session,
     ):
         shifted = session.sql(statement).run(epsilon="1", delta="1e-6")

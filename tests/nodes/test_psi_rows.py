@@ -108,6 +108,22 @@ def test_a_key_beyond_a_buckets_bound_takes_no_part_and_nothing_else_changes(
         assert bytes(side.keys(bucket)) == b"".join(first)
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_no_row_matches_whose_key_is_beyond_a_buckets_bound(times: int, tmp_path: Path) -> None:
+    """However often a key occurs, all its rows match or none does; here the peer has every key."""
+    keys = [*range(2_000)]
+    side, theirs = spilled(keys * times, tmp_path), memoryview(b"".join(tags_of(keys)))
+    kept = set[bytes]()
+    for bucket in range(SIZES.buckets):
+        own = side.keys(bucket)
+        kept.update(bytes(own[at : at + TAG_BYTES]) for at in range(0, len(own), TAG_BYTES))
+        side.learn(bucket, psi.Compared(own, theirs, TAG_BYTES))
+    found = Counter(row for columns in side.matched() for row in columns[0].to_pylist())
+    taking_part = [key for key, tag in zip(keys, tags_of(keys), strict=True) if tag in kept]
+    assert len(taking_part) == SIZES.buckets * SIZES.of_bucket[0] < len(keys)
+    assert found == {f"<{key}>": times for key in taking_part}
+
+
 def test_a_sender_spills_no_rows(tmp_path: Path) -> None:
     reader = batches([*range(40)])
     side = Cut(reader.schema, 1, KEY, SIZES, scratch_in(tmp_path), ROOM, receives=False)
