@@ -60,8 +60,9 @@ def tables(spec: JobSpec, catalogue: Mapping[str, Entry]) -> dict[str, Table]:
 
 def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) -> Assessment:
     """Plan a job again; raises InputError for SQL, TrustError SB-3118 for another catalogue, Refusal
-    SB-2252 for a receiver that the statement does not make one, SB-1105, SB-1107, SB-2270 for one that
-    is to be waited for longer than its sizes ask; InputError SB-1092, SB-1096, SB-1121."""
+    SB-2252 for a receiver that the statement does not make one, SB-2266 for a mode that is not its own,
+    SB-1105, SB-1107, SB-2270 for one that is to be waited for longer than its sizes ask; InputError
+    SB-1092, SB-1096, SB-1121."""
     disclosed, prepares = spec.disclosure is not None, spec.prepare is not None
     named = tables(spec, catalogue)
     own_plan = plan_of(spec.statement, named, disclosed=disclosed, prepares=prepares)
@@ -73,6 +74,10 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
     if spec.verify:
         require_verifiable(own_plan)
     _require_receiver(spec, own_plan)
+    mode = own_plan.mode.value if own_plan.mode else ""
+    if (spec.mode, spec.receivers) != (mode, own_plan.receivers):
+        # What receipts say of learning and trust follows from it.
+        raise Refusal("SB-2266", stated=spec.mode)
     members = own_plan.members
     own = tuple(member for member in members if member.node == node.fingerprint)
     if set(spec.members) != {member.node for member in members} or not own:

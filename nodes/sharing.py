@@ -13,6 +13,7 @@ from nodes.assessment import Assessment, collusion, minimum_group_size
 from nodes.ledger import exact_loss
 from nodes.registry import Registry
 from nodes.workers import FragmentRequest, Workers
+from sandbox.audit.assumptions import stated
 from sandbox.audit.statements import Release
 from sandbox.crypto.identity import Identity, Signed
 from sandbox.crypto.masks import add_modulo, pairwise_masks
@@ -142,9 +143,7 @@ def release(
         loss=exact_loss(job.assessment.noise.charge),
         minimum_group_size=minimum_group_size(job.assessment, registry),
         protected=sampler.protected,
-        malicious=job.spec.malicious,
-        verified=job.spec.verify,
-        disclosed_to=job.spec.disclosure.receiver if job.spec.disclosure else "",
+        **stated(job.spec.body()),
     )
 
 

@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox.audit.assumptions import PSI, assumptions, sentence
 from sandbox.jobs import FileFormat, JobSpec
 from sandbox.messages import text
 from sandbox.progress import notebook_progress
@@ -57,7 +58,8 @@ class MatchedExplanation(Explained):
 
     def trust(self) -> str:
         """Return what the sets' privacy rests on."""
-        return text(f"explain_join.trust.psi.{'malicious' if self.malicious else 'line0'}")
+        (rests_on,) = assumptions(PSI, malicious=self.malicious, verify=False)
+        return sentence(rests_on)
 
     def __str__(self) -> str:
         receives, sends = self.rows

@@ -110,7 +110,8 @@ class JobSpec(SignedBody):
     only its own; `members` are the nodes that hold them; `checksum_seeds` carries, sealed to each
     member, the key of the check slots that let the researcher detect an altered sum. A joined job has
     neither context nor seeds, since its shares are sealed to the researcher. `collusion` is the h of
-    sigma^2 / max(1, c - h): a node's owner may demand more, a job can never get less. `malicious`: a
+    sigma^2 / max(1, c - h): a node's owner may demand more, a job can never get less. `mode`: of a join;
+    `receivers`: nodes that it lets learn of matches among their own rows. `malicious`: a
     PSI holds against members that depart from it. `verify`: the members of a blind join check what the
     coordinator did, and give no share otherwise. A `disclosure` releases no number, so that epsilon
     and delta are 0. Nor does `prepare`, whose epsilon and delta hide how many keys match; a job over
@@ -135,6 +136,8 @@ class JobSpec(SignedBody):
     ring: Annotated[str, StringConstraints(max_length=40)]
     context: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
     checksum_seeds: dict[Fingerprint, HexBytes]
+    mode: Literal["", "blind", "psi"] = ""
+    receivers: Annotated[list[Fingerprint], Field(max_length=1000)] = []
     malicious: bool = False
     verify: bool = False
     disclosure: Disclosure | None = None
@@ -169,6 +172,14 @@ class JobSpec(SignedBody):
                 raise ValueError("a disclosure is a join, and costs no epsilon")
         elif self.epsilon_value <= 0 or not 0 <= self.delta_value < 1:
             raise ValueError("epsilon or delta out of range")
+        return self
+
+    @model_validator(mode="after")
+    def _of_its_mode(self) -> Self:
+        if self.joined != bool(self.mode):
+            raise ValueError("mode does not match ring")
+        if bool(self.receivers) != (self.mode == "psi"):
+            raise ValueError("receivers do not match mode")
         return self
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
-from sandbox.audit.receipt import Receipt
+from sandbox.audit.receipt import Receipt, require_stated
 from sandbox.audit.statements import Opening, Release
 from sandbox.crypto.he import ResultKey
 from sandbox.crypto.identity import Identity, PublicIdentity, verify
@@ -142,6 +142,8 @@ def draft_job(
             member: seal(identities[member], seed_aad(job), seed).hex()
             for member in (() if joined else members)
         },
+        mode=plan.mode.value if plan.mode else "",
+        receivers=plan.receivers,
         malicious=terms.malicious,
         verify=terms.verify,
         disclosure=_disclosure(plan, terms),
@@ -235,8 +237,9 @@ def _roster(receipt: Receipt, trusted: Mapping[str, PublicIdentity]) -> Roster:
 def _releases(
     receipt: Receipt, roster: Roster, trusted: Mapping[str, PublicIdentity], spec: JobSpec
 ) -> dict[str, Release]:
-    """Return each member's release of this job and roster; raises TrustError SB-3224, SB-3235."""
-    told = spec.disclosure.receiver if spec.disclosure else ""
+    """Return each member's release of this job and roster; raises TrustError SB-3224, SB-3235,
+    SB-3237."""
+    job = spec.body()
     signed = {node.release.signer: node.release for node in receipt.nodes}
     releases: dict[str, Release] = {}
     for member in roster.members:
@@ -246,10 +249,7 @@ def _releases(
         release = Release.read(signed[member.node], node)
         if (release.job, release.roster) != (roster.job, receipt.roster[0].digest):
             raise TrustError("SB-3235", kind="release", field="job")
-        if (release.malicious, release.disclosed_to) != (spec.malicious, told):
-            raise TrustError("SB-3235", kind="release", field="disclosed_to")
-        if release.verified != spec.verify:
-            raise TrustError("SB-3235", kind="release", field="verified")
+        require_stated(release, job, node.name)
         releases[member.node] = release
     return releases
 

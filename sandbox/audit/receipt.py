@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from sandbox.audit.assumptions import BLIND, PSI, stated
 from sandbox.audit.evidence import LogEvidence
 from sandbox.audit.log import Head
 from sandbox.audit.statements import HEAD, JOB, ROSTER, Opening, Release, Sum, Witness
@@ -176,6 +177,8 @@ class _Check:
         job = self._receipt.job
         self._job = verify(job, self._party(job.signer, Role.RESEARCHER), JOB)
         _same(JOB, "researcher", self._job.get("researcher"), job.signer)
+        # A join without a mode would state no assumption.
+        _same(JOB, "mode", self._job.get("mode", "") in (BLIND, PSI), joined(self._job))
 
     def _check_roster(self) -> None:
         roster = self._receipt.roster
@@ -203,9 +206,7 @@ class _Check:
         _same("release", "roster", release.roster, self._receipt.roster[0].digest)
         _same("release", "attempt", release.attempt, self._attempt)
         _same("release", "ring", release.ring, self._job.get("ring"))
-        _same("release", "malicious", release.malicious, self._job.get("malicious", False))
-        _same("release", "verified", release.verified, self._job.get("verify", False))
-        _same("release", "disclosed_to", release.disclosed_to, disclosed_to(self._job))
+        require_stated(release, self._job, person.name)
         if not release.protected:
             raise TrustError("SB-3225", name=person.name)
         self._shares[member] = release.share
@@ -290,10 +291,23 @@ class _Check:
         return fingerprint if person is None else person.name
 
 
-def disclosed_to(job: Mapping[str, Any]) -> str:
-    """Return the node that a job lets learn which of its ids match, "" if none."""
-    disclosure = job.get("disclosure")
-    return "" if disclosure is None else str(disclosure["receiver"])
+def require_stated(release: Release, job: Mapping[str, Any], node: str) -> None:
+    """Raise TrustError SB-3237, naming `node`, where its release says of a job's join anything but what
+    follows from the job: a weaker variant than the one that was asked for, or more that was learnt."""
+    for field, asked in stated(job).items():
+        found = getattr(release, field)
+        if found != asked:
+            facts = {"found": _written(found), "asked": _written(asked)}
+            raise TrustError("SB-3237", name=node, field=field, **facts)
+
+
+def _written(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def joined(job: Mapping[str, Any]) -> bool:
+    """Tell whether a job, as it was signed, joins tables among its nodes."""
+    return str(job["ring"]).startswith("z")  # sandbox/crypto/join/words.py
 
 
 def _same(kind: str, field: str, found: object, expected: object) -> None:

@@ -13,6 +13,7 @@ JOB, ROSTER, HEAD, LAST_HEAD = "job", "roster", "head", "last-head"
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Exact = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+|/[0-9]+)?$", max_length=200)]
+Code = Annotated[str, StringConstraints(max_length=40)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -46,7 +47,9 @@ class Release(Statement):
     protected: False only where the noise was not drawn from a protecting sampler. malicious: a PSI ran
     in the variant that holds against members that depart from it. verified: before this share left, its
     node and its peers checked what the coordinator had done. disclosed_to: the node that learnt which of
-    its own ids match, exactly; "" where nobody did.
+    its own ids match, exactly; "" where nobody did. mode: of its join, "" where nothing was joined;
+    receivers: nodes that learnt of matches among their own rows; learnt, trust: codes of what was
+    learnt of matches and of what the join rests on (assumptions.py).
     """
 
     job: Digest
@@ -62,6 +65,10 @@ class Release(Statement):
     malicious: bool = False
     verified: bool = False
     disclosed_to: Annotated[str, StringConstraints(max_length=80)] = ""
+    mode: Code = ""
+    receivers: Annotated[list[Label], Field(max_length=1000)] = []
+    learnt: Annotated[list[Code], Field(max_length=10)] = []
+    trust: Annotated[list[Code], Field(max_length=20)] = []
 
 
 class Sum(Statement):

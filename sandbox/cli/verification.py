@@ -9,15 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.audit.assumptions import (
+    CHECKS,
+    Assumption,
+    Learnt,
+    learnt_sentence,
+    sentence,
+    stated,
+)
 from sandbox.audit.export import read_log, verify_log
 from sandbox.audit.journal import Journal
-from sandbox.audit.receipt import Receipt, disclosed_to, verify_receipt
+from sandbox.audit.receipt import Receipt, verify_receipt
 from sandbox.cli.profile import accepted_by, coordinator_folder, researcher_folder
 from sandbox.crypto.identity import Identity, PublicIdentity, Role, load_public
 from sandbox.errors import InputError, StateError, TrustError
 from sandbox.files import read_text
 from sandbox.messages import text
-from sandbox.sql.joinexplained import verified
 
 
 @dataclass(frozen=True)
@@ -46,12 +53,25 @@ def verify_file(file: Path, keys: Sequence[Path], profile: Path | None) -> Repor
         "findings": [f"{one.subject}: {one.code} {one.sentence}" for one in verdict.findings],
         "parties": [_party(identity) for identity in verdict.identities],
     }
-    if told := disclosed_to(json.loads(receipt.job.body)):
-        names = {identity.fingerprint: identity.name for identity in receipt.identities}
-        facts["disclosed"] = text("audit.disclosed", node=names.get(told, told))
-    if json.loads(receipt.job.body).get("verify"):
-        facts["verified"] = " ".join(verified())
-    return Report(verdict.ok, facts)
+    # What does not hold says nothing of what was learnt.
+    return Report(verdict.ok, facts | _of_join(receipt) if verdict.ok else facts)
+
+
+def _of_join(receipt: Receipt) -> dict[str, Any]:
+    """Return what a receipt that holds says of its job's join: its nodes have signed for it."""
+    said = stated(json.loads(receipt.job.body))
+    if not said["mode"]:
+        return {}
+    names = {identity.fingerprint: identity.name for identity in receipt.identities}
+    receivers = ", ".join(names.get(one, one) for one in said["receivers"])
+    trust = [Assumption(code) for code in said["trust"]]
+    checked = [sentence(each) for each in trust if each in CHECKS]
+    facts: dict[str, Any] = {
+        "mode": said["mode"],
+        "disclosed": [learnt_sentence(Learnt(code), receivers) for code in said["learnt"]],
+        "trust": [sentence(each) for each in trust if each not in CHECKS],
+    }
+    return {**facts, "verified": " ".join(checked)} if checked else facts
 
 
 def verify_own_log(profile: Path | None) -> Report:

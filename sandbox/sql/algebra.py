@@ -290,6 +290,11 @@ class Plan:
         return tuple(member for side in sides for member in side.table.members)
 
     @property
+    def receivers(self) -> list[str]:
+        """The nodes that learn which of their own rows match, in order: those of a PSI's outer table."""
+        return [] if self.semi is None else sorted(member.node for member in self.table.members)
+
+    @property
     def cells(self) -> int:
         """Number of cells: the product of the group domains (1 without GROUP BY)."""
         product = 1

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from sandbox.crypto.join.shape import CHECK_KEYS, CHECKING_BYTES
+from sandbox.audit.assumptions import assumptions, sentence
 from sandbox.messages import text
 from sandbox.privacy.allocate import NoisePlan
 from sandbox.sql.algebra import Plan
-
-TRUST = {"blind": 3, "psi": 1}
-"""Sentences that say what the privacy of a mode rests on."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +73,11 @@ class JoinExplanation:
         return text(f"explain_join.learns.{self.mode}.{party}{of_many}", dummies=self.most_dummies)
 
     def trust(self) -> list[str]:
-        """Return what the join's privacy rests on."""
-        if self.malicious:
-            return [text("explain_join.trust.psi.malicious")]
-        lines = [text(f"explain_join.trust.{self.mode}.line{n}") for n in range(TRUST[self.mode])]
-        return [*lines, *verified()] if self.verify else lines
+        """Return what the join's privacy, and its result, rest on."""
+        return [
+            sentence(each)
+            for each in assumptions(self.mode, malicious=self.malicious, verify=self.verify)
+        ]
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -103,15 +100,6 @@ class JoinExplanation:
                 for side in self.sides
             ],
         }
-
-
-def verified() -> list[str]:
-    """Return what the members of a verified join hold the coordinator to, and what remains."""
-    missed = f"{1 / math.exp(-CHECK_KEYS / 1000):.0f}"
-    return [
-        text("explain_join.verified.adds", bits=8 * CHECKING_BYTES),
-        text("explain_join.verified.remains", keys=CHECK_KEYS, missed=missed),
-    ]
 
 
 def explain_join(

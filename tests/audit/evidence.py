@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,14 +84,22 @@ def node_evidence(
     return NodeEvidence(said, cosigned(log.evidence(JOB), B if node is A else A))
 
 
-def make(folder: Path, job: dict[str, object] | None = None, **release_fields: object) -> Receipt:
-    """Return a receipt that verifies (unless other fields are asked for)."""
+def make(
+    folder: Path,
+    job: dict[str, object] | None = None,
+    lie: Mapping[str, object] | None = None,
+    **release_fields: object,
+) -> Receipt:
+    """Return a receipt that verifies (unless other fields are asked for); lie: what only b says."""
     signed = RESEARCHER.sign("job", job or job_body())
     nodes = sorted((A, B), key=lambda node: node.public.fingerprint)
     members = [{"node": node.public.fingerprint, "ephemeral": "00" * 32} for node in nodes]
     body = {"job": signed.digest, "attempt": 1, "members": members}
     rosters = [node.sign("roster", body) for node in nodes]
-    said = [release(signed, rosters[0], node, **release_fields) for node in nodes]
+    said = [
+        release(signed, rosters[0], node, **{**release_fields, **(lie or {} if node is B else {})})
+        for node in nodes
+    ]
     evidence = [
         node_evidence(folder, node, signed, rosters[0], one)
         for node, one in zip(nodes, said, strict=True)

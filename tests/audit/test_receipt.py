@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.audit.assumptions import stated
 from sandbox.audit.receipt import Receipt, verify_receipt
 from sandbox.crypto.identity import Role, Signed
 from sandbox.errors import InputError
@@ -176,8 +177,68 @@ def test_release_of_a_join_that_was_to_be_verified_and_was_not_fails(tmp_path: P
         (tmp_path / folder).mkdir()
     asked = {**job_body(), "verify": True}
     assert verify_receipt(evidence.make(tmp_path / "verified", asked, verified=True), None).ok
-    assert first_fault(evidence.make(tmp_path / "not", asked))[1] == "SB-3235"
-    assert first_fault(evidence.make(tmp_path / "claimed", verified=True))[1] == "SB-3235"
+    assert first_fault(evidence.make(tmp_path / "not", asked))[1] == "SB-3237"
+    assert first_fault(evidence.make(tmp_path / "claimed", verified=True))[1] == "SB-3237"
+
+
+def joined_body(**terms: object) -> dict[str, object]:
+    """Return what a receipt reads of a PSI whose receiver is a."""
+    receiver = party("a").public.fingerprint
+    return {**job_body(), "ring": "z64", "mode": "psi", "receivers": [receiver], **terms}
+
+
+TERMS: dict[str, dict[str, object]] = {
+    "psi": {},
+    "malicious": {"malicious": True},
+    "blind": {"mode": "blind", "receivers": []},
+    "verified": {"mode": "blind", "receivers": [], "verify": True},
+}
+
+
+@pytest.mark.parametrize("terms", TERMS)
+def test_receipt_of_a_join_holds_if_each_node_states_its_mode_trust_and_what_was_learnt(
+    tmp_path: Path, terms: str
+) -> None:
+    body = joined_body(**TERMS[terms])
+    said = {**stated(body), "ring": "z64"}
+    assert verify_receipt(evidence.make(tmp_path, body, **said), None).ok
+    assert said["trust"]
+    assert said["learnt"]
+
+
+@pytest.mark.parametrize(
+    ("terms", "field", "lie"),
+    [
+        ("malicious", "trust", ["semi-honest"]),
+        ("malicious", "malicious", False),
+        ("verified", "trust", ["all-follow", "pattern-alone", "clamped"]),
+        ("verified", "verified", False),
+        ("psi", "mode", ""),
+        ("psi", "mode", "blind"),
+        ("psi", "receivers", []),
+        ("psi", "learnt", []),
+        ("psi", "trust", ["malicious"]),
+        ("blind", "learnt", []),
+        ("blind", "trust", []),
+    ],
+)
+def test_member_that_states_another_trust_than_was_asked_for_is_named_with_what_it_states(
+    tmp_path: Path, terms: str, field: str, lie: object
+) -> None:
+    body = joined_body(**TERMS[terms])
+    said = {**stated(body), "ring": "z64"}
+    receipt = evidence.make(tmp_path, body, {field: lie}, **said)
+    (first, *_) = verify_receipt(receipt, None).findings
+    assert (first.code, first.subject) == ("SB-3237", "node b")
+    written = ", ".join(lie) if isinstance(lie, list) else lie
+    assert f"'b' states {field} '{written}'" in first.sentence
+
+
+def test_joined_job_that_names_no_mode_fails(tmp_path: Path) -> None:
+    """It would ask for no assumption, and its nodes state none."""
+    body = {**job_body(), "ring": "z64"}
+    receipt = evidence.make(tmp_path, body, ring="z64")
+    assert first_fault(receipt) == ("job", "SB-3235")
 
 
 def test_roster_smaller_than_the_job_asks_for_fails_and_a_permitted_one_names_who_is_out(

@@ -220,6 +220,7 @@ def spec(
         minimum_members=least,
         collusion=1,
         ring=ring,
+        mode="blind" if ring.startswith("z") else "",
         context="" if ring.startswith("z") else CONTEXT,
         checksum_seeds={} if ring.startswith("z") else dict.fromkeys(members, "00"),
         run_s=run_s,

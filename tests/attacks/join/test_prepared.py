@@ -114,6 +114,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
         minimum_members=2,
         collusion=1,
         ring="z64",
+        mode="blind",
         context="",
         checksum_seeds={},
         prepare=Preparation(name="shops", until=now + 3600),
