@@ -125,7 +125,7 @@ def test_node_that_the_coordinator_cannot_reach_is_named_and_nothing_is_left(
     (port,) = local.free_ports(1)
     moved = config.read_text().replace(load_node(config.parent).listen, f"127.0.0.1:{port}")
     config.write_text(moved)
-    ended = run("local", "up", folder, "--timeout", "8")
+    ended = run("local", "up", folder, "--timeout", "15")
     assert (ended.code, ended.stdout) == (7, "")
     assert ended.stderr.startswith("SB-5010 Node 'b' ")
     assert not is_up(folder)
