@@ -143,7 +143,7 @@ def test_one_researcher_cannot_fill_the_coordinator(
     store.add_context(f"{0:064x}", "bfv-4096-40", name, b"context")
     store.add_context("ab" * 32, "bfv-4096-40", "fs1another", b"context")
 
-    monkeypatch.setattr(services.coordinator, "_drive", lambda job: None)
+    monkeypatch.setattr(services.coordinator, "_drive", lambda job, sessions: None)
     codes = []
     for number in range(UNFINISHED_PER_RESEARCHER + 1):
         body = {**bodies(services)["job"], "job": f"{number + 1000:032x}"}
