@@ -10,7 +10,7 @@ PROTOC := $(RUN) -m grpc_tools.protoc -I sandbox/rpc=proto/sandbox/v1
 
 BENCHMARKS := large_query latency concurrency startup install demo kernels join_kernels many
 
-.PHONY: setup demo test breaks histories lint format types imports native fuzz stubs stubs-check docker-lint bench predicted peers figures ci clean
+.PHONY: setup demo test breaks histories lint format types imports native failures fuzz stubs stubs-check docker-lint bench predicted peers figures ci clean
 
 setup: $(READY)
 
@@ -64,6 +64,10 @@ imports: setup
 native:
 	cd native && cargo fmt --check && cargo clippy --locked --all-targets --features python -- -D warnings \
 	  && cargo test --locked
+
+# How often an encoding fails, over 2^20 seeds for each of eight securities: some minutes, so apart from `make native`.
+failures:
+	cd native && cargo test --release --locked failures_fall -- --ignored --nocapture
 
 # libFuzzer with AddressSanitizer over every parser of a peer's bytes, FUZZ_SECONDS each: what it finds lies in
 # native/fuzz/artifacts, what it learnt in native/fuzz/corpus. Of a session some ten runs fit a second: inputs may be long from

@@ -56,7 +56,7 @@ def render(page: str) -> str:
         "many": _many,
         "join": lambda found: _joins(found["join"]),
         "join_claims": _join_claims,
-        "join_growth": _join_growth,
+        "join_growth": lambda found: _join_growth(found["join_growth"]),
         "join_large": _join_large,
         "join_wan": lambda found: _joins(found["join_wan"]),
         "published": lambda found: _table(figure.HEAD, figure.rows(found["published"]["measured"])),
@@ -253,18 +253,21 @@ def _join_claims(results: Mapping[str, Any]) -> str:
     return _table((f"{CLAIMED_ROWS:,} rows of each owner", "asked", "measured"), rows)
 
 
-def _join_growth(results: Mapping[str, Any]) -> str:
-    """Medians by rows, and the slope of their logarithms (least squares)."""
-    found = results["join_growth"]
+def _join_growth(found: Mapping[str, Any]) -> str:
+    """Medians by rows, and the slope of their logarithms (least squares): all sizes, the last two."""
     sizes = sorted({run["rows"] for run in found["runs"]})
     by_size = [_medians(found, size) for size in sizes]
     rows = []
     for label in sorted(by_size[0]):
         times = [each[label] for each in by_size]
-        slope = linear_regression([*map(log, sizes)], [*map(log, times)]).slope
-        rows.append((" ".join(label), *map(_s, times), f"{slope:.2f}"))
+        slopes = (_slope(sizes, times), _slope(sizes[-2:], times[-2:]))
+        rows.append((" ".join(label), *map(_s, times), *(f"{slope:.2f}" for slope in slopes)))
     powers = [f"2^{size.bit_length() - 1}" for size in sizes]
-    return _table(("system, mode, io", *powers, "slope"), rows)
+    return _table(("system, mode, io", *powers, "slope", "last step"), rows)
+
+
+def _slope(sizes: Sequence[int], times: Sequence[float]) -> float:
+    return linear_regression([*map(log, sizes)], [*map(log, times)]).slope
 
 
 def _medians(found: Mapping[str, Any], size: int) -> dict[tuple[str, str, str], float]:
