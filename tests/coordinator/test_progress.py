@@ -15,7 +15,14 @@ from sandbox.crypto.join import psi
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.legs import JoinPhase, Leg
 from sandbox.crypto.join.machine import FRAME_BYTES
-from sandbox.crypto.join.shape import Shape, Stage, write_shapes
+from sandbox.crypto.join.shape import (
+    MOST_COLUMNS,
+    MOST_JOINS,
+    MOST_ROWS,
+    Shape,
+    Stage,
+    write_shapes,
+)
 from tests.crypto.join import test_kept, test_many, test_psi, test_verified
 from tests.crypto.join.memory import run
 from tests.crypto.join.test_blind import C
@@ -181,3 +188,14 @@ def test_member_that_sends_more_than_it_said_is_never_beyond_the_end() -> None:
         for source, to in itertools.permutations(("a", "b", C), 2):
             tracks.carried(source, to, bytes(10_000))
     assert all(way.moved <= way.all and way.done <= way.total for way in tracks.now())
+
+
+@pytest.mark.timeout(30)
+def test_member_that_states_the_largest_joins_keeps_the_coordinator_from_nothing_else() -> None:
+    """Frames of all joins are carried beside it: message by message, this would take minutes."""
+    products = tuple(itertools.islice(itertools.product(range(64), repeat=5), 64))
+    rows, columns = (MOST_ROWS,) * 5, (MOST_COLUMNS,) * 5
+    shape = Shape(tuple("abcde"), rows, columns, MOST_ROWS, products)
+    tracks = Tracks(C, ())
+    tracks.carried("a", C, write_shapes([shape] * MOST_JOINS))
+    assert [way.moved for way in tracks.now()] == [0]

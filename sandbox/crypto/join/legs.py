@@ -13,7 +13,7 @@ from sandbox import _native
 from sandbox.crypto.join.blind import SLOT_BYTES
 from sandbox.crypto.join.channel import SEED_BYTES, TAG_BYTES
 from sandbox.crypto.join.machine import FRAME_BYTES
-from sandbox.crypto.join.many import TAKEN, WINDOW, stretches
+from sandbox.crypto.join.many import TAKEN, WINDOW, slots_in
 from sandbox.crypto.join.psi import Sizes
 from sandbox.crypto.join.schedule import steps
 from sandbox.crypto.join.shape import WORD_BYTES, Shape, Stage
@@ -102,11 +102,13 @@ def _many_bytes(shape: Shape, place: int) -> int:
         for holder in step.holders:
             if place not in (holder, step.member):
                 continue
-            columns = len(step.left if place == holder else step.right)
-            covered = stretches(step, shape.slots)
-            total += sum(sealed(WORD_BYTES * slots * columns) for slots in covered)
+            row = WORD_BYTES * len(step.left if place == holder else step.right)
+            # Not message by message: a member may state as many as it likes before any is sent.
+            size = slots_in(step)
+            whole, rest = divmod(shape.slots, size)
+            total += whole * sealed(row * size) + sealed(row * rest)
             if place == step.member and not step.last:
-                total += len(TAKEN) * max(0, len(covered) - WINDOW)
+                total += len(TAKEN) * max(0, whole + (rest > 0) - WINDOW)
     return total
 
 

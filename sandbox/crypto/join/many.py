@@ -130,9 +130,14 @@ def chunks_in(step: Step) -> int:
     return max(1, FRAME_BYTES // (WORD_BYTES * _native.SLOTS_PER_CHUNK * widest))
 
 
+def slots_in(step: Step) -> int:
+    """Return how many slots a message of a step's products covers; the last one what is left."""
+    return chunks_in(step) * _native.SLOTS_PER_CHUNK
+
+
 def stretches(step: Step, slots: int) -> list[int]:
     """Return how many slots each message of a step's products covers."""
-    size = chunks_in(step) * _native.SLOTS_PER_CHUNK
+    size = slots_in(step)
     return [min(size, slots - first) for first in range(0, slots, size)]
 
 
