@@ -247,9 +247,14 @@ class CoordinatorService(coordinator_pb2_grpc.CoordinatorServicer):
         # Nodes are told of a job that has ended, too: they forget what it prepared.
         state = self._state(self._owned(job.job, context))
         members = [link for node, link in self.registry.links.items() if node in state.members]
-        told = await asyncio.gather(*(m.cancel(signed) for m in members), return_exceptions=True)
-        if flow is not None and state.phase == Phase.CANCELLED.value:
-            flow.stop()
+        try:
+            told = await asyncio.gather(
+                *(m.cancel(signed) for m in members), return_exceptions=True
+            )
+        finally:
+            # Whoever asked may have hung up meanwhile: the join's members must not wait for it.
+            if flow is not None and state.phase == Phase.CANCELLED.value:
+                flow.stop()
         for member, answer in zip(members, told, strict=True):
             if isinstance(answer, SandboxError):
                 state.untold.append(member.identity.name)
