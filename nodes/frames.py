@@ -39,17 +39,20 @@ class Frames:
         finally:
             gone.cancel()
             working.cancel()
-            await asyncio.wait({working})
+            # Gathered: what it failed with, once hung up on, is nobody's to hear of.
+            await asyncio.gather(working, return_exceptions=True)
 
     async def until(self, ended: asyncio.Future[Any]) -> AsyncIterator[Frame]:
         """Yield outgoing frames until `ended` is done and all that was said before is yielded."""
         while True:
-            getting = asyncio.ensure_future(self.outgoing.get())
-            await asyncio.wait({getting, ended}, return_when=asyncio.FIRST_COMPLETED)
+            getting = asyncio.create_task(self.outgoing.get())
+            try:
+                await asyncio.wait({getting, ended}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                getting.cancel()
             if getting.done():
                 yield getting.result()
                 continue
-            getting.cancel()
             while not self.outgoing.empty():
                 yield self.outgoing.get_nowait()
             return

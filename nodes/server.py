@@ -135,6 +135,8 @@ class NodeService(node_pb2_grpc.NodeServicer):
             yield node_pb2.JoinPart(problem=problem_of(error, self._name))
         finally:
             feeding.cancel()
+            # Of a call alone: the share itself is shielded.
+            sharing.cancel()
             frames.hang_up()
 
     async def Evidence(  # noqa: N802

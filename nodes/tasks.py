@@ -160,7 +160,7 @@ class Tasks:
         if running is None:
             running = asyncio.create_task(self._share(digest, roster, received, frames))
             self._running[digest] = running
-            running.add_done_callback(lambda _: self._running.pop(digest, None))
+            running.add_done_callback(lambda ended: self._end(digest, ended))
         # A caller that hangs up must not stop what is reserved already.
         return await asyncio.shield(running)
 
@@ -177,6 +177,12 @@ class Tasks:
                 self._carried[task.digest].hang_up()
 
     # Steps
+
+    def _end(self, digest: str, ended: asyncio.Task[Shared]) -> None:
+        del self._running[digest]
+        if not ended.cancelled():
+            # Looked at, since nobody may wait any more: asyncio would log a traceback of it.
+            ended.exception()
 
     def _accept(self, signed: Signed) -> Accepted:
         """Return the job verified and assessed; remembered, since every step needs it."""
