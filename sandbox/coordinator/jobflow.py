@@ -257,8 +257,9 @@ class JobFlow:
             self._note(tracks)
 
     def _note(self, tracks: Tracks) -> None:
-        now = [replace(each, party=self.waits.name(each.party)) for each in tracks.now()]
-        if now != self.progress:
+        now = tuple(replace(each, party=self.waits.name(each.party)) for each in tracks.now())
+        # A join that was given up goes on until `stop`, and nobody is to hear of it.
+        if now != self.progress and self.job.phase is Phase.COMPUTING:
             self.progress = now
             self.waits.tell()
 

@@ -12,8 +12,10 @@ import pytest
 from sandbox.audit.logrows import EntryKind
 from sandbox.audit.receipt import Receipt
 from sandbox.coordinator.phases import NEXT, TERMINAL, Phase
+from sandbox.coordinator.progress import Tracks
 from sandbox.coordinator.waits import PASSING
 from sandbox.crypto.identity import Signed
+from sandbox.crypto.join.shape import Shape, write_shapes
 from sandbox.errors import (
     ProtocolError,
     Refusal,
@@ -277,6 +279,23 @@ def test_join_that_runs_is_cancelled_and_its_streams_end_once_its_members_were_t
     assert all(member.joining.cancelled for member in members if member.joining)
     assert scene.run().phase is Phase.CANCELLED
     assert scene.kinds() == ["job", "roster", "cancellation"]
+
+
+def test_progress_of_a_join_that_was_given_up_is_told_to_nobody(scene: Scene) -> None:
+    scene.submit(ring="z64", members="ab")
+    shape = Shape(("a", "b"), (5, 5), (1, 1), 0)
+    tracks = Tracks("coordinator", ())
+    tracks.carried("a", "coordinator", write_shapes([shape]))
+
+    async def act() -> None:
+        async with driven(scene, Phase.COMPUTING) as (flow, _):
+            flow._note(tracks)
+            assert [each.party for each in flow.progress] == ["a"]
+            flow.cancel(CANCELLATION)
+            flow._note(tracks)
+            assert flow.progress == ()
+
+    asyncio.run(act())
 
 
 def test_join_whose_shares_arrive_after_it_was_cancelled_is_not_revived(scene: Scene) -> None:

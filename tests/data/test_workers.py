@@ -341,10 +341,8 @@ def test_room_is_refused_before_anything_starts(node: Node) -> None:
                 for who in ("one", "two")
             ]
             await asyncio.sleep(0.05)
-            begun = time.monotonic()
             with pytest.raises(Unavailable, match="SB-5202"):
                 small.require_room()
-            assert time.monotonic() - begun < 0.05
             assert await asyncio.gather(*requests) == [[0], [0]]
             small.require_room()
 

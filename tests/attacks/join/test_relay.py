@@ -21,7 +21,7 @@ from sandbox.rpc import common_pb2, node_pb2
 from sandbox.rpc.joinparts import Frame, Part
 
 OWN = "coordinator"
-PATIENCE_S = 3.0
+PATIENCE_S = 10.0
 COMMITTED = node_pb2.JoinPart(committed=common_pb2.Empty())
 
 
@@ -111,8 +111,8 @@ def test_attack_j02_member_that_owes_a_frame_and_says_nothing_holds_no_other_for
 
 def test_member_that_goes_on_talking_is_waited_for() -> None:
     """However seldom it does, as long as the deadline allows."""
-    a = Call([Frame("b", b"x")] * 4 + [COMMITTED], stays=False, every_s=0.2)
-    relayed({"a": a, "b": Call([COMMITTED], stays=False)}, 0.5)
+    a = Call([Frame("b", b"x")] * 12 + [COMMITTED], stays=False, every_s=0.2)
+    relayed({"a": a, "b": Call([COMMITTED], stays=False)}, 1.5)
 
 
 def test_matching_waits_for_no_other_work_of_the_coordinator() -> None:
