@@ -1,18 +1,7 @@
-"""Break j17: a sender draws the same secrets in every session."""
+"""Break j18: values in one order, which is drawn from what a sender draws afresh (j17)."""
 
 from __future__ import annotations
 
-from sandbox.crypto.join import psi
-from sandbox.crypto.join.channel import Pair
-from sandbox.crypto.join.machine import Entropy, Machine
+from tests.attacks.breaks.attack_j17 import apply
 
-sender = psi.sender
-
-
-def apply() -> None:
-    def same(
-        sizes: psi.Sizes, bucket: int, pair: Pair, keys: psi.Keys, _: Entropy
-    ) -> Machine[None]:
-        return sender(sizes, bucket, pair, keys, bytes)
-
-    psi.sender = same
+__all__ = ["apply"]
