@@ -386,8 +386,10 @@ class Tasks:
 
 
 async def _hold(received: float, slot: int) -> None:
-    """Wait for the next release slot."""
-    await asyncio.sleep(wait_s(time.monotonic() - received, slot) or 0.0)
+    """Wait for the next release slot; past the last one, which a join may be, for one of joins."""
+    elapsed = time.monotonic() - received
+    wait = wait_s(elapsed, slot)
+    await asyncio.sleep(join_wait_s(elapsed, 0) if wait is None else wait)
 
 
 def _closed(error: Exception) -> SandboxError:
