@@ -42,7 +42,7 @@ TEMP = Path("workers", "temp")
 class Limits:
     """What requests may use. `active`: at once; `waiting`: in line until there is no room. Of each,
     memory_bytes: DuckDB's memory, the process may map twice that and 1 GiB more; temp_bytes: what
-    it may spill into the node's folder."""
+    it may spill into the node's folder; threads: DuckDB's, and a join's kernels'."""
 
     active: int = 2
     waiting: int = 256
@@ -57,6 +57,7 @@ class Limits:
         """Return the limits that a node's owner configured."""
         return cls(
             active=config.workers_active,
+            threads=config.worker_threads,
             memory_bytes=config.worker_memory_mb << 20,
             temp_bytes=config.temp_limit_mb << 20,
         )

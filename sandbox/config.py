@@ -102,13 +102,15 @@ class CoordinatorConfig(_Strict):
 
 
 class NodeConfig(_Strict):
-    """nodes/NAME/config.toml. Memory and temporary space in MiB (2^20 bytes)."""
+    """nodes/NAME/config.toml. Memory and temporary space in MiB (2^20 bytes); `worker_threads`: of one
+    worker, for DuckDB and for a join's kernels."""
 
     name: Name
     listen: Address
     coordinator: Address
     coordinator_fingerprint: Fingerprint
     workers_active: int = Field(default=2, ge=1, le=64)
+    worker_threads: int = Field(default=2, ge=1, le=256)
     worker_memory_mb: int = Field(default=1024, ge=64)
     temp_limit_mb: int = Field(default=8192, ge=0)
 

@@ -24,6 +24,7 @@ from nodes.inspection import open_source
 from nodes.sources import RELATION, Source, SourceChanged, ViewSource, to_document
 from nodes.workers import FragmentRequest, Limits, Workers
 from sandbox import disposable
+from sandbox.config import NodeConfig
 from sandbox.errors import Unavailable
 from tests.data.rows import KINDS, make_rows, planned, run_fragment, write_csv
 
@@ -164,6 +165,22 @@ def test_file_changed_after_registration_is_not_read(tmp_path: Path) -> None:
     os.utime(path, ns=(1, 1))
     with pytest.raises(SourceChanged):
         worker_main.fragments()(request, b"")
+
+
+def test_owner_says_what_workers_may_use() -> None:
+    address = "127.0.0.1:7000"
+    config = NodeConfig(
+        name="a",
+        listen=address,
+        coordinator=address,
+        coordinator_fingerprint="fs1aaaaaaaaaaa",
+        workers_active=3,
+        worker_threads=5,
+        worker_memory_mb=64,
+        temp_limit_mb=7,
+    )
+    expected = Limits(active=3, threads=5, memory_bytes=64 << 20, temp_bytes=7 << 20)
+    assert Limits.of(config) == expected
 
 
 def test_worker_serves_one_request_and_ends(node: Node) -> None:
