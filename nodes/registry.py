@@ -190,15 +190,6 @@ class Registry:
                     return _policy(bytes(newest), name)
         return default_policy()
 
-    def policy_versions(self, dataset: str) -> list[Policy]:
-        """Return all policies a dataset ever had, oldest first."""
-        with self._vault.database.read() as connection:
-            documents = connection.execute(
-                sa.text("SELECT document FROM policies WHERE dataset = :name ORDER BY version"),
-                {"name": dataset},
-            ).scalars()
-            return [_policy(bytes(text), dataset) for text in documents]
-
     def set_policy(self, dataset: str, policy: Policy) -> None:
         """Put a policy in force; logged. Raises InputError SB-1442 unless its version is newer."""
         with self._vault.database.write("set_policy") as connection:
