@@ -245,7 +245,7 @@ def _join_claims(results: Mapping[str, Any]) -> str:
         ("`blind`, COUNT and SUM", "≥ 2.0 M rows/s", f"{rate('blind', 'parquet'):.2f} M rows/s"),
         ("`blind`, times plain DuckDB's join", "≤ 15 ×", f"{slower('blind'):.1f} ×"),
         (
-            "`blind` over a kept matching",
+            "`blind` over a prepared matching",
             "≥ 3 M rows/s",
             f"{rate('prepared', 'parquet'):.2f} M rows/s",
         ),

@@ -27,7 +27,7 @@ REPEAT = 3
 FACTOR = 2.0
 IDS = "ids"
 MODES = ("blind", ours.VERIFIED, ours.PREPARED, "psi", ours.MALICIOUS, IDS)
-"""Joins of two tables: statements, one over a kept matching, and ids for an owner's file."""
+"""Joins of two tables: statements, one over a prepared matching, and ids for an owner's file."""
 
 
 @dataclass(frozen=True)
