@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from hashlib import sha512
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.vectors.native import (
     blake3,
     code,
+    code_distance,
     equality,
     ot,
     permutation,
@@ -144,6 +146,18 @@ def test_gcm_gives_mcgrew_and_viegas_cases_13_and_14() -> None:
     assert gcm(bytes(32), bytes(12), bytes(16)).hex() == (
         "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"
     )
+
+
+def test_the_voles_code_is_as_far_as_the_noise_was_chosen_for() -> None:
+    """On the shortest code, of 12 leaves a tree: words nearer than the parameters say are rare as they
+    say, and a greater distance would not do."""
+    rust = (Path(__file__).parents[2] / "native/src/vole/parameters.rs").read_text()
+    (stated,) = re.findall(r"block-accumulate 3x32 d=(0\.\d+)", rust)
+    bits, further = code_distance.expected_words(
+        2 * 400 * 12, (float(stated), float(stated) + 0.01)
+    )
+    assert bits <= -27
+    assert further > -27
 
 
 WRITTEN: dict[str, Callable[[], Any]] = {
