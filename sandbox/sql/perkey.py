@@ -136,7 +136,7 @@ def _sums(plan: Plan, side: Side, per_key: bool) -> str:
             within = within if factor.kind is FactorKind.ANY else ""
             value = f"coalesce(max({factor.sql}){within}, 0)::BIGINT"
         else:
-            value = _sum(side, factor.sql, within)
+            value = _sum(factor.sql, within)
             if per_key:
                 low, high = (n * side.multiplicity for n in (factor.lower, factor.upper))
                 value = f"least(greatest({value}, {low}::BIGINT), {high}::BIGINT)"
@@ -153,7 +153,7 @@ def _cell(plan: Plan, side: Side) -> str:
     return cell
 
 
-def _sum(side: Side, sql: str, within: str) -> str:
+def _sum(sql: str, within: str) -> str:
     if sql == "1":
         return f"count(*){within}"
     return f"coalesce(sum({sql}){within}, 0)::BIGINT"
