@@ -65,7 +65,7 @@ native:
 	cd native && cargo fmt --check && cargo clippy --locked --all-targets --features python -- -D warnings \
 	  && cargo test --locked
 
-# How often an encoding fails, over 2^20 seeds for each of eight securities: some minutes, so apart from `make native`.
+# How often an encoding fails, over 2^20 seeds for each of eight securities: minutes, building included, so apart from `make native`.
 failures:
 	cd native && cargo test --release --locked failures_fall -- --ignored --nocapture
 
