@@ -13,6 +13,9 @@ from sandbox.crypto.join.psi import Sizes
 from sandbox.crypto.join.shape import read_shapes
 from sandbox.errors import ProtocolError
 
+MOST_STATED_BYTES = 1 << 18
+"""Of a first frame that is read for progress: the event loop does it, which serves all others."""
+
 Session = tuple[Sizes, str, str]
 """One intersection of a PSI: sizes, receiver, sender."""
 
@@ -102,6 +105,8 @@ class Tracks:
 
     def _legs(self, member: str, first: bytes | memoryview) -> list[Leg]:
         """Return a member's legs; first: its first frame, in which it states its blind joins."""
+        if len(first) > MOST_STATED_BYTES:
+            return []
         try:
             shapes = read_shapes(first, member)
             if any(member not in shape.members for shape in shapes):

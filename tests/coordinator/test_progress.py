@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sandbox.coordinator.progress import Progress, Track, Tracks
+from sandbox.coordinator.progress import MOST_STATED_BYTES, Progress, Track, Tracks
 from sandbox.crypto.join import psi
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.legs import JoinPhase, Leg
@@ -196,6 +196,8 @@ def test_member_that_states_the_largest_joins_keeps_the_coordinator_from_nothing
     products = tuple(itertools.islice(itertools.product(range(64), repeat=5), 64))
     rows, columns = (MOST_ROWS,) * 5, (MOST_COLUMNS,) * 5
     shape = Shape(tuple("abcde"), rows, columns, MOST_ROWS, products)
+    most = MOST_STATED_BYTES // len(write_shapes([shape]))
     tracks = Tracks(C, ())
-    tracks.carried("a", C, write_shapes([shape] * MOST_JOINS))
-    assert [way.moved for way in tracks.now()] == [0]
+    tracks.carried("a", C, write_shapes([shape] * most))
+    tracks.carried("b", C, write_shapes([shape] * MOST_JOINS))
+    assert [(way.party, way.moved) for way in tracks.now()] == [("a", 0)]
