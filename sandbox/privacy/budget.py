@@ -208,13 +208,6 @@ def remaining(
     return Remaining(min(in_period, in_life), renews, in_life < in_period)
 
 
-def share_spent(spent: Spent | None, limits: BudgetLimits, now: datetime) -> Fraction:
-    """Return the share of the period's loss that is used, 0 to 1."""
-    spent = current(spent, limits, now)
-    limit = loss_limit(limits.epsilon, limits.delta, spent.order)
-    return min(Fraction(spent.loss, max(limit, 1)), Fraction(1))
-
-
 def _largest(left: int, order: Fraction | None, delta: Decimal, length: int) -> Decimal:
     """Return the largest epsilon, to 4 digits, whose charge of `delta` is at most `left`: by
     bisection on the charge itself, so that asking for what a refusal names is admitted."""
