@@ -37,6 +37,8 @@ def foresee(
     catalogue: what `nodes` offer. Members state their shapes themselves (dealer.py): to refuse a job by
     its rows saves charges, and guards nothing.
     """
+    if spec.prepared is not None:
+        return Foreseen()  # Nothing is matched, and members state what is multiplied.
     try:
         entries = read_catalogue(catalogue, nodes)
         tables = {name: entries[name].table for name in spec.tables}
@@ -44,7 +46,7 @@ def foresee(
         plan = plan_of(spec.statement, tables, disclosed=disclosed, prepares=prepares)
         if plan.semi is not None:
             return Foreseen(sessions=_sessions(plan.sides[0], plan.semi, malicious=spec.malicious))
-        return Foreseen(rows=0 if spec.prepared else _matched_rows(spec, plan))
+        return Foreseen(rows=_matched_rows(spec, plan))
     except (KeyError, SandboxError):
         return Foreseen()
 
