@@ -76,10 +76,10 @@ class Whole:
     def matched(self) -> Iterator[list[pa.ChunkedArray]]:
         """Yield it all."""
         assert self._compared is not None, "matches are asked for after the protocol"
-        matched = self._compared.matches()
-        # What fills the set up is no row's, and matches by chance alone.
+        # What fills the set up is no row's, and matches by chance alone; a key beyond it took no part.
+        compared = self._compared.matches()[: self._keys]
         found = np.zeros(self._keys, np.bool_)
-        found[matched[matched < self._keys]] = True
+        found[: len(compared)] = compared
         rows = np.zeros(self._count, np.bool_)
         rows[self._there] = found if self._key_of_row is None else found[self._key_of_row]
         mask = mask_of(rows)

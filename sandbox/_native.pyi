@@ -221,7 +221,7 @@ def bucket_keys(keys: int, buckets: int) -> int:
     """What a bucket of a set of so many keys is padded to: one of `buckets` has more with 2^-41."""
 
 def psi_matches(own: ReadOnly, answer: ReadOnly, width: int) -> Buffer:
-    """The indices of the own 16-byte values whose first `width` bytes occur in `answer`, 32-bit."""
+    """For each own 16-byte value a byte, 1 if its first `width` bytes occur in `answer`, else 0."""
 
 class PsiReceiver:
     """The party of a private set intersection that learns which of its keys the other has.

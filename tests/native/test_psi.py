@@ -68,7 +68,7 @@ def test_a_session_is_that_of_the_vectors(run: dict[str, Any]) -> None:
     sent = {last[i : i + width].hex() for i in range(0, width * sizes.sender, width)}
     assert set(run["values"][:3]) <= sent
     found = _native.psi_matches(both.receiver.values(), last[: width * sizes.sender], width)
-    assert sorted(memoryview(found).cast("I")) == [0, 1, 2]
+    assert [n for n, there in enumerate(bytes(found)) if there] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("run", VECTORS["runs"][:2], ids=["semi-honest", "malicious"])
@@ -118,7 +118,7 @@ def test_the_model_as_sender_meets_a_kernel(sizes: Sizes) -> None:
     kernel.advance(last)
     values = memoryview(last)[: sizes.value_bytes * sizes.sender].toreadonly()
     found = _native.psi_matches(kernel.values(), values, sizes.value_bytes)
-    assert sorted(memoryview(found).cast("I")) == [0, 1, 2]
+    assert [n for n, there in enumerate(bytes(found)) if there] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("case", VECTORS["buckets"], ids=lambda case: str(case["keys"]))

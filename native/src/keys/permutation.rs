@@ -47,12 +47,9 @@ pub fn permutation(seed: &[u8; 32], items: usize) -> Result<Vec<u32>> {
         .zip(labels.par_chunks(SEGMENT))
         .enumerate()
         .for_each(|(segment, (mut rooms, labels))| {
-            let mut filled = vec![0; buckets];
             let first = segment * SEGMENT;
             for (i, &label) in labels.iter().enumerate() {
-                let label = label as usize;
-                rooms[label][filled[label]] = (first + i) as u32;
-                filled[label] += 1;
+                rooms[usize::from(label)].put((first + i) as u32);
             }
         });
     partition::cut(&mut order, &sizes)

@@ -100,16 +100,13 @@ impl Partitioned {
             .zip(partition::split(&mut rows, &counts, buckets))
             .zip(&segments)
             .for_each(|((mut tag_rooms, mut row_rooms), (first, tags))| {
-                let mut filled = vec![0; buckets];
                 for (tag, place) in tags.iter().zip(first.place..) {
                     let bucket = bucket(tag);
-                    let at = filled[bucket];
-                    tag_rooms[bucket][at] = Block::from_le_bytes(*tag);
-                    row_rooms[bucket][at] = Row {
+                    tag_rooms[bucket].put(Block::from_le_bytes(*tag));
+                    row_rooms[bucket].put(Row {
                         party: first.party,
                         place,
-                    };
-                    filled[bucket] = at + 1;
+                    });
                 }
             });
         let sizes = partition::bucket_sizes(&counts, buckets);

@@ -3,6 +3,8 @@
 //! Buckets lie one after the other, and within a bucket the segments' rooms in the segments' order, so that a partition
 //! is stable and does not depend on threads.
 
+use std::slice;
+
 /// How many of the labels name each bucket.
 pub fn count(labels: impl Iterator<Item = usize>, buckets: usize) -> Vec<usize> {
     let mut counts = vec![0; buckets];
@@ -19,19 +21,29 @@ pub fn bucket_sizes(counts: &[Vec<usize>], buckets: usize) -> Vec<usize> {
         .collect()
 }
 
+/// A segment's room in a bucket, filled from its start.
+pub struct Room<'a, T>(slice::IterMut<'a, T>);
+
+impl<T> Room<'_, T> {
+    /// Puts the next item; panics if there is no room left, which `count` would have found.
+    #[inline]
+    pub fn put(&mut self, item: T) {
+        *self.0.next().expect("an item that was counted") = item;
+    }
+}
+
 /// Each segment's rooms, one per bucket.
 pub fn split<'a, T>(
     mut rest: &'a mut [T],
     counts: &[Vec<usize>],
     buckets: usize,
-) -> Vec<Vec<&'a mut [T]>> {
-    let mut rooms: Vec<Vec<&mut [T]>> =
-        counts.iter().map(|_| Vec::with_capacity(buckets)).collect();
+) -> Vec<Vec<Room<'a, T>>> {
+    let mut rooms: Vec<Vec<Room<T>>> = counts.iter().map(|_| Vec::with_capacity(buckets)).collect();
     for bucket in 0..buckets {
         for (segment, rooms) in counts.iter().zip(&mut rooms) {
             let room;
             (room, rest) = rest.split_at_mut(segment[bucket]);
-            rooms.push(room);
+            rooms.push(Room(room.iter_mut()));
         }
     }
     rooms

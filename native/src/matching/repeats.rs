@@ -32,11 +32,8 @@ pub fn has_repeats(hashes: &[[u8; 16]], present: &[u8]) -> bool {
         .into_par_iter()
         .zip(&segments)
         .for_each(|(mut rooms, (hashes, present))| {
-            let mut filled = vec![0; buckets];
             for value in values(hashes, present) {
-                let bucket = label(value, buckets);
-                rooms[bucket][filled[bucket]] = value;
-                filled[bucket] += 1;
+                rooms[label(value, buckets)].put(value);
             }
         });
     partition::cut(&mut split, &sizes)

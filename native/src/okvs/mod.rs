@@ -168,11 +168,8 @@ impl Binned {
             .zip(hashes.par_chunks(SEGMENT))
             .zip(items.par_chunks(SEGMENT))
             .for_each(|((mut rooms, hashes), items)| {
-                let mut filled = vec![0; self.loads.len()];
                 for (&hash, &item) in hashes.iter().zip(items) {
-                    let bin = hasher.bin(hash);
-                    rooms[bin][filled[bin]] = item;
-                    filled[bin] += 1;
+                    rooms[hasher.bin(hash)].put(item);
                 }
             });
         grouped

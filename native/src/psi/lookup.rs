@@ -1,130 +1,150 @@
 //! Which of the receiver's values occur among the sender's.
 //!
-//! Both are partitioned by their lowest bits into buckets that fit a core's first-level cache; in a bucket the sender's
+//! Both are partitioned by their lowest bits into buckets that fit a core's second-level cache; in a bucket the sender's
 //! are looked up in a small table. Values are pseudorandom, so that buckets are even and runs in a table short; what a
 //! sender makes up cannot change that of the receiver's own.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use rayon::prelude::*;
 
-use crate::block::Block;
+use crate::block::{BYTES, Block};
 use crate::matching::partition;
 
 /// Own values of a bucket, about.
-const BUCKET: usize = 1 << 10;
+const BUCKET: usize = 1 << 12;
 const MAX_BUCKETS: usize = 1 << 12;
 /// Values that one thread partitions at a time.
 const SEGMENT: usize = 1 << 17;
-const EMPTY: u32 = u32::MAX;
+/// Low bits of an own value's item that hold its index; the others hold as much of the value as there is room for.
+const INDEX_BITS: u32 = u32::BITS;
 
-/// The indices of the own values that occur in `answer` (little-endian, `width` bytes each), each once, however often
-/// the sender repeats a value. There are fewer than 2^32 own values.
-pub fn indices(own: &[Block], answer: &[u8], width: usize) -> Vec<u32> {
-    let mask = Block::MAX >> (8 * (16 - width));
+/// For each own value 1 if it occurs in `answer` (little-endian, `width` bytes each), else 0. There are at most 2^32 own
+/// values.
+pub fn matches(own: &[Block], answer: &[u8], width: usize) -> Vec<u8> {
+    let mask = Block::MAX >> (8 * (BYTES - width));
     let buckets = (own.len() / BUCKET + 1)
         .next_power_of_two()
         .min(MAX_BUCKETS);
-    let numbered: Vec<_> = own
-        .chunks(SEGMENT)
-        .zip(0..)
-        .map(|(values, segment)| {
-            let indices = segment * SEGMENT as u32..;
-            values.iter().map(move |value| value & mask).zip(indices)
-        })
-        .collect();
-    let theirs: Vec<_> = answer
-        .chunks(SEGMENT * width)
-        .map(|part| part.chunks_exact(width).map(block))
-        .collect();
-    let mut own = Buckets::new(&numbered, |(value, _)| *value, buckets);
-    let mut theirs = Buckets::new(&theirs, |value| *value, buckets);
-    own.stretches()
+    let own_value = |place: usize| own[place] & mask;
+    let their_value = |place: usize| value_at(answer, place * width, width) & mask;
+    let numbered = |value: Block, place: usize| value << INDEX_BITS | place as Block;
+    let mut ours = Buckets::new(own.len(), buckets, own_value, numbered);
+    let mut theirs = Buckets::new(answer.len() / width, buckets, their_value, |value, _| value);
+    let found: Vec<AtomicU8> = own.iter().map(|_| AtomicU8::new(0)).collect();
+    ours.stretches()
         .into_par_iter()
         .zip(theirs.stretches())
-        .map_init(Vec::new, |table, (own, theirs)| {
-            common(table, own, theirs, buckets)
-        })
-        .flatten_iter()
-        .collect()
+        .for_each_init(Table::default, |table, (ours, theirs)| {
+            table.fill(ours, buckets);
+            for &value in theirs.iter() {
+                let same = |index: usize| own_value(index) == value;
+                if let Some(index) = table.find(ours, value, same) {
+                    found[index].store(1, Ordering::Relaxed);
+                }
+            }
+        });
+    found.into_iter().map(AtomicU8::into_inner).collect()
 }
 
-fn block(bytes: &[u8]) -> Block {
-    let mut block = [0; 16];
-    block[..bytes.len()].copy_from_slice(bytes);
+/// The block that starts with the `width` bytes from `at` on; what follows them is whatever lies there.
+fn value_at(bytes: &[u8], at: usize, width: usize) -> Block {
+    let mut block = [0; BYTES];
+    match bytes[at..].first_chunk() {
+        Some(chunk) => block = *chunk,
+        None => block[..width].copy_from_slice(&bytes[at..at + width]),
+    }
     Block::from_le_bytes(block)
 }
 
-/// Items by the lowest bits of their value, bucket after bucket.
-struct Buckets<T> {
-    items: Vec<T>,
+/// Items by the lowest bits of their values, bucket after bucket.
+struct Buckets {
+    items: Vec<Block>,
     sizes: Vec<usize>,
 }
 
-impl<T: Copy + Default + Send> Buckets<T> {
-    fn new<I>(segments: &[I], value: impl Fn(&T) -> Block + Sync, buckets: usize) -> Self
-    where
-        I: Iterator<Item = T> + Clone + Sync,
-    {
-        let label = |item: &T| value(item) as usize & (buckets - 1);
+impl Buckets {
+    /// The items of `count` places: `item` of the value at a place and of the place.
+    fn new(
+        count: usize,
+        buckets: usize,
+        value: impl Fn(usize) -> Block + Sync,
+        item: impl Fn(Block, usize) -> Block + Sync,
+    ) -> Self {
+        let segments: Vec<_> = (0..count)
+            .step_by(SEGMENT)
+            .map(|first| first..count.min(first + SEGMENT))
+            .collect();
+        let label = |value: Block| value as usize & (buckets - 1);
         let counts: Vec<Vec<usize>> = segments
             .par_iter()
-            .map(|items| partition::count(items.clone().map(|item| label(&item)), buckets))
+            .map(|places| partition::count(places.clone().map(|at| label(value(at))), buckets))
             .collect();
         let sizes = partition::bucket_sizes(&counts, buckets);
-        let mut items = vec![T::default(); sizes.iter().sum()];
+        let mut items = vec![0; count];
         partition::split(&mut items, &counts, buckets)
             .into_par_iter()
             .zip(segments)
-            .for_each(|(mut rooms, items)| {
-                let mut filled = vec![0; buckets];
-                for item in items.clone() {
-                    let bucket = label(&item);
-                    rooms[bucket][filled[bucket]] = item;
-                    filled[bucket] += 1;
+            .for_each(|(mut rooms, places)| {
+                for place in places {
+                    let value = value(place);
+                    rooms[label(value)].put(item(value, place));
                 }
             });
         Self { items, sizes }
     }
 
-    fn stretches(&mut self) -> Vec<&mut [T]> {
+    fn stretches(&mut self) -> Vec<&mut [Block]> {
         partition::cut(&mut self.items, &self.sizes)
     }
 }
 
-/// The indices of the own values of a bucket that are among theirs. `table`: room that is used again.
-fn common(
-    table: &mut Vec<u32>,
-    own: &[(Block, u32)],
-    theirs: &[Block],
-    buckets: usize,
-) -> Vec<u32> {
-    let places = (2 * own.len()).next_power_of_two().max(2);
-    table.clear();
-    table.resize(places, EMPTY);
-    let first = |value: Block| (value >> buckets.trailing_zeros()) as usize & (places - 1);
-    for (number, (value, _)) in own.iter().enumerate() {
-        let mut place = first(*value);
-        while table[place] != EMPTY {
-            place = (place + 1) & (places - 1);
-        }
-        table[place] = number as u32;
-    }
-    let mut found = Vec::with_capacity(theirs.len().min(own.len()));
-    let mut taken = vec![false; own.len()];
-    for value in theirs {
-        let mut place = first(*value);
-        while table[place] != EMPTY {
-            let number = table[place] as usize;
-            let (known, index) = own[number];
-            if known == *value {
-                if !std::mem::replace(&mut taken[number], true) {
-                    found.push(index);
-                }
-                break;
+/// An open-addressing table of a bucket's own items: 1 + an item's number, 0 for free.
+#[derive(Default)]
+struct Table {
+    entries: Vec<u32>,
+    shift: u32,
+}
+
+impl Table {
+    fn fill(&mut self, items: &[Block], buckets: usize) {
+        self.entries.clear();
+        self.entries
+            .resize((2 * items.len()).next_power_of_two().max(2), 0);
+        self.shift = buckets.trailing_zeros();
+        for (number, item) in items.iter().enumerate() {
+            let mut place = self.first(item >> INDEX_BITS);
+            while self.entries[place] != 0 {
+                place = self.next(place);
             }
-            place = (place + 1) & (places - 1);
+            self.entries[place] = number as u32 + 1;
         }
     }
-    found
+
+    /// The index of the item of a value. `same`: whether all of the own value of an index, not only what is in its item,
+    /// is the one sought.
+    fn find(&self, items: &[Block], value: Block, same: impl Fn(usize) -> bool) -> Option<usize> {
+        let sought = value << INDEX_BITS;
+        let mut place = self.first(value);
+        while self.entries[place] != 0 {
+            let item = items[self.entries[place] as usize - 1];
+            let index = item as u32 as usize;
+            if (item ^ sought) >> INDEX_BITS == 0 && (sought >> INDEX_BITS == value || same(index))
+            {
+                return Some(index);
+            }
+            place = self.next(place);
+        }
+        None
+    }
+
+    fn first(&self, value: Block) -> usize {
+        (value >> self.shift) as usize & (self.entries.len() - 1)
+    }
+
+    fn next(&self, place: usize) -> usize {
+        (place + 1) & (self.entries.len() - 1)
+    }
 }
 
 #[cfg(test)]
@@ -140,8 +160,8 @@ mod tests {
             .iter()
             .flat_map(|i: &Block| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
             .collect();
-        let mut found = indices(&own, &answer, 16);
-        found.sort_unstable();
-        assert_eq!(found, [7, 4000]);
+        let found = matches(&own, &answer, 16);
+        let matched = found.iter().zip(0..).filter(|(found, _)| **found == 1);
+        assert!(matched.map(|(_, index)| index).eq([7, 4000]));
     }
 }

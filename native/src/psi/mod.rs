@@ -19,7 +19,7 @@
 mod lookup;
 pub mod session;
 
-pub use lookup::indices as matches;
+pub use lookup::matches;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 

@@ -36,9 +36,13 @@ fn intersect(sizes: Sizes, ours: &[Block], theirs: &[Block], seed: Block) -> BTr
     assert_eq!(answered.len(), sizes.answer_bytes());
     let own = receiver.compare(mask).unwrap();
     let found = matches(&own, &answered, sizes.value_bytes());
-    let distinct: BTreeSet<Block> = found.iter().map(|&i| ours[i as usize]).collect();
-    assert_eq!(distinct.len(), found.len());
-    distinct
+    those(ours, &found)
+}
+
+fn those(ours: &[Block], found: &[u8]) -> BTreeSet<Block> {
+    assert_eq!(found.len(), ours.len());
+    let matched = ours.iter().zip(found).filter(|(_, found)| **found == 1);
+    matched.map(|(key, _)| *key).collect()
 }
 
 fn receiver(
@@ -157,7 +161,7 @@ fn run(
     ours: &[Block],
     theirs: &[Block],
     tamper: impl Fn(usize, &mut Vec<u8>),
-) -> Result<Vec<u32>> {
+) -> Result<Vec<u8>> {
     let session = [7; 32];
     let mut receiver = session::Receiver::new(sizes, session, &[1; 32])?;
     let (mut sender, mut message) = session::Sender::start(sizes, session, &[2; 32])?;
@@ -194,8 +198,7 @@ fn a_session_ends_with_the_intersection_against_either_peer() {
             buckets: 1,
         };
         let found = run(sizes, ours, &theirs, |_, _| {}).unwrap();
-        let found: BTreeSet<Block> = found.iter().map(|&i| ours[i as usize]).collect();
-        assert_eq!(found, plain(ours, &theirs));
+        assert_eq!(those(ours, &found), plain(ours, &theirs));
     }
 }
 

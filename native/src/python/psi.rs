@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 
 use super::buffer::{Buffer, Input};
 use super::keys::{elements, seed};
-use crate::block::Block;
+use crate::block::{self, Block};
 use crate::error::Error;
 use crate::psi::{self, Sizes, session};
 
@@ -33,16 +33,15 @@ pub fn bucket_keys(keys: usize, buckets: usize) -> PyResult<usize> {
     Ok(psi::bucket_keys(keys, buckets)?)
 }
 
-/// The indices of the own 16-byte values whose first `width` bytes occur in `answer`, 32-bit.
+/// For each own 16-byte value a byte, 1 if its first `width` bytes occur in `answer`, else 0.
 #[pyfunction]
 pub fn psi_matches(py: Python<'_>, own: Input, answer: Input, width: usize) -> PyResult<Buffer> {
     if !(1..=16).contains(&width) || !answer.bytes().len().is_multiple_of(width) {
         return Err(Error::Malformed.into());
     }
-    let own = keys(&own)?;
-    Ok(py
-        .detach(|| psi::matches(&own, answer.bytes(), width))
-        .into())
+    let own = block::read(own.bytes(), own.bytes().len() / block::BYTES)?;
+    let found = py.detach(|| psi::matches(&own, answer.bytes(), width));
+    Ok(found.into())
 }
 
 fn keys(bytes: &Input) -> PyResult<Vec<Block>> {

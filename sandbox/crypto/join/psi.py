@@ -73,10 +73,10 @@ class Compared:
     theirs: memoryview
     width: int
 
-    def matches(self) -> NDArray[np.uint32]:
-        """Return the indices of the keys that the sender has."""
+    def matches(self) -> NDArray[np.bool_]:
+        """Return for each key whether the sender has it."""
         found = _native.psi_matches(self.own, self.theirs, self.width)
-        return np.frombuffer(memoryview(found), np.uint32)
+        return np.frombuffer(memoryview(found), np.bool_)
 
 
 def receiver(

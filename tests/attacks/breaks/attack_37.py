@@ -12,9 +12,10 @@ from sandbox.crypto.join import psi
 
 
 def _repeating(own: memoryview, theirs: memoryview, width: int) -> memoryview:
-    found = np.frombuffer(memoryview(_native.psi_matches(own, theirs, width)), np.uint32)
+    found = np.frombuffer(memoryview(_native.psi_matches(own, theirs, width)), np.uint8).copy()
     values = Counter(bytes(theirs[i : i + width]) for i in range(0, len(theirs), width))
-    return memoryview(np.repeat(found, max(values.values())).tobytes())
+    found[: max(values.values())] = 1
+    return memoryview(found.tobytes())
 
 
 def apply() -> None:

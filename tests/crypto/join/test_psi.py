@@ -39,11 +39,11 @@ def by_bucket(numbers: list[int], sizes: psi.Sizes) -> list[list[int]]:
 def receiving(
     ours: list[int], sizes: psi.Sizes, pair: Pair, drawn: psi.Entropy
 ) -> Machine[list[int]]:
-    """Return whose keys match, in the order in which they are found."""
+    """Return whose keys match, bucket by bucket."""
     found = []
     for bucket, own in enumerate(by_bucket(ours, sizes)):
         compared = yield from psi.receiver(sizes, bucket, pair, lambda own=own: keys(own), drawn)  # type: ignore[misc]
-        found += [own[index] for index in compared.matches()]
+        found += [key for key, there in zip(own, compared.matches(), strict=False) if there]
     return found
 
 
