@@ -16,7 +16,7 @@ from typing import Any
 
 SCHEMA_VERSION = 1
 RESULTS = Path(__file__).resolve().parent / "results"
-PACKAGES = ("duckdb", "grpcio", "numpy", "opendp", "pyarrow", "sqlalchemy", "sqlglot", "tenseal")
+PACKAGES = ("duckdb", "grpcio", "numpy", "opendp", "pyarrow", "sqlglot", "tenseal")
 
 WRITING = ("--json", "--svg")
 """Options that name a file to write."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from nodes.taskrows import Task, TaskState
 from nodes.vault import Vault
 from sandbox.audit.logrows import EntryKind
@@ -59,10 +57,8 @@ def _decide(vault: Vault, job: str, approver: str, reason: str, to: TaskState) -
     decision = "approved" if to is TaskState.ACCEPTED else "rejected"
     with vault.database.write("decide") as connection:
         moved = connection.execute(
-            sa.text(
-                "UPDATE tasks SET state = :to, refusal = :refusal,"
-                " changed_ms = :now WHERE job = :job AND state = 'waiting'"
-            ),
+            "UPDATE tasks SET state = :to, refusal = :refusal,"
+            " changed_ms = :now WHERE job = :job AND state = 'waiting'",
             {
                 "to": to,
                 "job": job,

@@ -12,8 +12,6 @@ import secrets
 from collections.abc import Mapping
 from enum import StrEnum
 
-import sqlalchemy as sa
-
 from nodes.vault import Vault
 from sandbox.audit.logrows import EntryKind
 from sandbox.crypto.identity import (
@@ -25,6 +23,7 @@ from sandbox.crypto.identity import (
     parse,
     verify,
 )
+from sandbox.database import Connection
 from sandbox.errors import InputError, Refusal, SandboxError, TrustError
 from sandbox.jobs import CLOCK_TOLERANCE_S, Fingerprint, Hex16, SignedBody, read_document
 
@@ -170,9 +169,9 @@ class Owners:
             return _bodies(connection)
 
 
-def _bodies(connection: sa.Connection) -> list[Document]:
+def _bodies(connection: Connection) -> list[Document]:
     rows = connection.execute(
-        sa.text("SELECT body FROM entries WHERE kind = :kind ORDER BY sequence"),
+        "SELECT body FROM entries WHERE kind = :kind ORDER BY sequence",
         {"kind": EntryKind.OWNER.value},
     ).scalars()
     return [parse(bytes(row)) for row in rows]

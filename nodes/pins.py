@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-import sqlalchemy as sa
-
 from sandbox.audit.journal import Journal
 from sandbox.audit.logrows import EntryKind
 from sandbox.crypto.identity import PublicIdentity, canonical, parse
@@ -26,10 +24,8 @@ class Pins:
         """Accept a peer, researcher or supervisor, or accept a revoked one again; logged."""
         with self._database.write("pin") as connection:
             connection.execute(
-                sa.text(
-                    "INSERT INTO pins VALUES (:fingerprint, :identity, :role, :pinned, NULL)"
-                    " ON CONFLICT DO UPDATE SET revoked = NULL"
-                ),
+                "INSERT INTO pins VALUES (:fingerprint, :identity, :role, :pinned, NULL)"
+                " ON CONFLICT DO UPDATE SET revoked = NULL",
                 {
                     "fingerprint": identity.fingerprint,
                     "identity": canonical(identity.to_document()),
@@ -44,7 +40,7 @@ class Pins:
         """Refuse a pinned identity from now on; logged. Raises InputError SB-1424 if not pinned."""
         with self._database.write("revoke") as connection:
             changed = connection.execute(
-                sa.text("UPDATE pins SET revoked = :now WHERE fingerprint = :fingerprint"),
+                "UPDATE pins SET revoked = :now WHERE fingerprint = :fingerprint",
                 {"now": self._now_s(), "fingerprint": fingerprint},
             ).rowcount
             if not changed:
@@ -56,9 +52,7 @@ class Pins:
     def identities(self) -> dict[str, PublicIdentity]:
         """Return every pinned identity by fingerprint, without revoked ones."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                sa.text("SELECT identity FROM pins WHERE revoked IS NULL")
-            ).scalars()
+            rows = connection.execute("SELECT identity FROM pins WHERE revoked IS NULL").scalars()
             found = [_identity(bytes(row)) for row in rows]
         return {identity.fingerprint: identity for identity in found}
 
@@ -66,7 +60,7 @@ class Pins:
         """Tell whether an identity was pinned once and is no longer."""
         with self._database.read() as connection:
             found = connection.execute(
-                sa.text("SELECT revoked FROM pins WHERE fingerprint = :fingerprint"),
+                "SELECT revoked FROM pins WHERE fingerprint = :fingerprint",
                 {"fingerprint": fingerprint},
             ).scalar()
         return found is not None

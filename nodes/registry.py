@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-import sqlalchemy as sa
-
 from nodes import sources
 from nodes.sources import Source, ViewSource
 from nodes.vault import Vault
 from sandbox.audit.logrows import EntryKind
 from sandbox.catalog import DatasetCard, card_from_document, card_to_document
 from sandbox.crypto.identity import Role, Signed, canonical, parse
+from sandbox.database import Connection, Row
 from sandbox.errors import InputError
 from sandbox.privacy.policy import Policy, default_policy
 from sandbox.privacy.policy_file import parse_policy, policy_toml
@@ -82,22 +81,22 @@ class Registry:
         """Return all offered datasets, by name."""
         with self._vault.database.read() as connection:
             rows = connection.execute(
-                sa.text("SELECT * FROM datasets WHERE state = 'offered' ORDER BY name")
-            ).all()
+                "SELECT * FROM datasets WHERE state = 'offered' ORDER BY name"
+            ).fetchall()
             return [_dataset(connection, row) for row in rows]
 
     def add(self, name: str, card: DatasetCard, source: Source, version: str) -> Dataset:
         """Offer a new dataset. Raises InputError SB-1441 if the name is taken, removed ones too."""
         with self._vault.database.write("add_dataset") as connection:
             taken = connection.execute(
-                sa.text("SELECT state FROM datasets WHERE name = :name"), {"name": name}
+                "SELECT state FROM datasets WHERE name = :name", {"name": name}
             ).scalar()
             if taken == DatasetState.OFFERED:
                 raise InputError("SB-1441", name=name)
             self._store(connection, name, card, source, version)
             for group in self._groups(connection, name, card, source, version):
                 connection.execute(
-                    sa.text("INSERT OR IGNORE INTO budget_groups VALUES (:name, :group)"),
+                    "INSERT OR IGNORE INTO budget_groups VALUES (:name, :group)",
                     {"name": name, "group": group},
                 )
         return self.dataset(name)
@@ -113,7 +112,7 @@ class Registry:
                 self._store(connection, name, cards[name], source, version)
                 for group in self._groups(connection, name, cards[name], source, version):
                     connection.execute(
-                        sa.text("INSERT OR IGNORE INTO budget_groups VALUES (:name, :group)"),
+                        "INSERT OR IGNORE INTO budget_groups VALUES (:name, :group)",
                         {"name": name, "group": group},
                     )
 
@@ -122,22 +121,20 @@ class Registry:
         self.dataset(name)
         with self._vault.database.write("remove_dataset") as connection:
             connection.execute(
-                sa.text("UPDATE datasets SET state = 'removed' WHERE name = :name"), {"name": name}
+                "UPDATE datasets SET state = 'removed' WHERE name = :name", {"name": name}
             )
             self._vault.log.write(
                 connection, EntryKind.DATASET, {"name": name, "state": DatasetState.REMOVED.value}
             )
 
     def _store(
-        self, connection: sa.Connection, name: str, card: DatasetCard, source: Source, version: str
+        self, connection: Connection, name: str, card: DatasetCard, source: Source, version: str
     ) -> None:
         document = canonical(card_to_document(card))
         connection.execute(
-            sa.text(
-                "INSERT INTO datasets VALUES (:name, :card, :source, :version, 'offered', :now)"
-                " ON CONFLICT (name) DO UPDATE SET card = :card, source = :source,"
-                " version = :version, state = 'offered', changed = :now"
-            ),
+            "INSERT INTO datasets VALUES (:name, :card, :source, :version, 'offered', :now)"
+            " ON CONFLICT (name) DO UPDATE SET card = :card, source = :source,"
+            " version = :version, state = 'offered', changed = :now",
             {
                 "name": name,
                 "card": document,
@@ -147,7 +144,7 @@ class Registry:
             },
         )
         connection.execute(
-            sa.text("INSERT OR IGNORE INTO known_data VALUES (:version, :name)"),
+            "INSERT OR IGNORE INTO known_data VALUES (:version, :name)",
             {"version": version, "name": name},
         )
         body = {"name": name, "card": card_to_document(card), "version": version}
@@ -155,7 +152,7 @@ class Registry:
 
     def _groups(
         self,
-        connection: sa.Connection,
+        connection: Connection,
         name: str,
         card: DatasetCard,
         source: Source,
@@ -166,7 +163,7 @@ class Registry:
         if card.unit_domain:
             groups.add(f"unit:{card.unit_domain}")
         copies = connection.execute(
-            sa.text("SELECT dataset FROM known_data WHERE digest = :version AND dataset <> :name"),
+            "SELECT dataset FROM known_data WHERE digest = :version AND dataset <> :name",
             {"version": version, "name": name},
         ).scalars()
         related = [*copies, *(_inputs(source))]
@@ -180,10 +177,8 @@ class Registry:
         with self._vault.database.read() as connection:
             for name in (dataset, NODE_DEFAULT):
                 newest = connection.execute(
-                    sa.text(
-                        "SELECT document FROM policies WHERE dataset = :name"
-                        " ORDER BY version DESC LIMIT 1"
-                    ),
+                    "SELECT document FROM policies WHERE dataset = :name"
+                    " ORDER BY version DESC LIMIT 1",
                     {"name": name},
                 ).scalar()
                 if newest is not None:
@@ -194,14 +189,14 @@ class Registry:
         """Put a policy in force; logged. Raises InputError SB-1442 unless its version is newer."""
         with self._vault.database.write("set_policy") as connection:
             newest = connection.execute(
-                sa.text("SELECT MAX(version) FROM policies WHERE dataset = :name"),
+                "SELECT MAX(version) FROM policies WHERE dataset = :name",
                 {"name": dataset},
             ).scalar()
             if policy.version <= (newest or 0):
                 raise InputError("SB-1442", version=policy.version, newest=newest or 0)
             text = policy_toml(policy)
             connection.execute(
-                sa.text("INSERT INTO policies VALUES (:name, :version, :document, :now)"),
+                "INSERT INTO policies VALUES (:name, :version, :document, :now)",
                 {
                     "name": dataset,
                     "version": policy.version,
@@ -216,10 +211,10 @@ class Registry:
         """Return the policies of all datasets that ever spent a budget group: each binds it."""
         with self._vault.database.read() as connection:
             names = connection.execute(
-                sa.text("SELECT dataset FROM budget_groups WHERE budget_group = :group"),
+                "SELECT dataset FROM budget_groups WHERE budget_group = :group",
                 {"group": group},
             ).scalars()
-            return [self.policy(name) for name in names.all()]
+            return [self.policy(name) for name in names]
 
     # Collections
 
@@ -227,7 +222,7 @@ class Registry:
         """Return every owner's signature under the collections known here."""
         with self._vault.database.read() as connection:
             documents = connection.execute(
-                sa.text("SELECT document FROM collections ORDER BY name, signer")
+                "SELECT document FROM collections ORDER BY name, signer"
             ).scalars()
             return [Signed.from_document(parse(bytes(document))) for document in documents]
 
@@ -235,10 +230,8 @@ class Registry:
         """Keep one owner's signature under a collection; a newer one of his replaces it."""
         with self._vault.database.write("store_collection") as connection:
             connection.execute(
-                sa.text(
-                    "INSERT INTO collections VALUES (:name, :signer, :document, :now)"
-                    " ON CONFLICT (name, signer) DO UPDATE SET document = :document, stored = :now"
-                ),
+                "INSERT INTO collections VALUES (:name, :signer, :document, :now)"
+                " ON CONFLICT (name, signer) DO UPDATE SET document = :document, stored = :now",
                 {
                     "name": json.loads(signed.body)["name"],
                     "signer": signed.signer,
@@ -250,13 +243,13 @@ class Registry:
             self._vault.log.write(connection, EntryKind.COLLECTION, body)
 
 
-def _dataset(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> Dataset:
+def _dataset(connection: Connection, row: Row) -> Dataset:
     return Dataset(
-        row.name,
-        _card(bytes(row.card)),
-        sources.from_document(json.loads(row.source)),
-        tuple(sorted(_groups_of(connection, [row.name]))),
-        row.version,
+        row["name"],
+        _card(bytes(row["card"])),
+        sources.from_document(json.loads(row["source"])),
+        tuple(sorted(_groups_of(connection, [row["name"]]))),
+        row["version"],
     )
 
 
@@ -273,12 +266,12 @@ def _policy(document: bytes, dataset: str) -> Policy:
     return parse_policy(document.decode(), dataset)
 
 
-def _groups_of(connection: sa.Connection, names: Iterable[str]) -> list[str]:
+def _groups_of(connection: Connection, names: Iterable[str]) -> list[str]:
     return [
         group
         for name in names
         for group in connection.execute(
-            sa.text("SELECT budget_group FROM budget_groups WHERE dataset = :name"), {"name": name}
+            "SELECT budget_group FROM budget_groups WHERE dataset = :name", {"name": name}
         ).scalars()
     ]
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import sqlalchemy as sa
-
 from sandbox.crypto.identity import Signed, canonical, parse
+from sandbox.database import Connection, Row
 from sandbox.errors import ProtocolError
 
 
@@ -56,15 +55,13 @@ class StoredShare:
 
 
 def insert(
-    connection: sa.Connection, job: str, document: Signed, state: TaskState, now_ms: int
+    connection: Connection, job: str, document: Signed, state: TaskState, now_ms: int
 ) -> None:
     """Add the task of a new job."""
     connection.execute(
-        sa.text(
-            "INSERT INTO tasks (job, digest, researcher, document, state, attempt, lease,"
-            " received_ms, changed_ms)"
-            " VALUES (:job, :digest, :researcher, :document, :state, 0, 0, :now, :now)"
-        ),
+        "INSERT INTO tasks (job, digest, researcher, document, state, attempt, lease,"
+        " received_ms, changed_ms)"
+        " VALUES (:job, :digest, :researcher, :document, :state, 0, 0, :now, :now)",
         {
             "job": job,
             "digest": document.digest,
@@ -76,59 +73,56 @@ def insert(
     )
 
 
-def update(connection: sa.Connection, digest: str, now_ms: int, **values: Any) -> None:
+def update(connection: Connection, digest: str, now_ms: int, **values: Any) -> None:
     """Set columns of a task."""
     values["changed_ms"] = now_ms
     assignments = ", ".join(f"{name} = :{name}" for name in values)
     connection.execute(
-        sa.text(f"UPDATE tasks SET {assignments} WHERE digest = :digest"),
+        f"UPDATE tasks SET {assignments} WHERE digest = :digest",
         {**values, "digest": digest},
     )
 
 
-def find(connection: sa.Connection, job: str) -> Task | None:
+def find(connection: Connection, job: str) -> Task | None:
     """Return the task of a job by its id, or None."""
-    row = connection.execute(
-        sa.text("SELECT * FROM tasks WHERE job = :job"), {"job": job}
-    ).one_or_none()
+    row = connection.execute("SELECT * FROM tasks WHERE job = :job", {"job": job}).fetchone()
     return None if row is None else _task(row)
 
 
-def get(connection: sa.Connection, digest: str) -> Task:
+def get(connection: Connection, digest: str) -> Task:
     """Return the task of a job by its digest; raises ProtocolError SB-6014 if unknown."""
     row = connection.execute(
-        sa.text("SELECT * FROM tasks WHERE digest = :digest"), {"digest": digest}
-    ).one_or_none()
+        "SELECT * FROM tasks WHERE digest = :digest", {"digest": digest}
+    ).fetchone()
     if row is None:
         raise ProtocolError("SB-6014", digest=digest)
     return _task(row)
 
 
-def in_states(connection: sa.Connection, states: Iterable[TaskState]) -> list[Task]:
+def in_states(connection: Connection, states: Iterable[TaskState]) -> list[Task]:
     """Return the tasks in these states, oldest first."""
+    named = [state.value for state in states]
+    places = ", ".join("?" * len(named))
     rows = connection.execute(
-        sa.text("SELECT * FROM tasks WHERE state IN :states ORDER BY received_ms, job").bindparams(
-            sa.bindparam("states", expanding=True)
-        ),
-        {"states": [state.value for state in states]},
-    ).all()
+        f"SELECT * FROM tasks WHERE state IN ({places}) ORDER BY received_ms, job", named
+    )
     return [_task(row) for row in rows]
 
 
-def _task(row: sa.Row[Any]) -> Task:
+def _task(row: Row) -> Task:
     refusal = None
-    if row.refusal is not None:
-        kind, code, facts = json.loads(row.refusal)
+    if row["refusal"] is not None:
+        kind, code, facts = json.loads(row["refusal"])
         refusal = (kind, code, facts)
     return Task(
-        job=row.job,
-        digest=row.digest,
-        researcher=row.researcher,
-        document=Signed.from_document(parse(bytes(row.document))),
-        state=TaskState(row.state),
-        attempt=row.attempt,
-        received_ms=row.received_ms,
-        offer=None if row.offer is None else bytes(row.offer),
-        roster=row.roster,
+        job=row["job"],
+        digest=row["digest"],
+        researcher=row["researcher"],
+        document=Signed.from_document(parse(bytes(row["document"]))),
+        state=TaskState(row["state"]),
+        attempt=row["attempt"],
+        received_ms=row["received_ms"],
+        offer=None if row["offer"] is None else bytes(row["offer"]),
+        roster=row["roster"],
         refusal=refusal,
     )

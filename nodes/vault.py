@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from nodes import ledger, taskrows
 from nodes.ledger import Demand, exact_loss
 from nodes.migrations import STEPS
@@ -24,7 +22,7 @@ from nodes.taskrows import FINAL, StoredShare, Task, TaskState
 from sandbox.audit.journal import Journal, Ledger
 from sandbox.audit.logrows import EntryKind
 from sandbox.crypto.identity import Identity, Signed, canonical
-from sandbox.database import Database
+from sandbox.database import Connection, Database
 from sandbox.errors import ProtocolError, SandboxError, TrustError
 from sandbox.privacy.accounting import Charge
 from sandbox.privacy.budget import Spent
@@ -114,7 +112,7 @@ class Vault:
         """End a task whose job has expired, if there is one."""
         with self.database.read() as connection:
             known = connection.execute(
-                sa.text("SELECT digest FROM tasks WHERE digest = :digest"), {"digest": digest}
+                "SELECT digest FROM tasks WHERE digest = :digest", {"digest": digest}
             ).scalar()
         if known is not None:
             self.fail_job(digest, error)
@@ -154,7 +152,7 @@ class Vault:
         """Return the one-time secret of the task's offer; raises ProtocolError SB-6011 if gone."""
         with self.database.read() as connection:
             secret = connection.execute(
-                sa.text("SELECT secret FROM tasks WHERE digest = :digest"), {"digest": digest}
+                "SELECT secret FROM tasks WHERE digest = :digest", {"digest": digest}
             ).scalar()
             if secret is None:
                 task = taskrows.get(connection, digest)
@@ -226,12 +224,10 @@ class Vault:
             elif task.state is not TaskState.RESERVED:
                 raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
             lease = connection.execute(
-                sa.text(
-                    "UPDATE tasks SET state = 'reserved', lease = lease + 1, changed_ms = :now"
-                    " WHERE digest = :digest RETURNING lease"
-                ),
+                "UPDATE tasks SET state = 'reserved', lease = lease + 1, changed_ms = :now"
+                " WHERE digest = :digest RETURNING lease",
                 {"digest": digest, "now": self.clock()},
-            ).scalar_one()
+            ).scalar()
         return int(lease)
 
     def commit_share(self, digest: str, lease: int, share: bytes, release: Signed) -> None:
@@ -246,8 +242,8 @@ class Vault:
             if task.state is not TaskState.RESERVED:
                 raise ProtocolError("SB-6011", job=task.job, state=task.state.value)
             newest = connection.execute(
-                sa.text("SELECT lease FROM tasks WHERE digest = :digest"), {"digest": digest}
-            ).scalar_one()
+                "SELECT lease FROM tasks WHERE digest = :digest", {"digest": digest}
+            ).scalar()
             if newest != lease:
                 raise ProtocolError("SB-6013", job=task.job)
             taskrows.update(
@@ -260,7 +256,7 @@ class Vault:
                 secret=None,
             )
             connection.execute(
-                sa.text("UPDATE ledger SET state = 'spent' WHERE job = :job"), {"job": task.job}
+                "UPDATE ledger SET state = 'spent' WHERE job = :job", {"job": task.job}
             )
             body = {
                 "roster": task.roster,
@@ -277,12 +273,12 @@ class Vault:
         with self.database.read() as connection:
             self.log.require_confirmed(connection)
             row = connection.execute(
-                sa.text("SELECT share, release FROM tasks WHERE digest = :digest"),
+                "SELECT share, release FROM tasks WHERE digest = :digest",
                 {"digest": digest},
-            ).one_or_none()
-        if row is None or row.share is None:
+            ).fetchone()
+        if row is None or row["share"] is None:
             return None
-        return StoredShare(bytes(row.share), bytes(row.release))
+        return StoredShare(bytes(row["share"]), bytes(row["release"]))
 
     def spent(self, group: str, researcher: str = "") -> Spent | None:
         """Return what a budget has lost, reservations included; researcher "": the group's."""
@@ -295,7 +291,7 @@ class Vault:
         """Keep a result key's public contexts, already checked, by their digest."""
         with self.database.write("keep_context") as connection:
             connection.execute(
-                sa.text("INSERT OR IGNORE INTO contexts VALUES (:digest, :context)"),
+                "INSERT OR IGNORE INTO contexts VALUES (:digest, :context)",
                 {"digest": digest, "context": context},
             )
 
@@ -303,7 +299,7 @@ class Vault:
         """Return kept public contexts, or None."""
         with self.database.read() as connection:
             context = connection.execute(
-                sa.text("SELECT context FROM contexts WHERE digest = :digest"), {"digest": digest}
+                "SELECT context FROM contexts WHERE digest = :digest", {"digest": digest}
             ).scalar()
         return None if context is None else bytes(context)
 
@@ -338,7 +334,7 @@ class Vault:
 
     def _end(
         self,
-        connection: sa.Connection,
+        connection: Connection,
         digest: str,
         state: TaskState,
         kind: EntryKind,

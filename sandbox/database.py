@@ -18,14 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
-
 from sandbox.errors import StateError
 
 BUSY_TIMEOUT_S = 20.0
 
+Row = sqlite3.Row
+"""What a statement found, by column: `row["digest"]`."""
 Step = tuple[str, ...]
 """The SQL statements of one change of the schema."""
 
@@ -44,6 +42,27 @@ def _nowhere(point: str) -> None:
     """Crash at no point."""
 
 
+class Found(sqlite3.Cursor):
+    """The rows that a statement returns."""
+
+    def scalar(self) -> Any:
+        """Return the first value of the first row, or None where there is no row."""
+        row = self.fetchone()
+        return None if row is None else row[0]
+
+    def scalars(self) -> list[Any]:
+        """Return the first value of every row."""
+        return [row[0] for row in self]
+
+
+class Connection(sqlite3.Connection):
+    """The file within one transaction."""
+
+    def execute(self, statement: str, given: Any = (), /) -> Found:
+        """Run one statement; given: values by name (`:name`) or place (`?`)."""
+        return self.cursor(Found).execute(statement, given)
+
+
 class Database:
     """The file and its transactions. Raises StateError SB-6001 for a file of a newer version.
 
@@ -57,64 +76,71 @@ class Database:
         self.file = file
         self._crash_at = crash_at
         self._broken = False
+        self._free: list[Connection] = []
+        """Open connections that no transaction has now: one of a thread may be within another."""
         if not file.exists():
             file.touch(mode=0o600)
-        self.engine = sa.create_engine(
-            f"sqlite+pysqlite:///{file}",
-            pool_size=8,
-            max_overflow=-1,
-            connect_args={"timeout": BUSY_TIMEOUT_S},
-        )
-        event.listen(self.engine, "connect", _prepare)
-        event.listen(self.engine, "begin", _begin)
         with self.write("migrate") as connection:
             self._migrate(connection, steps)
 
     def close(self) -> None:
         """Release the file."""
-        self.engine.dispose()
+        while self._free:
+            self._free.pop().close()
 
     @contextmanager
-    def write(self, act: str) -> Iterator[sa.Connection]:
+    def write(self, act: str) -> Iterator[Connection]:
         """Run one write transaction; raises StateError SB-6002..SB-6005 if it cannot be kept."""
-        with self._guarded(), self.engine.connect() as fresh:
-            connection = fresh.execution_options(begin="BEGIN IMMEDIATE")
-            with connection.begin():
-                self._crash_at(f"{act}: begun")
-                yield connection
-                self._crash_at(f"{act}: written")
-            self._crash_at(f"{act}: committed")
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            self._crash_at(f"{act}: begun")
+            yield connection
+            self._crash_at(f"{act}: written")
+        self._crash_at(f"{act}: committed")
 
     @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
+    def read(self) -> Iterator[Connection]:
         """Run one read transaction: a single state of the file."""
-        with self._guarded(), self.engine.connect() as connection, connection.begin():
+        with self._transaction("BEGIN") as connection:
             yield connection
 
-    def _migrate(self, connection: sa.Connection, steps: Sequence[Step]) -> None:
-        connection.exec_driver_sql(
-            "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"
-        )
-        version = connection.exec_driver_sql("SELECT MAX(version) FROM schema_version").scalar()
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[Connection]:
+        """Run one transaction, undone by whatever is raised within it."""
+        if self._broken:
+            raise StateError("SB-6005", file=self.file.name, reason="stopped")
+        try:
+            connection = self._taken()
+            try:
+                connection.execute(begin)
+                yield connection
+                connection.commit()
+            except BaseException:
+                connection.rollback()
+                raise
+            finally:
+                self._free.append(connection)
+        except sqlite3.Error as error:
+            raise self._state_error(error) from None
+
+    def _taken(self) -> Connection:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return _opened(self.file)
+
+    def _migrate(self, connection: Connection, steps: Sequence[Step]) -> None:
+        connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
+        version = connection.execute("SELECT MAX(version) FROM schema_version").scalar()
         known = version or 0
         if known > len(steps):
             raise StateError("SB-6001", file=self.file.name, found=known, newest=len(steps))
         for number, step in enumerate(steps[known:], start=known + 1):
             for statement in step:
-                connection.exec_driver_sql(statement)
-            connection.exec_driver_sql("INSERT INTO schema_version VALUES (?)", (number,))
+                connection.execute(statement)
+            connection.execute("INSERT INTO schema_version VALUES (?)", (number,))
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        if self._broken:
-            raise StateError("SB-6005", file=self.file.name, reason="stopped")
-        try:
-            yield
-        except DBAPIError as error:
-            raise self._state_error(error) from None
-
-    def _state_error(self, error: DBAPIError) -> StateError:
-        reason = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
+    def _state_error(self, error: sqlite3.Error) -> StateError:
+        reason = getattr(error, "sqlite_errorname", type(error).__name__)
         name = self.file.name
         if reason.startswith("SQLITE_BUSY"):
             return StateError("SB-6003", file=name, seconds=int(BUSY_TIMEOUT_S))
@@ -126,12 +152,17 @@ class Database:
         return StateError("SB-6002", file=name, reason=reason)
 
 
-def _prepare(connection: sqlite3.Connection, record: Any) -> None:
-    # SQLAlchemy says BEGIN, not the driver.
-    connection.isolation_level = None
+def _opened(file: Path) -> Connection:
+    connection = sqlite3.connect(
+        file,
+        timeout=BUSY_TIMEOUT_S,
+        # BEGIN is said here, not by the driver.
+        isolation_level=None,
+        # Handed from thread to thread, never used by two at once.
+        check_same_thread=False,
+        factory=Connection,
+    )
+    connection.row_factory = Row
     for pragma in PRAGMAS:
         connection.execute(pragma)
-
-
-def _begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+    return connection

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from sandbox.audit import logrows
 from sandbox.audit.evidence import LogEvidence, LoggedEntry
 from sandbox.audit.export import Record, write_log
@@ -33,7 +31,7 @@ from sandbox.crypto.identity import (
     parse,
     verify,
 )
-from sandbox.database import Database
+from sandbox.database import Connection, Database
 from sandbox.errors import ProtocolError, StateError, TrustError
 
 RUN_NONCE_BYTES = 16
@@ -44,8 +42,8 @@ class Ledger:
     """What heads commit to beside the entries: `digest` of the ledger now, hex; `check` returns
     every digest it ever had, and raises StateError SB-6007 where it was altered."""
 
-    digest: Callable[[sa.Connection], str]
-    check: Callable[[sa.Connection], set[str]]
+    digest: Callable[[Connection], str]
+    check: Callable[[Connection], set[str]]
 
 
 _NOTHING = bytes(32).hex()
@@ -91,7 +89,7 @@ class Journal:
 
     def write(
         self,
-        connection: sa.Connection,
+        connection: Connection,
         kind: EntryKind,
         body: Mapping[str, Any],
         job: str | None = None,
@@ -103,10 +101,8 @@ class Journal:
         digest = document_digest(kind, text)
         entry = Entry(sequence, kind.value, self._clock(), self._random(NONCE_BYTES), digest)
         connection.execute(
-            sa.text(
-                "INSERT INTO entries (sequence, kind, time, nonce, digest, leaf, job, body)"
-                " VALUES (:sequence, :kind, :time, :nonce, :digest, :leaf, :job, :body)"
-            ),
+            "INSERT INTO entries (sequence, kind, time, nonce, digest, leaf, job, body)"
+            " VALUES (:sequence, :kind, :time, :nonce, :digest, :leaf, :job, :body)",
             {**vars(entry), "leaf": entry.leaf_hash, "job": job, "body": text},
         )
         return sequence
@@ -123,7 +119,7 @@ class Journal:
         with self._database.write("head") as connection:
             size = logrows.size_of(connection)
             known = connection.execute(
-                sa.text("SELECT document FROM heads WHERE size = :size"), {"size": size}
+                "SELECT document FROM heads WHERE size = :size", {"size": size}
             ).scalar()
             if known is not None:
                 return logrows.signed(known)
@@ -136,7 +132,7 @@ class Journal:
             )
             signed = self._identity.sign(HEAD, head.to_document())
             connection.execute(
-                sa.text("INSERT INTO heads VALUES (:size, :document)"),
+                "INSERT INTO heads VALUES (:size, :document)",
                 {"size": size, "document": canonical(signed.to_document())},
             )
         return signed
@@ -176,7 +172,7 @@ class Journal:
         Raises StateError SB-6002 or SB-6007, naming the first damaged part. Reads everything.
         """
         with self._database.read() as connection:
-            if connection.exec_driver_sql("PRAGMA quick_check").scalar() != "ok":
+            if connection.execute("PRAGMA quick_check").scalar() != "ok":
                 raise StateError("SB-6002", file=self._database.file.name, reason="quick_check")
             tree = logrows.checked_tree(connection)
             chain_at = self._ledger.check(connection)
@@ -211,10 +207,8 @@ class Journal:
                 self.write(connection, EntryKind.REFUSAL, {"log": head.log, "head": signed.digest})
             else:
                 connection.execute(
-                    sa.text(
-                        "INSERT INTO peer_heads VALUES (:log, :document)"
-                        " ON CONFLICT DO UPDATE SET document = :document"
-                    ),
+                    "INSERT INTO peer_heads VALUES (:log, :document)"
+                    " ON CONFLICT DO UPDATE SET document = :document",
                     {"log": head.log, "document": canonical(signed.to_document())},
                 )
         if broken is not None:
@@ -236,9 +230,9 @@ class Journal:
         self.nonce = self._random(RUN_NONCE_BYTES)
         with self._database.write("start") as connection:
             self._start = connection.execute(
-                sa.text("INSERT INTO starts (began) VALUES (:began) RETURNING start"),
+                "INSERT INTO starts (began) VALUES (:began) RETURNING start",
                 {"began": self._clock()},
-            ).scalar_one()
+            ).scalar()
             self.write(connection, EntryKind.START, {"start": self._start})
 
     def acknowledge(self, signed: Signed, witness: PublicIdentity) -> None:
@@ -248,11 +242,9 @@ class Journal:
             return
         with self._database.write("acknowledge") as connection:
             connection.execute(
-                sa.text(
-                    "INSERT INTO witnesses VALUES (:witness, :size, :document)"
-                    " ON CONFLICT DO UPDATE SET size = :size, document = :document"
-                    " WHERE size <= :size"
-                ),
+                "INSERT INTO witnesses VALUES (:witness, :size, :document)"
+                " ON CONFLICT DO UPDATE SET size = :size, document = :document"
+                " WHERE size <= :size",
                 {
                     "witness": witness.fingerprint,
                     "size": statement.size,
@@ -298,7 +290,7 @@ class Journal:
         return Head.from_document(verify(Signed.from_document(answer.head), self.owner, HEAD))
 
     def _require_no_later(
-        self, connection: sa.Connection, witness: PublicIdentity, head: Head | None
+        self, connection: Connection, witness: PublicIdentity, head: Head | None
     ) -> None:
         mine = logrows.size_of(connection)
         if head is not None and (
@@ -316,29 +308,29 @@ class Journal:
         """Tell whether the newest run has been confirmed."""
         with self._database.read() as connection:
             row = logrows.newest_start(connection)
-            return row is not None and row.confirmed is not None
+            return row is not None and row["confirmed"] is not None
 
-    def require_confirmed(self, connection: sa.Connection) -> None:
+    def require_confirmed(self, connection: Connection) -> None:
         """Raise StateError SB-6020 unless this run is confirmed, SB-6021 if a later one began."""
         newest = logrows.newest_start(connection)
-        if newest is None or newest.start != self._start:
+        if newest is None or newest["start"] != self._start:
             raise StateError("SB-6021")
-        if newest.confirmed is None:
+        if newest["confirmed"] is None:
             raise StateError("SB-6020")
 
     # The tree, grown from the file
 
-    def _sized(self, connection: sa.Connection, size: int) -> Tree:
+    def _sized(self, connection: Connection, size: int) -> Tree:
         tree = self._grown(connection)
         if size > len(tree):
             raise ProtocolError("SB-6015", size=size, found=len(tree))
         return tree
 
-    def _grown(self, connection: sa.Connection) -> Tree:
+    def _grown(self, connection: Connection) -> Tree:
         """Return the tree over at least the entries that this transaction sees."""
         with self._tree_lock:
             for leaf in connection.execute(
-                sa.text("SELECT leaf FROM entries WHERE sequence >= :size ORDER BY sequence"),
+                "SELECT leaf FROM entries WHERE sequence >= :size ORDER BY sequence",
                 {"size": len(self._tree)},
             ).scalars():
                 self._tree.append(bytes(leaf))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any
-
-import sqlalchemy as sa
 
 from sandbox.audit.export import Record
 from sandbox.audit.log import Entry, Tree
 from sandbox.crypto.identity import Document, PublicIdentity, Signed, parse
+from sandbox.database import Connection, Row
 from sandbox.errors import StateError, TrustError
 
 LOG_TABLES = (
@@ -62,15 +60,15 @@ class EntryKind(StrEnum):
     OWNER = "owner"
 
 
-def checked_tree(connection: sa.Connection) -> Tree:
+def checked_tree(connection: Connection) -> Tree:
     """Return the tree over all entries; raises StateError SB-6007 at the first altered one."""
     tree = Tree()
-    for row in connection.execute(sa.text("SELECT * FROM entries ORDER BY sequence")):
+    for row in connection.execute("SELECT * FROM entries ORDER BY sequence"):
         entry = _entry(row)
         sound = (
             entry.sequence == len(tree)
-            and entry.leaf_hash == row.leaf
-            and entry.records(_bytes(row.body))
+            and entry.leaf_hash == row["leaf"]
+            and entry.records(_bytes(row["body"]))
         )
         if not sound:
             raise StateError("SB-6007", part="entry", position=len(tree))
@@ -78,14 +76,14 @@ def checked_tree(connection: sa.Connection) -> Tree:
     return tree
 
 
-def records(connection: sa.Connection, job: str | None = None) -> Iterator[Record]:
+def records(connection: Connection, job: str | None = None) -> Iterator[Record]:
     """Return all entries, or those of one job, in order."""
     where = "" if job is None else " WHERE job = :job"
     rows = connection.execute(
-        sa.text(f"SELECT * FROM entries{where} ORDER BY sequence"), {"job": job} if job else {}
+        f"SELECT * FROM entries{where} ORDER BY sequence", {"job": job} if job else {}
     )
     for row in rows:
-        yield Record(_entry(row), _bytes(row.leaf), _body(_bytes(row.body)))
+        yield Record(_entry(row), _bytes(row["leaf"]), _body(_bytes(row["body"])))
 
 
 def _bytes(value: object) -> bytes:
@@ -101,22 +99,20 @@ def _body(text: bytes) -> Document:
         return {"altered": text.hex()}
 
 
-def heads(connection: sa.Connection) -> Iterator[Signed]:
+def heads(connection: Connection) -> Iterator[Signed]:
     """Return every signed head, smallest first."""
-    for document in connection.execute(
-        sa.text("SELECT document FROM heads ORDER BY size")
-    ).scalars():
+    for (document,) in connection.execute("SELECT document FROM heads ORDER BY size"):
         yield signed(document)
 
 
-def size_of(connection: sa.Connection) -> int:
+def size_of(connection: Connection) -> int:
     """Return how many entries there are."""
-    last = connection.execute(sa.text("SELECT MAX(sequence) FROM entries")).scalar()
+    last = connection.execute("SELECT MAX(sequence) FROM entries").scalar()
     return 0 if last is None else int(last) + 1
 
 
-def _entry(row: sa.Row[Any]) -> Entry:
-    return Entry(row.sequence, row.kind, row.time, _bytes(row.nonce), row.digest)
+def _entry(row: Row) -> Entry:
+    return Entry(row["sequence"], row["kind"], row["time"], _bytes(row["nonce"]), row["digest"])
 
 
 def signed(document: bytes) -> Signed:
@@ -124,36 +120,35 @@ def signed(document: bytes) -> Signed:
     return Signed.from_document(parse(bytes(document)))
 
 
-def peer_head(connection: sa.Connection, log: str) -> Signed | None:
+def peer_head(connection: Connection, log: str) -> Signed | None:
     """Return the newest head kept of another party's log, or None."""
     known = connection.execute(
-        sa.text("SELECT document FROM peer_heads WHERE log = :log"), {"log": log}
+        "SELECT document FROM peer_heads WHERE log = :log", {"log": log}
     ).scalar()
     return None if known is None else signed(known)
 
 
-def acknowledged(connection: sa.Connection, witness: PublicIdentity) -> int:
+def acknowledged(connection: Connection, witness: PublicIdentity) -> int:
     """Return the largest size of this log that `witness` has cosigned, 0 if none."""
     size = connection.execute(
-        sa.text("SELECT size FROM witnesses WHERE witness = :witness"),
+        "SELECT size FROM witnesses WHERE witness = :witness",
         {"witness": witness.fingerprint},
     ).scalar()
     return int(size or 0)
 
 
-def newest_start(connection: sa.Connection) -> sa.Row[Any] | None:
+def newest_start(connection: Connection) -> Row | None:
     """Return the newest run, or None before the first."""
-    return connection.execute(
-        sa.text("SELECT * FROM starts ORDER BY start DESC LIMIT 1")
-    ).one_or_none()
+    row: Row | None = connection.execute(
+        "SELECT * FROM starts ORDER BY start DESC LIMIT 1"
+    ).fetchone()
+    return row
 
 
-def confirm(connection: sa.Connection, by: str) -> None:
+def confirm(connection: Connection, by: str) -> None:
     """Note who confirmed the newest run, unless somebody has already."""
     connection.execute(
-        sa.text(
-            "UPDATE starts SET confirmed = COALESCE(confirmed, :by)"
-            " WHERE start = (SELECT MAX(start) FROM starts)"
-        ),
+        "UPDATE starts SET confirmed = COALESCE(confirmed, :by)"
+        " WHERE start = (SELECT MAX(start) FROM starts)",
         {"by": by},
     )

@@ -34,7 +34,6 @@ PACKAGES = (
     "pyarrow",
     "pydantic",
     "rich",
-    "sqlalchemy",
     "sqlglot",
     "tenseal",
 )

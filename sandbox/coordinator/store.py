@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from sandbox.audit.journal import Journal
 from sandbox.audit.logrows import EntryKind
 from sandbox.coordinator.migrations import STEPS
 from sandbox.coordinator.phases import NEXT, TERMINAL, Phase
 from sandbox.crypto.identity import Identity, Signed
-from sandbox.database import Database
+from sandbox.database import Connection, Database, Row
 from sandbox.errors import ProtocolError, StateError, Unavailable
 
 STORE_FILE = "coordinator.db"
@@ -90,7 +88,7 @@ class Store:
         """
         with self._database.write("add_job") as connection:
             known = connection.execute(
-                sa.text("SELECT digest FROM jobs WHERE job = :job"), {"job": job}
+                "SELECT digest FROM jobs WHERE job = :job", {"job": job}
             ).scalar()
             kind = EntryKind.JOB if known is None else EntryKind.REFUSAL
             if known != signed.digest:
@@ -131,7 +129,7 @@ class Store:
         assignments = ", ".join(f"{name} = :{name}" for name in values)
         with self._database.write(f"to {to.value}") as connection:
             moved = connection.execute(
-                sa.text(f"UPDATE jobs SET {assignments} WHERE job = :job AND phase = :found"),
+                f"UPDATE jobs SET {assignments} WHERE job = :job AND phase = :found",
                 {**values, "job": job, "found": found.value},
             ).rowcount
             if moved and line is not None:
@@ -144,9 +142,7 @@ class Store:
         """Keep a share that arrived; the same share again changes nothing."""
         with self._database.write("add_share") as connection:
             connection.execute(
-                sa.text(
-                    "INSERT OR IGNORE INTO shares VALUES (:job, :attempt, :node, :release, :share)"
-                ),
+                "INSERT OR IGNORE INTO shares VALUES (:job, :attempt, :node, :release, :share)",
                 {
                     "job": job,
                     "attempt": attempt,
@@ -160,19 +156,19 @@ class Store:
         """Return the shares of an attempt that have arrived, by node."""
         with self._database.read() as connection:
             rows = connection.execute(
-                sa.text(
-                    "SELECT node, release, share FROM shares"
-                    " WHERE job = :job AND attempt = :attempt ORDER BY node"
-                ),
+                "SELECT node, release, share FROM shares"
+                " WHERE job = :job AND attempt = :attempt ORDER BY node",
                 {"job": job, "attempt": attempt},
-            ).all()
-        return [StoredShare(row.node, load(row.release)[0], bytes(row.share)) for row in rows]
+            ).fetchall()
+        return [
+            StoredShare(row["node"], load(row["release"])[0], bytes(row["share"])) for row in rows
+        ]
 
     def sum(self, job: str) -> bytes:
         """Return the summed ciphertext of a job that was added; raises StateError SB-6103."""
         with self._database.read() as connection:
             found = connection.execute(
-                sa.text("SELECT sum FROM jobs WHERE job = :job"), {"job": job}
+                "SELECT sum FROM jobs WHERE job = :job", {"job": job}
             ).scalar()
         if found is None:
             raise StateError("SB-6103", job=job)
@@ -182,9 +178,11 @@ class Store:
         """Return (summed ciphertext, receipt), or None while there is none."""
         with self._database.read() as connection:
             row = connection.execute(
-                sa.text("SELECT sum, receipt FROM jobs WHERE job = :job"), {"job": job}
-            ).one_or_none()
-        return None if row is None or row.receipt is None else (bytes(row.sum), bytes(row.receipt))
+                "SELECT sum, receipt FROM jobs WHERE job = :job", {"job": job}
+            ).fetchone()
+        if row is None or row["receipt"] is None:
+            return None
+        return bytes(row["sum"]), bytes(row["receipt"])
 
     # Encryption contexts
 
@@ -192,18 +190,14 @@ class Store:
         """Keep a researcher's public context under its digest; raises Unavailable SB-3270."""
         with self._database.write("add_context") as connection:
             others = connection.execute(
-                sa.text(
-                    "SELECT COUNT(*) FROM contexts WHERE researcher = :researcher"
-                    " AND digest <> :digest"
-                ),
+                "SELECT COUNT(*) FROM contexts WHERE researcher = :researcher"
+                " AND digest <> :digest",
                 {"researcher": researcher, "digest": digest},
-            ).scalar_one()
+            ).scalar()
             if others >= CONTEXTS_PER_RESEARCHER:
                 raise Unavailable("SB-3270", limit=CONTEXTS_PER_RESEARCHER)
             connection.execute(
-                sa.text(
-                    "INSERT OR IGNORE INTO contexts VALUES (:digest, :ring, :researcher, :context)"
-                ),
+                "INSERT OR IGNORE INTO contexts VALUES (:digest, :ring, :researcher, :context)",
                 {"digest": digest, "ring": ring, "researcher": researcher, "context": context},
             )
 
@@ -211,18 +205,16 @@ class Store:
         """Return (ring, public context) by digest, or None."""
         with self._database.read() as connection:
             row = connection.execute(
-                sa.text("SELECT ring, context FROM contexts WHERE digest = :digest"),
+                "SELECT ring, context FROM contexts WHERE digest = :digest",
                 {"digest": digest},
-            ).one_or_none()
-        return None if row is None else (row.ring, bytes(row.context))
+            ).fetchone()
+        return None if row is None else (row["ring"], bytes(row["context"]))
 
-    def _insert(self, connection: sa.Connection, job: str, signed: Signed, researcher: str) -> None:
+    def _insert(self, connection: Connection, job: str, signed: Signed, researcher: str) -> None:
         connection.execute(
-            sa.text(
-                "INSERT INTO jobs"
-                " (job, digest, researcher, document, phase, attempt, left_out, created, changed)"
-                " VALUES (:job, :digest, :researcher, :document, :phase, 0, '[]', :now, :now)"
-            ),
+            "INSERT INTO jobs"
+            " (job, digest, researcher, document, phase, attempt, left_out, created, changed)"
+            " VALUES (:job, :digest, :researcher, :document, :phase, 0, '[]', :now, :now)",
             {
                 "job": job,
                 "digest": signed.digest,
@@ -236,7 +228,7 @@ class Store:
     def _jobs(self, which: str, **given: object) -> list[StoredJob]:
         columns = ", ".join(StoredJob.__dataclass_fields__)
         with self._database.read() as connection:
-            rows = connection.execute(sa.text(f"SELECT {columns} FROM jobs {which}"), given).all()
+            rows = connection.execute(f"SELECT {columns} FROM jobs {which}", given).fetchall()
         return [_stored_job(row) for row in rows]
 
 
@@ -250,18 +242,18 @@ def load(text: bytes | None) -> tuple[Signed, ...]:
     return tuple(Signed.from_document(document) for document in json.loads(text or b"[]"))
 
 
-def _stored_job(row: sa.Row[Any]) -> StoredJob:
+def _stored_job(row: Row) -> StoredJob:
     return StoredJob(
-        row.job,
-        row.digest,
-        row.researcher,
-        bytes(row.document),
-        Phase(row.phase),
-        row.attempt,
-        None if row.problem is None else bytes(row.problem),
-        tuple(json.loads(row.left_out)),
-        load(row.offers),
-        load(row.roster),
-        row.created,
-        row.changed,
+        row["job"],
+        row["digest"],
+        row["researcher"],
+        bytes(row["document"]),
+        Phase(row["phase"]),
+        row["attempt"],
+        None if row["problem"] is None else bytes(row["problem"]),
+        tuple(json.loads(row["left_out"])),
+        load(row["offers"]),
+        load(row["roster"]),
+        row["created"],
+        row["changed"],
     )

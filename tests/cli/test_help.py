@@ -30,7 +30,6 @@ HEAVY = (
     "pyarrow",
     "pydantic",
     "rich",
-    "sqlalchemy",
     "sqlglot",
     "tenseal",
 )

@@ -390,6 +390,6 @@ def test_every_move_between_phases_is_one_of_the_machine(scene: Scene) -> None:
 
 def test_file_of_a_newer_version_is_refused(scene: Scene) -> None:
     with scene.store._database.write("newer") as connection:
-        connection.exec_driver_sql("INSERT INTO schema_version VALUES (99)")
+        connection.execute("INSERT INTO schema_version VALUES (99)")
     with pytest.raises(StateError, match="SB-6001"):
         scene.restart()

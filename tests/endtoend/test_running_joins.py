@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from nodes import worker_main
 from nodes.taskrows import TaskState
@@ -120,13 +119,11 @@ def charges(vault: Vault, job: str) -> list[tuple[str, str, int]]:
     """Return what a job took of each budget of a node."""
     with vault.database.read() as connection:
         rows = connection.execute(
-            sa.text(
-                "SELECT budget_group, researcher, loss FROM ledger WHERE job = :job"
-                " ORDER BY budget_group, researcher"
-            ),
+            "SELECT budget_group, researcher, loss FROM ledger WHERE job = :job"
+            " ORDER BY budget_group, researcher",
             {"job": job},
         )
-        return [(row.budget_group, row.researcher, row.loss) for row in rows]
+        return [tuple(row) for row in rows]
 
 
 PHASES = {

@@ -76,12 +76,12 @@ def check_node(vault: Vault, job: str, shares: dict[str, StoredShare], view: Job
     task = vault.task_of(job)
     entries = [record.entry.kind for record in vault.log.entries(job)]
     with vault.database.read() as connection:
-        kept = connection.exec_driver_sql(
+        kept = connection.execute(
             "SELECT share, release FROM tasks WHERE job = ?", (job,)
-        ).one_or_none()
-        rows = connection.exec_driver_sql(
+        ).fetchone()
+        rows = connection.execute(
             "SELECT researcher, state, loss FROM ledger WHERE job = ?", (job,)
-        ).all()
+        ).fetchall()
     # One charge for the group and one for the researcher on it, or none.
     assert len(rows) in (0, 2)
     assert entries.count("reservation") == (1 if rows else 0)
@@ -89,8 +89,8 @@ def check_node(vault: Vault, job: str, shares: dict[str, StoredShare], view: Job
     if me in shares:
         assert rows, "a share left that no budget knows of"
         assert kept is not None
-        assert kept.share == shares[me].share
-        assert kept.release == canonical(shares[me].release.to_document())
+        assert kept["share"] == shares[me].share
+        assert kept["release"] == canonical(shares[me].release.to_document())
     if task is not None and view.phase == "done":
         assert task.state is TaskState.COMMITTED
     if task is not None and task.state in FINAL:

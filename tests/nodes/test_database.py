@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from sandbox.database import Database, Step
 from sandbox.errors import StateError
@@ -20,12 +21,12 @@ SECOND: Step = ("ALTER TABLE t ADD COLUMN m INTEGER", "INSERT INTO t VALUES (1, 
 
 def put(database: Database, number: int, act: str = "put") -> None:
     with database.write(act) as connection:
-        connection.exec_driver_sql("INSERT INTO t (n) VALUES (?)", (number,))
+        connection.execute("INSERT INTO t (n) VALUES (?)", (number,))
 
 
 def numbers(database: Database) -> list[int]:
     with database.read() as connection:
-        return list(connection.exec_driver_sql("SELECT n FROM t ORDER BY n").scalars())
+        return connection.execute("SELECT n FROM t ORDER BY n").scalars()
 
 
 def test_each_step_runs_once_and_a_later_start_runs_only_what_is_new(tmp_path: Path) -> None:
@@ -59,16 +60,16 @@ def test_file_is_private_durable_and_keeps_no_deleted_text(tmp_path: Path) -> No
     assert file.stat().st_mode & 0o077 == 0
     with database.read() as connection:
         asked = ("journal_mode", "synchronous", "secure_delete", "foreign_keys")
-        found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in asked]
+        found = [connection.execute(f"PRAGMA {name}").scalar() for name in asked]
     assert found == ["wal", 2, 1, 1]
 
 
 def fill(database: Database) -> None:
     with database.write("fill") as connection:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        pages = connection.execute("PRAGMA page_count").scalar()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
         for number in range(10_000):
-            connection.exec_driver_sql("INSERT INTO t VALUES (?)", (number,))
+            connection.execute("INSERT INTO t VALUES (?)", (number,))
 
 
 def test_full_disk_changes_nothing_and_says_so(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def failing(name: str) -> Callable[[str], None]:
         if point == "bad: written":
             error = sqlite3.OperationalError("disk I/O error")
             error.sqlite_errorname = name
-            raise OperationalError("COMMIT", {}, error)
+            raise error
 
     return at
 
@@ -121,7 +122,7 @@ def test_after_an_io_error_nothing_is_done_until_a_restart(tmp_path: Path) -> No
 
 def put_and_stop(database: Database) -> None:
     with database.write("put") as connection:
-        connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+        connection.execute("INSERT INTO t VALUES (1)")
         raise ValueError("stop")
 
 
@@ -130,6 +131,24 @@ def test_error_inside_a_write_undoes_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="stop"):
         put_and_stop(database)
     assert numbers(database) == []
+
+
+def test_every_transaction_sees_what_others_have_kept_before_it_began(tmp_path: Path) -> None:
+    ours, theirs = (Database(tmp_path / "x.db", [FIRST]) for _ in range(2))
+    for number in (1, 2):
+        put(theirs, number)
+        assert numbers(ours)[-1] == number
+    with ours.read():
+        # A transaction of its own, within another of the same thread.
+        put(theirs, 3)
+        assert numbers(ours) == [1, 2, 3]
+
+
+def test_threads_share_the_file(tmp_path: Path) -> None:
+    database = Database(tmp_path / "x.db", [FIRST])
+    with ThreadPoolExecutor(8) as threads:
+        assert [*threads.map(partial(put, database), range(64))] == [None] * 64
+    assert numbers(database) == [*range(64)]
 
 
 def test_bit_flip_in_the_file_is_found_at_the_start(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ def apply() -> None:
         with self.database.write("forget") as connection:
             found = taskrows.get(connection, digest)
             if found.state is TaskState.COMMITTED:
-                connection.exec_driver_sql(
+                connection.execute(
                     "UPDATE tasks SET state = 'rostered', secret = x'" + "11" * 32 + "'"
                     " WHERE digest = ?",
                     (digest,),
                 )
-                connection.exec_driver_sql("DELETE FROM ledger WHERE job = ?", (found.job,))
+                connection.execute("DELETE FROM ledger WHERE job = ?", (found.job,))
 
     def stored_share(self: Vault, digest: str) -> None:
         forgets(self, digest)

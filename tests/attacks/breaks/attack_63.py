@@ -9,7 +9,7 @@ from sandbox.crypto.identity import PublicIdentity, parse
 def apply() -> None:
     def everybody(self: Pins) -> dict[str, PublicIdentity]:
         with self._database.read() as connection:
-            rows = connection.exec_driver_sql("SELECT identity FROM pins").scalars()
+            rows = connection.execute("SELECT identity FROM pins").scalars()
             found = [PublicIdentity.from_document(parse(bytes(row))) for row in rows]
         return {identity.fingerprint: identity for identity in found}
 

@@ -13,6 +13,6 @@ def apply() -> None:
         for task in self.tasks([TaskState.RESERVED]):
             with self.database.write("resume") as connection:
                 taskrows.update(connection, task.digest, self.clock(), state=TaskState.ROSTERED)
-                connection.exec_driver_sql("DELETE FROM ledger WHERE job = ?", (task.job,))
+                connection.execute("DELETE FROM ledger WHERE job = ?", (task.job,))
 
     Vault.end_interrupted = resumed  # type: ignore[method-assign]
