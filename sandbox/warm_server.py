@@ -36,10 +36,12 @@ _PASSED_ON = (
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 """Kernels fill vectors of many megabytes once: in pages of 4 KiB, faults take longer than the work."""
 _FORK_SAFE = {
-    # Workers also keep what they freed: they end soon, and fresh pages must be cleared.
+    # Workers also keep what they freed: they end soon, and fresh pages must be cleared. Threads share
+    # one arena: others have small pages alone.
     "GLIBC_TUNABLES": ":".join(
         (
             HUGE_PAGES["GLIBC_TUNABLES"],
+            "glibc.malloc.arena_max=1",
             f"glibc.malloc.mmap_threshold={1 << 28}",
             f"glibc.malloc.trim_threshold={1 << 29}",
         )
