@@ -1,11 +1,13 @@
 //! Whether any key occurs twice: a side whose keys do not needs no grouping.
 
+use std::mem;
+
 use rayon::prelude::*;
 
 use super::partition;
 
-/// Values that share a bucket, about: they fit a core's first-level cache.
-const BUCKET: usize = 1 << 11;
+/// Values that share a bucket, about: their table fits a core's second-level cache, and the buckets' ends its first.
+const BUCKET: usize = 1 << 13;
 const MAX_BUCKETS: usize = 1 << 12;
 const SEGMENT: usize = 1 << 18;
 
@@ -38,10 +40,38 @@ pub fn has_repeats(hashes: &[[u8; 16]], present: &[u8]) -> bool {
         });
     partition::cut(&mut split, &sizes)
         .into_par_iter()
-        .any(|bucket| {
-            bucket.sort_unstable();
-            bucket.windows(2).any(|pair| pair[0] == pair[1])
-        })
+        .map_init(Vec::new, |table, bucket| any_twice(bucket, table))
+        .any(|twice| twice)
+}
+
+/// Whether a value occurs twice, by a table of at least twice as many slots with linear probing. Values are pseudorandom, so
+/// their leading bits are slots enough. `table`: memory to be used again.
+fn any_twice(values: &[u64], table: &mut Vec<u64>) -> bool {
+    const FREE: u64 = 0;
+    let bits = (2 * values.len())
+        .next_power_of_two()
+        .trailing_zeros()
+        .max(1);
+    table.clear();
+    table.resize(1 << bits, FREE);
+    let mut free_seen = false;
+    for &value in values {
+        if value == FREE {
+            if mem::replace(&mut free_seen, true) {
+                return true;
+            }
+            continue;
+        }
+        let mut slot = (value >> (u64::BITS - bits)) as usize;
+        while table[slot] != FREE {
+            if table[slot] == value {
+                return true;
+            }
+            slot = (slot + 1) & (table.len() - 1);
+        }
+        table[slot] = value;
+    }
+    false
 }
 
 fn values<'a>(hashes: &'a [[u8; 16]], present: &'a [u8]) -> impl Iterator<Item = u64> + 'a {
@@ -73,6 +103,20 @@ mod tests {
             distinct.dedup();
             let repeats = has_repeats(&hashes(&keys), &vec![1; keys.len()]);
             prop_assert_eq!(repeats, distinct.len() < keys.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_that_occurs_twice_is_found_wherever_its_slot_is(
+            values in prop::collection::vec(prop_oneof![0..9u64, u64::MAX - 9..=u64::MAX, any::<u64>()], 0..20),
+        ) {
+            let mut distinct = values.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            // A table that another bucket has used.
+            let mut table = values.clone();
+            prop_assert_eq!(any_twice(&values, &mut table), distinct.len() < values.len());
         }
     }
 
