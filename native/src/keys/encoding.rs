@@ -116,14 +116,21 @@ impl<'a> Column<'a> {
 
     /// Appends the rows `first..` to `keys`, one each.
     pub(super) fn append(&self, first: usize, keys: &mut Keys) -> Result<()> {
-        for i in 0..keys.rows {
-            match self.values {
-                Values::Int64(values) => keys.append_int64(i, &values[first + i]),
-                Values::Narrow(kind, offsets, data) => {
-                    keys.append_text(i, kind, narrow(offsets, data, first + i)?)
+        let rows = first..first + keys.rows;
+        match self.values {
+            Values::Int64(values) => {
+                for (i, value) in values[rows].iter().enumerate() {
+                    keys.append_int64(i, value);
                 }
-                Values::Wide(kind, offsets, data) => {
-                    keys.append_text(i, kind, wide(offsets, data, first + i)?)
+            }
+            Values::Narrow(kind, offsets, data) => {
+                for (i, row) in rows.enumerate() {
+                    keys.append_text(i, kind, narrow(offsets, data, row)?);
+                }
+            }
+            Values::Wide(kind, offsets, data) => {
+                for (i, row) in rows.enumerate() {
+                    keys.append_text(i, kind, wide(offsets, data, row)?);
                 }
             }
         }
@@ -247,7 +254,7 @@ impl Keys {
         if let Some(room) = self.room(row, 5 + text.len()) {
             room[0] = kind;
             room[1..5].copy_from_slice(&length(text));
-            room[5..].copy_from_slice(text);
+            copy_short(&mut room[5..], text);
         }
     }
 
@@ -256,6 +263,27 @@ impl Keys {
         let end = start.saturating_add(size);
         self.used[row] = end;
         self.blocks[row].get_mut(start..end)
+    }
+}
+
+/// Copies less than a block: its first and last bytes, which overlap. A call would take longer than that.
+fn copy_short(to: &mut [u8], from: &[u8]) {
+    match from.len() {
+        0..4 => to.copy_from_slice(from),
+        4..8 => copy_ends::<4>(to, from),
+        8..16 => copy_ends::<8>(to, from),
+        16..32 => copy_ends::<16>(to, from),
+        _ => copy_ends::<32>(to, from),
+    }
+}
+
+/// Copies the first and the last `W` bytes, of `2 * W` at most.
+fn copy_ends<const W: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<W>(), from.first_chunk()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (to.last_chunk_mut::<W>(), from.last_chunk()) {
+        *to = *from;
     }
 }
 

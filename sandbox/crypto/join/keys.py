@@ -52,15 +52,15 @@ def _column(array: pa.Array) -> _native.KeyColumn:
     kind = array.type
     if pa.types.is_integer(kind):
         wide = array if pa.types.is_int64(kind) else array.cast(pa.int64())
-        validity, values = wide.buffers()
+        _, values = wide.buffers()
         if values is None or values.size < 8 * (wide.offset + len(wide)):
             values = bytes(8 * (wide.offset + len(wide)))  # Arrow stores nothing where all is NULL.
-        return _native.KeyColumn.int64(_memory(values), _validity(validity), wide.offset, len(wide))
+        return _native.KeyColumn.int64(_memory(values), _validity(wide), wide.offset, len(wide))
     large = pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
     read = _native.KeyColumn.utf8 if _is_text(kind) else _native.KeyColumn.binary
-    validity, offsets, data = array.buffers()
+    _, offsets, data = array.buffers()
     return read(
-        _memory(offsets), _memory(data), _validity(validity), array.offset, len(array), large=large
+        _memory(offsets), _memory(data), _validity(array), array.offset, len(array), large=large
     )
 
 
@@ -73,5 +73,6 @@ def _memory(buffer: pa.Buffer | None) -> memoryview | bytes:
     return b"" if buffer is None else memoryview(buffer).toreadonly()
 
 
-def _validity(buffer: pa.Buffer | None) -> memoryview | None:
-    return None if buffer is None else memoryview(buffer).toreadonly()
+def _validity(array: pa.Array) -> memoryview | None:
+    """Return which rows are NULL, None where none is: to read it takes a tenth of hashing."""
+    return memoryview(array.buffers()[0]).toreadonly() if array.null_count else None
