@@ -65,7 +65,9 @@ def assess(spec: JobSpec, catalogue: Mapping[str, Entry], node: PublicIdentity) 
     SB-1092, SB-1096, SB-1121."""
     disclosed, prepares = spec.disclosure is not None, spec.prepare is not None
     named = tables(spec, catalogue)
-    own_plan = plan_of(spec.statement, named, disclosed=disclosed, prepares=prepares)
+    own_plan = plan_of(
+        spec.statement, named, disclosed=disclosed, prepares=prepares, asked_by=spec.researcher
+    )
     require_protocol(own_plan)
     if spec.prepared is not None:
         require_two_members(own_plan)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
-from nodes.registry import Registry
+from nodes.registry import Dataset, Registry
 from nodes.vault import Vault
 from sandbox.catalog import card_to_document, schema_of
-from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical
 from sandbox.privacy.policy_file import policy_toml
 from sandbox.tables import (
     COLLECTION_KIND,
@@ -27,22 +28,19 @@ class OwnCatalogue:
 
     def __init__(self, identity: Identity, vault: Vault, registry: Registry) -> None:
         self._identity = identity
+        # A text has one signature by a key: what stands is not signed again whenever it is read.
+        self._sign = lru_cache(maxsize=256)(identity.sign_bytes)
         self._vault = vault
         self._registry = registry
 
     def datasets(self) -> list[Signed]:
         """Return one signed document for each dataset."""
-        return [
-            self._identity.sign(
-                DATASET_KIND, dataset_body(dataset.name, card_to_document(dataset.card))
-            )
-            for dataset in self._registry.datasets()
-        ]
+        return [self._offered(dataset) for dataset in self._registry.datasets()]
 
     def policies(self) -> list[Signed]:
         """Return each dataset's policy as a researcher may read it."""
         return [
-            self._identity.sign(
+            self._signed(
                 POLICY_KIND,
                 policy_body(dataset.name, policy_toml(self._registry.policy(dataset.name))),
             )
@@ -75,9 +73,11 @@ class OwnCatalogue:
             for name, entry in theirs.items()
             if all(member.node != own for member in entry.table.members)
         }
-        ours = read_catalogue([*others, *self.datasets(), *self.collections()], nodes)
+        datasets = self._registry.datasets()
+        offered = map(self._offered, datasets)
+        ours = read_catalogue([*others, *offered, *self.collections()], nodes)
         read = {**foreign, **ours}
-        schemas = {dataset.name: schema_of(dataset.card) for dataset in self._registry.datasets()}
+        schemas = {dataset.name: schema_of(dataset.card) for dataset in datasets}
         return {
             name: entry
             for name, entry in read.items()
@@ -87,6 +87,14 @@ class OwnCatalogue:
                 if member.node == own
             )
         }
+
+    def _offered(self, dataset: Dataset) -> Signed:
+        return self._signed(
+            DATASET_KIND, dataset_body(dataset.name, card_to_document(dataset.card))
+        )
+
+    def _signed(self, kind: str, body: Mapping[str, object]) -> Signed:
+        return self._sign(kind, canonical(body))
 
     def _nodes(self) -> dict[str, PublicIdentity]:
         own = self._identity.public

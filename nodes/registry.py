@@ -68,9 +68,12 @@ class Registry:
 
     def dataset(self, name: str) -> Dataset:
         """Return one offered dataset; raises InputError SB-1440 with the nearest name, or SB-1393."""
-        for dataset in self.datasets():
-            if dataset.name == name:
-                return dataset
+        with self._vault.database.read() as connection:
+            row = connection.execute(
+                "SELECT * FROM datasets WHERE state = 'offered' AND name = :name", {"name": name}
+            ).fetchone()
+            if row is not None:
+                return _dataset(connection, row)
         known = [dataset.name for dataset in self.datasets()]
         if not known:
             raise InputError("SB-1393", name=name)

@@ -46,7 +46,6 @@ from sandbox.query import Query, exact
 from sandbox.result import Result
 from sandbox.rpc.problems import error_of
 from sandbox.sql.algebra import Plan
-from sandbox.sql.names import table_names
 from sandbox.sql.parse import nearest
 from sandbox.sql.plan import plan
 from sandbox.study import Study, read_study
@@ -368,7 +367,7 @@ class Session:
         )
         signed = sign_job(draft.spec, self._identity)
         # Written before it is sent: a job whose seed is lost could never be opened.
-        self._notes.keep(draft.spec.job, signed, draft.seed, self._tables_of(planned))
+        self._notes.keep(draft.spec.job, signed, draft.seed, draft.tables)
         try:
             self._connection.submit(signed)
         except InputError as error:
@@ -382,11 +381,6 @@ class Session:
         """Return the job's last state, telling `progress` each one; raises Unavailable SB-5101 for a
         coordinator that stays away."""
         return self._connection.wait(job, progress)
-
-    def _tables_of(self, planned: Plan) -> list[Table]:
-        catalogue = self.catalogue()
-        names = table_names(planned.statement, catalogue)
-        return [catalogue[name].table for name in names]
 
     @property
     def _coordinator(self) -> PublicIdentity:

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from sandbox.audit.receipt import Receipt, require_stated
 from sandbox.audit.statements import Opening, Release
+from sandbox.catalog import Table
 from sandbox.crypto.he import ResultKey
 from sandbox.crypto.identity import Identity, PublicIdentity, verify
 from sandbox.crypto.join.shares import open_bundle
@@ -70,9 +71,11 @@ class Terms:
 
 @dataclass(frozen=True)
 class Draft:
-    """A job ready to be signed, and the seed of its check slots, which only the profile keeps."""
+    """A job ready to be signed, the tables it was planned on, and the seed of its check slots, which
+    only the profile keeps."""
 
     spec: JobSpec
+    tables: tuple[Table, ...]
     seed: bytes
 
 
@@ -159,7 +162,7 @@ def draft_job(
         created=now,
         expires=now + terms.lifetime_s,
     )
-    return Draft(spec, seed)
+    return Draft(spec, tuple(entry.table for entry in named.values()), seed)
 
 
 def _disclosure(plan: Plan, terms: Terms) -> Disclosure | None:

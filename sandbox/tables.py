@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sandbox.catalog import Collection, DatasetCard, Member, Table, card_from_document
 from sandbox.crypto.identity import PublicIdentity, Role, Signed, verify
@@ -98,12 +99,21 @@ def read_policies(
 def holds(signed: Signed, signer: PublicIdentity) -> bool:
     """Tell whether `signer` signed this very document."""
     try:
-        verify(signed, signer, signed.kind)
+        _verify(signed, signer)
     except SandboxError:
         return False
     return True
 
 
+# The same documents come with every job: what follows from their bytes alone is found once.
+
+
+@lru_cache(maxsize=256)
+def _verify(signed: Signed, signer: PublicIdentity) -> None:
+    verify(signed, signer, signed.kind)
+
+
+@lru_cache(maxsize=256)
 def read_dataset(signed: Signed, node: PublicIdentity) -> Entry:
     """Return the table that `node` offers by a document of its own; raises InputError SB-1470 if its
     card is malformed. The signature is not checked."""

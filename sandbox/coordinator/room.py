@@ -43,7 +43,9 @@ def foresee(
         entries = read_catalogue(catalogue, nodes)
         tables = {name: entries[name].table for name in spec.tables}
         disclosed, prepares = spec.disclosure is not None, spec.prepare is not None
-        plan = plan_of(spec.statement, tables, disclosed=disclosed, prepares=prepares)
+        plan = plan_of(
+            spec.statement, tables, disclosed=disclosed, prepares=prepares, asked_by=spec.researcher
+        )
         if plan.semi is not None:
             return Foreseen(sessions=_sessions(plan.sides[0], plan.semi, malicious=spec.malicious))
         return Foreseen(rows=_matched_rows(spec, plan))

@@ -14,6 +14,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,7 @@ def target_name(role: Role, name: str) -> str:
     return f"{role}-{name}.fedsandbox"
 
 
+@lru_cache(maxsize=256)
 def peer_name(pem: bytes) -> PeerName:
     """Return whom a certificate names; raises TrustError if it is not one of ours.
 

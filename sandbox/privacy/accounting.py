@@ -121,6 +121,7 @@ def epsilon_of(rho: Fraction, delta: Decimal) -> Decimal:
     return as_decimal(significant(epsilon, DIGITS, ROUND_CEILING))
 
 
+@cache
 def loss_limit(epsilon: Decimal, delta: Decimal, order: Fraction | None) -> int:
     """Return the greatest integer loss at `order` that converts to no more than (epsilon, delta).
 

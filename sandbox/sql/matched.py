@@ -8,6 +8,7 @@ in one way only; as a query it is refused, and only a job signed as a disclosure
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from sqlglot import exp
 
@@ -25,9 +26,31 @@ Pairs = Sequence[tuple[str, str]]
 
 
 def plan_of(
-    statement: str, catalogue: Mapping[str, Table], *, disclosed: bool, prepares: bool = False
+    statement: str,
+    catalogue: Mapping[str, Table],
+    *,
+    disclosed: bool,
+    prepares: bool = False,
+    asked_by: str = "",
 ) -> Plan:
-    """Return the plan of a job's statement: of a disclosure, of a preparation, or of a query."""
+    """Return the plan of a job's statement: of a disclosure, of a preparation, or of a query.
+
+    asked_by: whose job it is. A plan is kept for who asks again, and for nobody else: how long it takes
+    must not tell one researcher what another has asked.
+    """
+    tables = tuple(sorted(catalogue.items()))
+    return _planned(asked_by, statement, tables, disclosed, prepares)
+
+
+@lru_cache(maxsize=64)
+def _planned(
+    asked_by: str,
+    statement: str,
+    tables: tuple[tuple[str, Table], ...],
+    disclosed: bool,
+    prepares: bool,
+) -> Plan:
+    catalogue = dict(tables)
     if prepares:
         return preparing_plan(statement, catalogue)
     return matched_plan(statement, catalogue) if disclosed else plan(statement, catalogue)
