@@ -7,11 +7,12 @@ import gc
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from nodes.budgets import Budgets
 from nodes.frames import Frames
+from nodes.sharing import Shared
 from nodes.tasks import Tasks
 from nodes.vault import Vault
 from nodes.witnessing import Witnessing
@@ -112,9 +113,8 @@ class NodeService(node_pb2_grpc.NodeServicer):
         except SandboxError as error:
             yield node_pb2.SharePart(problem=problem_of(error, self._name))
             return
-        yield node_pb2.SharePart(release=to_message(share.release))
-        for chunk in chunks(share.payload):
-            yield node_pb2.SharePart(chunk=chunk)
+        for part in _parts_of(share):
+            yield part
 
     async def Join(  # noqa: N802
         self, request: AsyncIterator[Part], context: Context
@@ -129,7 +129,8 @@ class NodeService(node_pb2_grpc.NodeServicer):
         try:
             async for frame in frames.until(sharing):
                 yield frame
-            await sharing
+            for part in _parts_of(await sharing):
+                yield node_pb2.JoinPart(share=part)
             yield node_pb2.JoinPart(committed=common_pb2.Empty())
         except SandboxError as error:
             yield node_pb2.JoinPart(problem=problem_of(error, self._name))
@@ -170,6 +171,12 @@ class NodeService(node_pb2_grpc.NodeServicer):
     ) -> common_pb2.Empty:
         self._tasks.cancel(from_message(request))
         return common_pb2.Empty()
+
+
+def _parts_of(share: Shared) -> Iterator[node_pb2.SharePart]:
+    yield node_pb2.SharePart(release=to_message(share.release))
+    for chunk in chunks(share.payload):
+        yield node_pb2.SharePart(chunk=chunk)
 
 
 async def _feed(request: AsyncIterator[Part], frames: Frames) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from sandbox.coordinator import relay
+from sandbox.coordinator.nodelink import Share
 from sandbox.coordinator.relay import Relay
 from sandbox.coordinator.server import serve
 from sandbox.crypto.identity import Signed
@@ -30,10 +31,11 @@ class Counting(Relay):
 
     async def run(
         self, job: str, roster: Sequence[Signed], dealer: Machine[None], *limits_s: float
-    ) -> None:
-        await super().run(job, roster, dealer, *limits_s)
+    ) -> dict[str, Share]:
+        shares = await super().run(job, roster, dealer, *limits_s)
         with (self.folder / CARRIED).open("a") as file:
             file.write(f"{self._bytes}\n")
+        return shares
 
     async def _carry(self, source: str, frame: Frame) -> None:
         if frame.party == self._own:

@@ -190,9 +190,8 @@ class JobFlow:
         if self._join_due:
             # Once: after a restart, nodes whose join had ended have their shares, and others say so.
             self._join_due = False
-            await self._join()
-            # Its members may have been busy with other joins first, and are charged by now.
-            until = time.time() + self._deadline_s
+            for member, share in (await self._join()).items():
+                self._keep_share(member, share)
         arrived = {share.node for share in self._shares()}
         await gather_or_first_error(
             [
@@ -228,8 +227,8 @@ class JobFlow:
         roster = Roster(job=self.signed.digest, attempt=self.job.attempt, members=members)
         return canonical(roster.body())
 
-    async def _join(self) -> None:
-        """Carry the members' join; whatever breaks it ends the job, charged."""
+    async def _join(self) -> dict[str, Share]:
+        """Carry the members' join, return their shares; whatever breaks it ends the job, charged."""
         members = {
             signature.signer: self.waits.link(signature.signer) for signature in self.job.roster
         }
@@ -238,7 +237,7 @@ class JobFlow:
         tracks = Tracks(self._identity.public.fingerprint, self._sessions)
         telling = asyncio.create_task(self._tell(tracks))
         try:
-            await self._joins.run(
+            shares = await self._joins.run(
                 self.signed.digest,
                 self.job.roster,
                 members,
@@ -249,6 +248,7 @@ class JobFlow:
         finally:
             telling.cancel()
         self._note(tracks)
+        return shares
 
     async def _tell(self, tracks: Tracks) -> None:
         """Let watchers know how far a join is, at most every PROGRESS_S."""
@@ -279,10 +279,13 @@ class JobFlow:
             except SandboxError as error:
                 self.waits.begin_or_raise(member, error)
                 await self.waits.pause()
+        self._keep_share(member, share)
+        self.waits.end(member)
+
+    def _keep_share(self, member: str, share: Share) -> None:
         self._check_share(member, share)
         stored = StoredShare(member, share.release, share.payload)
         self._store.add_share(self.job.job, self.job.attempt, stored)
-        self.waits.end(member)
 
     def _check_share(self, member: str, share: Share) -> None:
         """Raise TrustError SB-6032 unless the node signed for these very bytes and this roster."""

@@ -37,6 +37,33 @@ class Share:
     payload: bytes
 
 
+class ShareParts:
+    """A share of `party` as it arrives."""
+
+    def __init__(self, party: str) -> None:
+        self._party = party
+        self._release: Signed | None = None
+        self._payload = bytearray()
+
+    def add(self, part: node_pb2.SharePart) -> None:
+        """Take the next part; raises the node's problem, InputError SB-3250 for too much."""
+        match part.WhichOneof("part"):
+            case "problem":
+                raise error_of(part.problem)
+            case "release":
+                self._release = from_message(part.release)
+            case "chunk":
+                self._payload += part.chunk
+                if len(self._payload) > SHARE_LIMIT_BYTES:
+                    raise InputError("SB-3250", limit=SHARE_LIMIT_BYTES)
+
+    def share(self) -> Share:
+        """Return the share; raises SandboxError SB-4001 where no release came."""
+        if self._release is None:
+            raise SandboxError("SB-4001", party=self._party)
+        return Share(self._release, bytes(self._payload))
+
+
 class NodeLink:
     """Calls to one node; every failure is a SandboxError that names it."""
 
@@ -84,24 +111,13 @@ class NodeLink:
         request = node_pb2.ComputeRequest(
             job_digest=job_digest, roster=[to_message(signature) for signature in roster]
         )
-        release: Signed | None = None
-        payload = bytearray()
+        parts = ShareParts(self.identity.name)
         try:
             async for part in self._stub.Compute(request, timeout=deadline_s):
-                match part.WhichOneof("part"):
-                    case "problem":
-                        raise error_of(part.problem)
-                    case "release":
-                        release = from_message(part.release)
-                    case "chunk":
-                        payload += part.chunk
-                        if len(payload) > SHARE_LIMIT_BYTES:
-                            raise InputError("SB-3250", limit=SHARE_LIMIT_BYTES)
+                parts.add(part)
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error, self.identity.name) from None
-        if release is None:
-            raise SandboxError("SB-4001", party=self.identity.name)
-        return Share(release, bytes(payload))
+        return parts.share()
 
     def join(self, deadline_s: float) -> JoinCall:
         """Open the stream of a join."""

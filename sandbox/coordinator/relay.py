@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from sandbox.coordinator.nodelink import JoinCall, NodeLink
+from sandbox.coordinator.nodelink import JoinCall, NodeLink, Share, ShareParts
 from sandbox.coordinator.progress import Seen, unseen
 from sandbox.crypto.identity import Signed
 from sandbox.crypto.join.dealer import Room, deal
@@ -52,8 +52,8 @@ class Joins:
         deadline_s: float,
         run_s: float,
         seen: Seen = unseen,
-    ) -> None:
-        """Run one join among `members` by fingerprint; see Relay.run for what it raises. run_s: how long
+    ) -> dict[str, Share]:
+        """Run one join among `members` by fingerprint; see Relay.run for what it does. run_s: how long
         it may take as its sizes ask, so that no frame may move for as long, either; seen: told of every
         frame."""
         async with contextlib.AsyncExitStack() as held:
@@ -62,7 +62,7 @@ class Joins:
                 await held.enter_async_context(self._busy[member])
             dealer = deal([*members], os.urandom, self._room)
             relay = Relay(self._own, members, seen)
-            await relay.run(job, roster, dealer, deadline_s, max(IDLE_S, run_s))
+            return await relay.run(job, roster, dealer, deadline_s, max(IDLE_S, run_s))
 
 
 class Relay:
@@ -77,6 +77,7 @@ class Relay:
         self._heard: dict[str, asyncio.Queue[bytes | memoryview]] = {
             member: asyncio.Queue(UNREAD_FRAMES) for member in members
         }
+        self._shares = {member: ShareParts(link.identity.name) for member, link in members.items()}
         self._moved = time.monotonic()
         self._spoke = dict.fromkeys(members, self._moved)
 
@@ -87,12 +88,12 @@ class Relay:
         dealer: Machine[None],
         deadline_s: float,
         idle_s: float = IDLE_S,
-    ) -> None:
-        """Carry the join until every member has committed its share.
+    ) -> dict[str, Share]:
+        """Carry the join until every member has committed its share; return the shares.
 
         Raises the first member's problem, Unavailable for a stream that broke, Unavailable SB-5119 once
         no frame has moved for `idle_s`, ProtocolError SB-4010 or SB-4011 for a member that breaks the
-        protocol, Refusal SB-1110.
+        protocol, Refusal SB-1110, SandboxError SB-4001 for one that commits and sends no share.
         """
         start = node_pb2.ComputeRequest(
             job_digest=job, roster=[to_message(signature) for signature in roster]
@@ -108,6 +109,7 @@ class Relay:
         finally:
             for call in self._calls.values():
                 call.cancel()
+        return {member: parts.share() for member, parts in self._shares.items()}
 
     async def _hear_all(self, start: node_pb2.ComputeRequest, *others: asyncio.Task[None]) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -136,6 +138,8 @@ class Relay:
                     await self._carry(member, part)
                     continue
                 match part.WhichOneof("part"):
+                    case "share":
+                        self._shares[member].add(part.share)
                     case "committed":
                         return
                     case "problem":

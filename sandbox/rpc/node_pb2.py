@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sandbox.rpc import common_pb2 as sandbox_dot_rpc_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16sandbox/rpc/node.proto\x12\nsandbox.v1\x1a\x18sandbox/rpc/common.proto\"\x11\n\x0f\x44\x65scribeRequest\"\xd3\x01\n\x0b\x44\x65scription\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\t\x12&\n\x08\x64\x61tasets\x18\x03 \x03(\x0b\x32\x14.sandbox.v1.Document\x12)\n\x0b\x63ollections\x18\x04 \x03(\x0b\x32\x14.sandbox.v1.Document\x12\x18\n\x10\x61waiting_witness\x18\x05 \x01(\x0c\x12\x0c\n\x04time\x18\x06 \x01(\x03\x12&\n\x08policies\x18\x07 \x03(\x0b\x32\x14.sandbox.v1.Document\":\n\x0b\x43ontextPart\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04ring\x18\x02 \x01(\t\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\"B\n\x0cOfferRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"\x87\x01\n\nOfferReply\x12%\n\x05offer\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.DocumentH\x00\x12 \n\x04wait\x18\x02 \x01(\x0b\x32\x10.sandbox.v1.WaitH\x00\x12&\n\x07problem\x18\x03 \x01(\x0b\x32\x13.sandbox.v1.ProblemH\x00\x42\x08\n\x06\x61nswer\"n\n\x04Wait\x12\'\n\x06reason\x18\x01 \x01(\x0e\x32\x17.sandbox.v1.Wait.Reason\"=\n\x06Reason\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0c\n\x08\x41PPROVAL\x10\x01\x12\x0b\n\x07WITNESS\x10\x02\x12\x0b\n\x07\x43ONTEXT\x10\x03\"l\n\x11SignRosterRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x0e\n\x06roster\x18\x02 \x01(\x0c\x12$\n\x06offers\x18\x03 \x03(\x0b\x32\x14.sandbox.v1.Document\"J\n\x0e\x43omputeRequest\x12\x12\n\njob_digest\x18\x01 \x01(\t\x12$\n\x06roster\x18\x02 \x03(\x0b\x32\x14.sandbox.v1.Document\"u\n\tSharePart\x12\'\n\x07release\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.DocumentH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12&\n\x07problem\x18\x03 \x01(\x0b\x32\x13.sandbox.v1.ProblemH\x00\x42\x06\n\x04part\"\xb7\x01\n\x08JoinPart\x12+\n\x05start\x18\x01 \x01(\x0b\x32\x1a.sandbox.v1.ComputeRequestH\x00\x12&\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x15.sandbox.v1.JoinFrameH\x00\x12&\n\tcommitted\x18\x03 \x01(\x0b\x32\x11.sandbox.v1.EmptyH\x00\x12&\n\x07problem\x18\x04 \x01(\x0b\x32\x13.sandbox.v1.ProblemH\x00\x42\x06\n\x04part\"+\n\tJoinFrame\x12\r\n\x05party\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"4\n\x0f\x45videnceRequest\x12\x12\n\njob_digest\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x03(\x04\"\xe2\x01\n\rEvidenceReply\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12%\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x14.sandbox.v1.LogEntry\x12?\n\x0b\x63onsistency\x18\x03 \x03(\x0b\x32*.sandbox.v1.EvidenceReply.ConsistencyEntry\x1a\x45\n\x10\x43onsistencyEntry\x12\x0b\n\x03key\x18\x01 \x01(\x04\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.sandbox.v1.Proof:\x02\x38\x01\"M\n\x08LogEntry\x12\r\n\x05\x65ntry\x18\x01 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12$\n\tinclusion\x18\x03 \x01(\x0b\x32\x11.sandbox.v1.Proof\"\x17\n\x05Proof\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"}\n\x0eWitnessRequest\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x10\n\x08identity\x18\x02 \x01(\x0c\x12\r\n\x05since\x18\x03 \x01(\x04\x12&\n\x0b\x63onsistency\x18\x04 \x01(\x0b\x32\x11.sandbox.v1.Proof\"P\n\x0cWitnessReply\x12)\n\x0b\x63osignature\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x15\n\rrecorded_size\x18\x02 \x01(\x04\"-\n\x0fLastHeadRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05nonce\x18\x02 \x01(\x0c\";\n\x12\x43onfirmHeadRequest\x12%\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x14.sandbox.v1.Document\"%\n\x10\x43onfirmHeadReply\x12\x11\n\tconfirmed\x18\x01 \x01(\x08\x32\xf4\x05\n\x04Node\x12@\n\x08\x44\x65scribe\x12\x1b.sandbox.v1.DescribeRequest\x1a\x17.sandbox.v1.Description\x12:\n\nPutContext\x12\x17.sandbox.v1.ContextPart\x1a\x11.sandbox.v1.Empty(\x01\x12\x39\n\x05Offer\x12\x18.sandbox.v1.OfferRequest\x1a\x16.sandbox.v1.OfferReply\x12\x41\n\nSignRoster\x12\x1d.sandbox.v1.SignRosterRequest\x1a\x14.sandbox.v1.Document\x12>\n\x07\x43ompute\x12\x1a.sandbox.v1.ComputeRequest\x1a\x15.sandbox.v1.SharePart0\x01\x12\x36\n\x04Join\x12\x14.sandbox.v1.JoinPart\x1a\x14.sandbox.v1.JoinPart(\x01\x30\x01\x12\x42\n\x08\x45vidence\x12\x1b.sandbox.v1.EvidenceRequest\x1a\x19.sandbox.v1.EvidenceReply\x12?\n\x07Witness\x12\x1a.sandbox.v1.WitnessRequest\x1a\x18.sandbox.v1.WitnessReply\x12=\n\x08LastHead\x12\x1b.sandbox.v1.LastHeadRequest\x1a\x14.sandbox.v1.Document\x12K\n\x0b\x43onfirmHead\x12\x1e.sandbox.v1.ConfirmHeadRequest\x1a\x1c.sandbox.v1.ConfirmHeadReply\x12\x34\n\x06\x42udget\x12\x14.sandbox.v1.Document\x1a\x14.sandbox.v1.Document\x12\x31\n\x06\x43\x61ncel\x12\x14.sandbox.v1.Document\x1a\x11.sandbox.v1.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16sandbox/rpc/node.proto\x12\nsandbox.v1\x1a\x18sandbox/rpc/common.proto\"\x11\n\x0f\x44\x65scribeRequest\"\xd3\x01\n\x0b\x44\x65scription\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\t\x12&\n\x08\x64\x61tasets\x18\x03 \x03(\x0b\x32\x14.sandbox.v1.Document\x12)\n\x0b\x63ollections\x18\x04 \x03(\x0b\x32\x14.sandbox.v1.Document\x12\x18\n\x10\x61waiting_witness\x18\x05 \x01(\x0c\x12\x0c\n\x04time\x18\x06 \x01(\x03\x12&\n\x08policies\x18\x07 \x03(\x0b\x32\x14.sandbox.v1.Document\":\n\x0b\x43ontextPart\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04ring\x18\x02 \x01(\t\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\"B\n\x0cOfferRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"\x87\x01\n\nOfferReply\x12%\n\x05offer\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.DocumentH\x00\x12 \n\x04wait\x18\x02 \x01(\x0b\x32\x10.sandbox.v1.WaitH\x00\x12&\n\x07problem\x18\x03 \x01(\x0b\x32\x13.sandbox.v1.ProblemH\x00\x42\x08\n\x06\x61nswer\"n\n\x04Wait\x12\'\n\x06reason\x18\x01 \x01(\x0e\x32\x17.sandbox.v1.Wait.Reason\"=\n\x06Reason\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0c\n\x08\x41PPROVAL\x10\x01\x12\x0b\n\x07WITNESS\x10\x02\x12\x0b\n\x07\x43ONTEXT\x10\x03\"l\n\x11SignRosterRequest\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x0e\n\x06roster\x18\x02 \x01(\x0c\x12$\n\x06offers\x18\x03 \x03(\x0b\x32\x14.sandbox.v1.Document\"J\n\x0e\x43omputeRequest\x12\x12\n\njob_digest\x18\x01 \x01(\t\x12$\n\x06roster\x18\x02 \x03(\x0b\x32\x14.sandbox.v1.Document\"u\n\tSharePart\x12\'\n\x07release\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.DocumentH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12&\n\x07problem\x18\x03 \x01(\x0b\x32\x13.sandbox.v1.ProblemH\x00\x42\x06\n\x04part\"\xdf\x01\n\x08JoinPart\x12+\n\x05start\x18\x01 \x01(\x0b\x32\x1a.sandbox.v1.ComputeRequestH\x00\x12&\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x15.sandbox.v1.JoinFrameH\x00\x12&\n\tcommitted\x18\x03 \x01(\x0b\x32\x11.sandbox.v1.EmptyH\x00\x12&\n\x07problem\x18\x04 \x01(\x0b\x32\x13.sandbox.v1.ProblemH\x00\x12&\n\x05share\x18\x05 \x01(\x0b\x32\x15.sandbox.v1.SharePartH\x00\x42\x06\n\x04part\"+\n\tJoinFrame\x12\r\n\x05party\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"4\n\x0f\x45videnceRequest\x12\x12\n\njob_digest\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x03(\x04\"\xe2\x01\n\rEvidenceReply\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12%\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x14.sandbox.v1.LogEntry\x12?\n\x0b\x63onsistency\x18\x03 \x03(\x0b\x32*.sandbox.v1.EvidenceReply.ConsistencyEntry\x1a\x45\n\x10\x43onsistencyEntry\x12\x0b\n\x03key\x18\x01 \x01(\x04\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.sandbox.v1.Proof:\x02\x38\x01\"M\n\x08LogEntry\x12\r\n\x05\x65ntry\x18\x01 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12$\n\tinclusion\x18\x03 \x01(\x0b\x32\x11.sandbox.v1.Proof\"\x17\n\x05Proof\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"}\n\x0eWitnessRequest\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x10\n\x08identity\x18\x02 \x01(\x0c\x12\r\n\x05since\x18\x03 \x01(\x04\x12&\n\x0b\x63onsistency\x18\x04 \x01(\x0b\x32\x11.sandbox.v1.Proof\"P\n\x0cWitnessReply\x12)\n\x0b\x63osignature\x18\x01 \x01(\x0b\x32\x14.sandbox.v1.Document\x12\x15\n\rrecorded_size\x18\x02 \x01(\x04\"-\n\x0fLastHeadRequest\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05nonce\x18\x02 \x01(\x0c\";\n\x12\x43onfirmHeadRequest\x12%\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x14.sandbox.v1.Document\"%\n\x10\x43onfirmHeadReply\x12\x11\n\tconfirmed\x18\x01 \x01(\x08\x32\xf4\x05\n\x04Node\x12@\n\x08\x44\x65scribe\x12\x1b.sandbox.v1.DescribeRequest\x1a\x17.sandbox.v1.Description\x12:\n\nPutContext\x12\x17.sandbox.v1.ContextPart\x1a\x11.sandbox.v1.Empty(\x01\x12\x39\n\x05Offer\x12\x18.sandbox.v1.OfferRequest\x1a\x16.sandbox.v1.OfferReply\x12\x41\n\nSignRoster\x12\x1d.sandbox.v1.SignRosterRequest\x1a\x14.sandbox.v1.Document\x12>\n\x07\x43ompute\x12\x1a.sandbox.v1.ComputeRequest\x1a\x15.sandbox.v1.SharePart0\x01\x12\x36\n\x04Join\x12\x14.sandbox.v1.JoinPart\x1a\x14.sandbox.v1.JoinPart(\x01\x30\x01\x12\x42\n\x08\x45vidence\x12\x1b.sandbox.v1.EvidenceRequest\x1a\x19.sandbox.v1.EvidenceReply\x12?\n\x07Witness\x12\x1a.sandbox.v1.WitnessRequest\x1a\x18.sandbox.v1.WitnessReply\x12=\n\x08LastHead\x12\x1b.sandbox.v1.LastHeadRequest\x1a\x14.sandbox.v1.Document\x12K\n\x0b\x43onfirmHead\x12\x1e.sandbox.v1.ConfirmHeadRequest\x1a\x1c.sandbox.v1.ConfirmHeadReply\x12\x34\n\x06\x42udget\x12\x14.sandbox.v1.Document\x1a\x14.sandbox.v1.Document\x12\x31\n\x06\x43\x61ncel\x12\x14.sandbox.v1.Document\x1a\x11.sandbox.v1.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,29 +55,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHAREPART']._serialized_start=861
   _globals['_SHAREPART']._serialized_end=978
   _globals['_JOINPART']._serialized_start=981
-  _globals['_JOINPART']._serialized_end=1164
-  _globals['_JOINFRAME']._serialized_start=1166
-  _globals['_JOINFRAME']._serialized_end=1209
-  _globals['_EVIDENCEREQUEST']._serialized_start=1211
-  _globals['_EVIDENCEREQUEST']._serialized_end=1263
-  _globals['_EVIDENCEREPLY']._serialized_start=1266
-  _globals['_EVIDENCEREPLY']._serialized_end=1492
-  _globals['_EVIDENCEREPLY_CONSISTENCYENTRY']._serialized_start=1423
-  _globals['_EVIDENCEREPLY_CONSISTENCYENTRY']._serialized_end=1492
-  _globals['_LOGENTRY']._serialized_start=1494
-  _globals['_LOGENTRY']._serialized_end=1571
-  _globals['_PROOF']._serialized_start=1573
-  _globals['_PROOF']._serialized_end=1596
-  _globals['_WITNESSREQUEST']._serialized_start=1598
-  _globals['_WITNESSREQUEST']._serialized_end=1723
-  _globals['_WITNESSREPLY']._serialized_start=1725
-  _globals['_WITNESSREPLY']._serialized_end=1805
-  _globals['_LASTHEADREQUEST']._serialized_start=1807
-  _globals['_LASTHEADREQUEST']._serialized_end=1852
-  _globals['_CONFIRMHEADREQUEST']._serialized_start=1854
-  _globals['_CONFIRMHEADREQUEST']._serialized_end=1913
-  _globals['_CONFIRMHEADREPLY']._serialized_start=1915
-  _globals['_CONFIRMHEADREPLY']._serialized_end=1952
-  _globals['_NODE']._serialized_start=1955
-  _globals['_NODE']._serialized_end=2711
+  _globals['_JOINPART']._serialized_end=1204
+  _globals['_JOINFRAME']._serialized_start=1206
+  _globals['_JOINFRAME']._serialized_end=1249
+  _globals['_EVIDENCEREQUEST']._serialized_start=1251
+  _globals['_EVIDENCEREQUEST']._serialized_end=1303
+  _globals['_EVIDENCEREPLY']._serialized_start=1306
+  _globals['_EVIDENCEREPLY']._serialized_end=1532
+  _globals['_EVIDENCEREPLY_CONSISTENCYENTRY']._serialized_start=1463
+  _globals['_EVIDENCEREPLY_CONSISTENCYENTRY']._serialized_end=1532
+  _globals['_LOGENTRY']._serialized_start=1534
+  _globals['_LOGENTRY']._serialized_end=1611
+  _globals['_PROOF']._serialized_start=1613
+  _globals['_PROOF']._serialized_end=1636
+  _globals['_WITNESSREQUEST']._serialized_start=1638
+  _globals['_WITNESSREQUEST']._serialized_end=1763
+  _globals['_WITNESSREPLY']._serialized_start=1765
+  _globals['_WITNESSREPLY']._serialized_end=1845
+  _globals['_LASTHEADREQUEST']._serialized_start=1847
+  _globals['_LASTHEADREQUEST']._serialized_end=1892
+  _globals['_CONFIRMHEADREQUEST']._serialized_start=1894
+  _globals['_CONFIRMHEADREQUEST']._serialized_end=1953
+  _globals['_CONFIRMHEADREPLY']._serialized_start=1955
+  _globals['_CONFIRMHEADREPLY']._serialized_end=1992
+  _globals['_NODE']._serialized_start=1995
+  _globals['_NODE']._serialized_end=2751
 # @@protoc_insertion_point(module_scope)

@@ -103,16 +103,18 @@ class SharePart(_message.Message):
     def __init__(self, release: _Optional[_Union[_common_pb2.Document, _Mapping]] = ..., chunk: _Optional[bytes] = ..., problem: _Optional[_Union[_common_pb2.Problem, _Mapping]] = ...) -> None: ...
 
 class JoinPart(_message.Message):
-    __slots__ = ("start", "frame", "committed", "problem")
+    __slots__ = ("start", "frame", "committed", "problem", "share")
     START_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
     start: ComputeRequest
     frame: JoinFrame
     committed: _common_pb2.Empty
     problem: _common_pb2.Problem
-    def __init__(self, start: _Optional[_Union[ComputeRequest, _Mapping]] = ..., frame: _Optional[_Union[JoinFrame, _Mapping]] = ..., committed: _Optional[_Union[_common_pb2.Empty, _Mapping]] = ..., problem: _Optional[_Union[_common_pb2.Problem, _Mapping]] = ...) -> None: ...
+    share: SharePart
+    def __init__(self, start: _Optional[_Union[ComputeRequest, _Mapping]] = ..., frame: _Optional[_Union[JoinFrame, _Mapping]] = ..., committed: _Optional[_Union[_common_pb2.Empty, _Mapping]] = ..., problem: _Optional[_Union[_common_pb2.Problem, _Mapping]] = ..., share: _Optional[_Union[SharePart, _Mapping]] = ...) -> None: ...
 
 class JoinFrame(_message.Message):
     __slots__ = ("party", "payload")

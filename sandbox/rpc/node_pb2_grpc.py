@@ -140,7 +140,8 @@ class NodeServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Join(self, request_iterator, context):
-        """Take part in a job's join: frames in, frames out, until the share is committed; then Compute.
+        """Take part in a job's join: frames in, frames out, until the share is committed, then the share. It
+        can be asked for again by Compute.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -12,17 +12,28 @@ from typing import Any
 
 import pytest
 
+from sandbox.coordinator.nodelink import Share
 from sandbox.coordinator.relay import Relay
 from sandbox.crypto.join.dealer import deal
 from sandbox.crypto.join.machine import FRAME_BYTES
 from sandbox.crypto.join.shape import Shape, write_shapes
 from sandbox.errors import ProtocolError, SandboxError, Unavailable
 from sandbox.rpc import common_pb2, node_pb2
+from sandbox.rpc.documents import from_message
 from sandbox.rpc.joinparts import Frame, Part
 
 OWN = "coordinator"
 PATIENCE_S = 10.0
 COMMITTED = node_pb2.JoinPart(committed=common_pb2.Empty())
+RELEASE = common_pb2.Document(kind="release", signer="a")
+SHARE: Sequence[Part] = [
+    node_pb2.JoinPart(share=part)
+    for part in (
+        node_pb2.SharePart(release=RELEASE),
+        node_pb2.SharePart(chunk=b"of"),
+        node_pb2.SharePart(chunk=b" a"),
+    )
+]
 
 
 @dataclass
@@ -63,14 +74,16 @@ class Link:
         return self.call
 
 
-def relayed(calls: Mapping[str, Call], idle_s: float = PATIENCE_S, *, busy: bool = False) -> None:
+def relayed(
+    calls: Mapping[str, Call], idle_s: float = PATIENCE_S, *, busy: bool = False
+) -> dict[str, Share]:
     """Run a relay among hostile members; raises what it raises, TimeoutError if it hangs. busy: whether
     other work has all of the threads on which the coordinator does any."""
     links: Any = {
         member: Link(call, SimpleNamespace(name=f"of {member}")) for member, call in calls.items()
     }
 
-    async def run() -> None:
+    async def run() -> dict[str, Share]:
         done = Event()
         if busy:
             loop = asyncio.get_running_loop()
@@ -79,18 +92,28 @@ def relayed(calls: Mapping[str, Call], idle_s: float = PATIENCE_S, *, busy: bool
         try:
             async with asyncio.timeout(PATIENCE_S):
                 dealer = deal([*calls], bytes)
-                await Relay(OWN, links).run("job", [], dealer, PATIENCE_S, idle_s)
+                return await Relay(OWN, links).run("job", [], dealer, PATIENCE_S, idle_s)
         finally:
             done.set()
 
-    asyncio.run(run())
+    return asyncio.run(run())
 
 
 def test_attack_j02_members_that_commit_before_they_have_joined_do_not_hold_the_coordinator() -> (
     None
 ):
     """Its dealer waits for frames that never come, and other joins of these nodes for its end."""
-    relayed({"a": Call([COMMITTED], stays=False), "b": Call([COMMITTED], stays=False)})
+    relayed(
+        {"a": Call([*SHARE, COMMITTED], stays=False), "b": Call([*SHARE, COMMITTED], stays=False)}
+    )
+
+
+def test_share_arrives_in_its_parts_and_a_member_that_commits_without_one_is_named() -> None:
+    shares = relayed({"a": Call([*SHARE, COMMITTED]), "b": Call([*SHARE, COMMITTED])})
+    assert shares == dict.fromkeys("ab", Share(from_message(RELEASE), b"of a"))
+    with pytest.raises(SandboxError, match="SB-4001") as raised:
+        relayed({"a": Call([*SHARE, COMMITTED]), "b": Call([COMMITTED])})
+    assert raised.value.facts["party"] == "of b"
 
 
 def test_attack_j02_member_that_ends_while_it_is_sent_to_is_named() -> None:
@@ -111,8 +134,8 @@ def test_attack_j02_member_that_owes_a_frame_and_says_nothing_holds_no_other_for
 
 def test_member_that_goes_on_talking_is_waited_for() -> None:
     """However seldom it does, as long as the deadline allows."""
-    a = Call([Frame("b", b"x")] * 12 + [COMMITTED], stays=False, every_s=0.2)
-    relayed({"a": a, "b": Call([COMMITTED], stays=False)}, 1.5)
+    a = Call([Frame("b", b"x")] * 12 + [*SHARE, COMMITTED], stays=False, every_s=0.2)
+    relayed({"a": a, "b": Call([*SHARE, COMMITTED], stays=False)}, 1.5)
 
 
 def test_matching_waits_for_no_other_work_of_the_coordinator() -> None:
