@@ -325,6 +325,6 @@ def test_intersect(benchmark: BenchmarkFixture, malicious: bool, rows: int) -> N
             message = sender.advance(answer) if sender.awaits() is not None else answer
         width = receiver.value_bytes
         values = memoryview(last)[: rows * width]
-        return sum(bytes(_native.psi_matches(receiver.values(), values, width)))
+        return sum(bytes(_native.psi_matches(receiver.take_values(), values, width)))
 
     assert benchmark(intersect) == rows // 2

@@ -18,15 +18,16 @@ fuzz_target!(|data: &[u8]| {
     };
     let keys: Vec<u128> = (0..3).collect();
     let mut receiver = Receiver::new(sizes, [1; 32], &[2; 32]).unwrap();
-    receiver.take_keys(keys.clone()).unwrap();
+    receiver.take_keys(&keys).unwrap();
     let (mut sender, mut message) = Sender::start(sizes, [1; 32], &[3; 32]).unwrap();
     sender.take_keys(keys).unwrap();
     let tampered = choice >> 2 & 3;
     for step in 0.. {
-        let Ok(mut reply) = receiver.advance(&message) else {
+        let Ok(reply) = receiver.advance(&message) else {
             assert!(step > tampered, "an honest message was refused");
             return;
         };
+        let mut reply = reply.to_vec();
         if step == tampered {
             reply = input.message(&reply);
         }

@@ -1,5 +1,7 @@
 //! What an encoding promises, and how often a seed may fail.
 
+use std::collections::HashMap;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -20,9 +22,12 @@ fn decoded(parameters: &Parameters, seed: Block, keys: &[Block], encoding: &[Blo
 fn assert_round_trip(items: usize, keys: usize, seed: Block) {
     let parameters = Parameters::new(items, 1).unwrap();
     let (keys, values) = pairs(seed, keys);
-    let (seed, encoding) =
-        encode_with_retries(&parameters, &mut Prg::new(!seed), &keys, &values).unwrap();
-    assert_eq!(encoding.len(), parameters.length());
+    let value_of: HashMap<_, _> = keys.iter().copied().zip(values.iter().copied()).collect();
+    let replace = |keys: &mut [Block]| keys.iter_mut().for_each(|key| *key = value_of[key]);
+    let mut encoding = vec![!0; parameters.length()];
+    let mut seeds = Prg::new(!seed);
+    let (seed, _) =
+        encode_with_retries(&parameters, &mut seeds, &keys, replace, &mut encoding).unwrap();
     assert!(
         decoded(&parameters, seed, &keys, &encoding) == values,
         "{items} items"
@@ -67,8 +72,14 @@ fn equal_keys_exhaust_every_seed_even_with_equal_values() {
         let (mut keys, mut values) = pairs(1, 1000);
         (keys[a], values[a]) = (keys[b], values[b]);
         let parameters = Parameters::new(1000, 1).unwrap();
-        let result = encode_with_retries(&parameters, &mut Prg::new(2), &keys, &values);
-        assert_eq!(result, Err(Error::Exhausted));
+        let mut encoding = vec![0; parameters.length()];
+        let (mut seeds, same) = (Prg::new(2), |_: &mut [Block]| {});
+        let retried = encode_with_retries(&parameters, &mut seeds, &keys, same, &mut encoding);
+        assert_eq!(retried.err(), Some(Error::Exhausted));
+        assert_eq!(
+            encode(&parameters, 0, &keys, &values),
+            Err(Error::Exhausted)
+        );
     }
     let parameters = Parameters::new(1 << 14, 1).unwrap();
     let same = vec![7; 1 << 14];

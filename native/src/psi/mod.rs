@@ -27,7 +27,7 @@ use crate::block::{self, Block};
 use crate::error::{Error, Result};
 use crate::field;
 use crate::keys::permutation::permutation;
-use crate::okvs::{self, Parameters};
+use crate::okvs::{self, Binned, Parameters};
 use crate::prg::{FixedKeyHash, Prg};
 use crate::vole;
 
@@ -114,77 +114,70 @@ pub type Mask = Option<Block>;
 /// The receiver's keys, encoded: nothing of a VOLE is in them yet.
 pub struct Encoded {
     sizes: Sizes,
-    keys: Zeroizing<Vec<Block>>,
-    seed: Block,
-    encoding: Zeroizing<Vec<Block>>,
+    keys: Binned,
+    /// The message, not masked yet: the seed and the encoding.
+    message: Zeroizing<Vec<Block>>,
 }
 
 impl Encoded {
     /// `keys`: distinct, at most `sizes.receiver`. `Exhausted` if no seed of a few can encode them.
-    pub fn new(sizes: Sizes, keys: Zeroizing<Vec<Block>>, seeds: &mut Prg) -> Result<Self> {
-        let (mut targets, hash) = (keys.clone(), FixedKeyHash::new(H_B));
-        targets
-            .par_chunks_mut(TASK)
-            .for_each(|targets| hash.hash_blocks(targets));
-        let (seed, encoding) =
-            okvs::encode_with_retries(&sizes.encoding()?, seeds, &keys, &targets)?;
+    pub fn new(sizes: Sizes, keys: &[Block], seeds: &mut Prg) -> Result<Self> {
+        let (parameters, hash) = (sizes.encoding()?, FixedKeyHash::new(H_B));
+        let mut message = Zeroizing::new(vec![0; 1 + parameters.length()]);
+        let (first, encoding) = message.split_at_mut(1);
+        let targets = |keys: &mut [Block]| hash.hash_blocks(keys);
+        let (seed, keys) = okvs::encode_with_retries(&parameters, seeds, keys, targets, encoding)?;
+        first[0] = seed;
         Ok(Self {
             sizes,
             keys,
-            seed,
-            encoding: Zeroizing::new(encoding),
+            message,
         })
     }
 
     /// The receiver's state and message under `a`, `c`: its halves of the VOLE, one block per block of the encoding.
-    pub fn mask(self, a: &[Block], c: Zeroizing<Vec<Block>>) -> Result<(Receiver, Vec<u8>)> {
-        let parameters = self.sizes.encoding()?;
-        if a.len() != parameters.length() || c.len() != parameters.length() {
+    pub fn mask(mut self, a: &[Block], c: Zeroizing<Vec<Block>>) -> Result<(Receiver, Vec<Block>)> {
+        let length = self.sizes.encoding()?.length();
+        if a.len() != length || c.len() != length {
             return Err(Error::Parameters("a VOLE of another length"));
         }
-        let mut message = vec![0; self.sizes.request_bytes()?];
-        let (seed, masked) = message.split_at_mut(block::BYTES);
-        seed.copy_from_slice(&self.seed.to_le_bytes());
-        masked
-            .as_chunks_mut::<{ block::BYTES }>()
-            .0
+        self.message[1..]
             .par_iter_mut()
-            .zip(a.par_iter().zip(self.encoding.par_iter()))
+            .zip(a)
             .with_min_len(TASK)
-            .for_each(|(out, (a, p))| *out = (a ^ p).to_le_bytes());
+            .for_each(|(p, a)| *p ^= a);
         let receiver = Receiver {
             sizes: self.sizes,
             keys: self.keys,
-            seed: self.seed,
             c,
-            values: Zeroizing::default(),
+            values: None,
         };
-        Ok((receiver, message))
+        Ok((receiver, std::mem::take(&mut *self.message)))
     }
 }
 
 /// The receiver after its message: its keys, C, and what that decodes to for them.
 pub struct Receiver {
     sizes: Sizes,
-    keys: Zeroizing<Vec<Block>>,
-    seed: Block,
+    keys: Binned,
     c: Zeroizing<Vec<Block>>,
-    values: Zeroizing<Vec<Block>>,
+    /// In the order of the keys' bins; hashed, except where a mask must come first.
+    values: Option<Zeroizing<Vec<Block>>>,
 }
 
 impl Receiver {
     /// Decodes C, once. The message does not wait for it: the sender works meanwhile.
     pub fn decode(&mut self) -> Result<()> {
-        if self.values.len() < self.keys.len() {
-            let mut values = Zeroizing::new(vec![0; self.keys.len()]);
-            okvs::decode(
-                &self.sizes.encoding()?,
-                self.seed,
-                &self.keys,
-                &self.c,
-                &mut values,
-            )?;
-            self.values = values;
+        if self.values.is_none() {
+            let (hash, malicious) = (FixedKeyHash::new(H_O), self.sizes.malicious);
+            let finish = |_: &[Block], values: &mut [Block]| {
+                if !malicious {
+                    hash.hash_blocks(values);
+                }
+            };
+            let parameters = self.sizes.encoding()?;
+            let values = okvs::decode_binned(&parameters, &self.keys, &self.c, finish)?;
+            self.values = Some(values);
         }
         Ok(())
     }
@@ -192,8 +185,15 @@ impl Receiver {
     /// What is compared with the sender's values, key by key.
     pub fn compare(mut self, mask: Mask) -> Result<Zeroizing<Vec<Block>>> {
         self.decode()?;
-        compared(&self.keys, &mut self.values, mask);
-        Ok(self.values)
+        let mut values = self.values.take().unwrap_or_default();
+        if let Some(mask) = mask {
+            let keys = self.keys.keys().par_chunks(TASK);
+            values
+                .par_chunks_mut(TASK)
+                .zip(keys)
+                .for_each(|(values, keys)| encrypt(keys, values, mask));
+        }
+        Ok(self.keys.in_order(&values))
     }
 }
 
@@ -220,35 +220,29 @@ pub fn answer(
     b.par_chunks_mut(TASK)
         .zip(masked.par_chunks(TASK))
         .for_each(|(b, masked)| field::axpy(b, masked, delta));
-    let mut values = Zeroizing::new(vec![0; keys.len()]);
-    okvs::decode(&parameters, seed, keys, &b, &mut values)?;
-    let hash = FixedKeyHash::new(H_B);
-    values
-        .par_chunks_mut(TASK)
-        .zip(keys.par_chunks(TASK))
-        .for_each(|(values, keys)| {
-            let mut targets = Zeroizing::new(keys.to_vec());
-            hash.hash_blocks(&mut targets);
-            field::axpy(values, &targets, delta);
-        });
-    compared(keys, &mut values, mask);
+    let (target, output) = (FixedKeyHash::new(H_B), FixedKeyHash::new(H_O));
+    let finish = |keys: &[Block], values: &mut [Block]| {
+        let mut targets = Zeroizing::new(keys.to_vec());
+        target.hash_blocks(&mut targets);
+        field::axpy(values, &targets, delta);
+        match mask {
+            None => output.hash_blocks(values),
+            Some(mask) => encrypt(keys, values, mask),
+        }
+    };
+    let keys = Binned::new(&parameters, seed, keys);
+    let values = okvs::decode_binned(&parameters, &keys, &b, finish)?;
     shuffled(sizes, values, secret)
 }
 
-/// Turns what was decoded into what is compared.
-fn compared(keys: &[Block], values: &mut [Block], mask: Mask) {
-    let Some(mask) = mask else {
-        let hash = FixedKeyHash::new(H_O);
-        let tasks = values.par_chunks_mut(TASK);
-        return tasks.for_each(|values| hash.hash_blocks(values));
-    };
-    let pairs = values.par_iter_mut().zip(keys).with_min_len(TASK);
-    pairs.for_each(|(value, key)| {
+/// Turns what was decoded into what is compared, against a malicious peer.
+fn encrypt(keys: &[Block], values: &mut [Block], mask: Block) {
+    for (value, key) in values.iter_mut().zip(keys) {
         // Davies–Meyer: the value is the cipher's key.
         let mut hashed = [*key];
         FixedKeyHash::new(*value ^ mask).hash_blocks(&mut hashed);
         *value = hashed[0];
-    });
+    }
 }
 
 /// The values and random ones up to the padded size, truncated, in a random order.

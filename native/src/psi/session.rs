@@ -5,6 +5,8 @@
 //! The length of the message that each state awaits follows from the sizes alone. Keys come late: until `wants_keys`, no
 //! message depends on them, so that a party can read its rows while the VOLE runs.
 
+use std::ops::Deref;
+
 use blake3::Hasher;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -49,6 +51,24 @@ fn seeds(secret: &[u8; 32]) -> (Block, Prg) {
     (vole, Prg::new(own))
 }
 
+/// What a receiver sends, as it was made.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Message {
+    Bytes(Vec<u8>),
+    Blocks(Vec<Block>),
+}
+
+impl Deref for Message {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Blocks(blocks) => block::as_bytes(blocks),
+        }
+    }
+}
+
 /// The party that learns which of its keys the other has.
 pub struct Receiver {
     sizes: Sizes,
@@ -63,7 +83,7 @@ enum Receiving {
     Answer(vole::Awaiting),
     Proof(vole::Checking, [u8; COMMITMENT]),
     Values(super::Receiver, Block, [u8; COMMITMENT]),
-    Done(Zeroizing<Vec<Block>>),
+    Done(Option<Zeroizing<Vec<Block>>>),
     Failed,
 }
 
@@ -97,11 +117,10 @@ impl Receiver {
     }
 
     /// Encodes the keys, once: distinct, at most `sizes.receiver`.
-    pub fn take_keys(&mut self, keys: Vec<Block>) -> Result<()> {
+    pub fn take_keys(&mut self, keys: &[Block]) -> Result<()> {
         if keys.len() > self.sizes.receiver {
             return Err(Error::Parameters("more keys than the set is padded to"));
         }
-        let keys = Zeroizing::new(keys);
         self.encoded = Some(super::Encoded::new(self.sizes, keys, &mut self.own)?);
         Ok(())
     }
@@ -119,7 +138,7 @@ impl Receiver {
     }
 
     /// Takes the message that comes next and returns the one to send, empty at the end. After an error nothing follows.
-    pub fn advance(&mut self, message: &[u8]) -> Result<Vec<u8>> {
+    pub fn advance(&mut self, message: &[u8]) -> Result<Message> {
         if self.awaits()? != Some(message.len()) {
             return Err(Error::Malformed);
         }
@@ -129,7 +148,7 @@ impl Receiver {
         let (state, reply) = match std::mem::replace(&mut self.state, Receiving::Failed) {
             Receiving::Offer(vole) => {
                 let (awaiting, request) = vole.request(message)?;
-                (Receiving::Answer(awaiting), request)
+                (Receiving::Answer(awaiting), Message::Bytes(request))
             }
             Receiving::Answer(awaiting) => {
                 let (answer, commitment) =
@@ -138,7 +157,10 @@ impl Receiver {
                     vole::Received::Done(noise) => self.masked(noise, [0; COMMITMENT])?,
                     vole::Received::Check(checking, challenge) => {
                         let committed = commitment.try_into().map_err(|_| Error::Malformed)?;
-                        (Receiving::Proof(checking, committed), challenge)
+                        (
+                            Receiving::Proof(checking, committed),
+                            Message::Bytes(challenge),
+                        )
                     }
                 }
             }
@@ -148,7 +170,10 @@ impl Receiver {
             Receiving::Values(receiver, half, committed) => {
                 let opening = &message[self.sizes.answer_bytes()..];
                 let mask = self.mask(half, opening, &committed)?;
-                (Receiving::Done(receiver.compare(mask)?), Vec::new())
+                (
+                    Receiving::Done(Some(receiver.compare(mask)?)),
+                    Message::Bytes(Vec::new()),
+                )
             }
             Receiving::Done(_) | Receiving::Failed => {
                 return Err(Error::Parameters("the intersection has ended"));
@@ -166,10 +191,10 @@ impl Receiver {
         }
     }
 
-    /// What is compared with the values, with which the last message begins, once they have come.
-    pub fn values(&self) -> Option<&[Block]> {
-        match &self.state {
-            Receiving::Done(values) => Some(values),
+    /// What is compared with the values, with which the last message begins, once they have come; once.
+    pub fn take_values(&mut self) -> Option<Zeroizing<Vec<Block>>> {
+        match &mut self.state {
+            Receiving::Done(values) => values.take(),
             _ => None,
         }
     }
@@ -178,16 +203,17 @@ impl Receiver {
         &mut self,
         mut noise: vole::Noise,
         committed: [u8; COMMITMENT],
-    ) -> Result<(Receiving, Vec<u8>)> {
+    ) -> Result<(Receiving, Message)> {
         let encoded = self.encoded.take();
         let encoded = encoded.ok_or(Error::Parameters("the keys come first"))?;
         let half = self.own.block();
         let c = Zeroizing::new(std::mem::take(&mut noise.c));
         let (receiver, mut message) = encoded.mask(&noise.a, c)?;
         if self.sizes.malicious {
-            message.extend(half.to_le_bytes());
+            message.push(half);
         }
-        Ok((Receiving::Values(receiver, half, committed), message))
+        let state = Receiving::Values(receiver, half, committed);
+        Ok((state, Message::Blocks(message)))
     }
 
     fn mask(&self, half: Block, opening: &[u8], committed: &[u8; COMMITMENT]) -> Result<Mask> {

@@ -52,9 +52,9 @@ fn receiver(
     a: &[Block],
     c: &[Block],
 ) -> (Receiver, Vec<u8>) {
-    let keys = Zeroizing::new(keys.to_vec());
     let encoded = Encoded::new(sizes, keys, &mut Prg::new(seed)).unwrap();
-    encoded.mask(a, Zeroizing::new(c.to_vec())).unwrap()
+    let (receiver, request) = encoded.mask(a, Zeroizing::new(c.to_vec())).unwrap();
+    (receiver, block::as_bytes(&request).to_vec())
 }
 
 fn plain(ours: &[Block], theirs: &[Block]) -> BTreeSet<Block> {
@@ -170,19 +170,18 @@ fn run(
         tamper(step, &mut message);
         assert!(step < 20);
         if receiver.wants_keys() {
-            receiver.take_keys(ours.to_vec())?;
+            receiver.take_keys(ours)?;
         }
         let reply = receiver.advance(&message)?;
-        if let Some(own) = receiver.values() {
+        if let Some(own) = receiver.take_values() {
             let answer = &message[..sizes.answer_bytes()];
-            return Ok(matches(own, answer, sizes.value_bytes()));
+            return Ok(matches(&own, answer, sizes.value_bytes()));
         }
-        message = reply;
         receiver.catch_up()?;
         if sender.wants_keys() {
             sender.take_keys(theirs.to_vec())?;
         }
-        message = sender.advance(&message)?;
+        message = sender.advance(&reply)?;
         step += 1;
     }
 }
@@ -248,7 +247,7 @@ fn keys_that_are_missing_end_nothing_and_let_nothing_out() {
         receiver.advance(&answer),
         Err(Error::Parameters(_))
     ));
-    receiver.take_keys(keys(0..10)).unwrap();
+    receiver.take_keys(&keys(0..10)).unwrap();
     assert!(receiver.advance(&answer).is_ok());
 }
 

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use zeroize::Zeroizing;
 
 use crate::block::Block;
+use crate::psi::session::Message;
 
 /// An argument's bytes, held in place for as long as this lives: `bytes`, and whatever is exported read-only, of any element type.
 pub struct Input(PyUntypedBuffer);
@@ -102,6 +103,15 @@ impl From<Zeroizing<Vec<u64>>> for Buffer {
 impl From<Zeroizing<Vec<Block>>> for Buffer {
     fn from(blocks: Zeroizing<Vec<Block>>) -> Self {
         Self(Memory::SecretBlocks(blocks))
+    }
+}
+
+impl From<Message> for Buffer {
+    fn from(message: Message) -> Self {
+        match message {
+            Message::Bytes(bytes) => bytes.into(),
+            Message::Blocks(blocks) => blocks.into(),
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Both parties of a private set intersection.
 
+use std::borrow::Cow;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::buffer::{Buffer, Input};
-use super::keys::{elements, seed};
+use super::keys::seed;
 use crate::block::{self, Block};
 use crate::error::Error;
 use crate::psi::{self, Sizes, session};
@@ -39,14 +41,15 @@ pub fn psi_matches(py: Python<'_>, own: Input, answer: Input, width: usize) -> P
     if !(1..=16).contains(&width) || !answer.bytes().len().is_multiple_of(width) {
         return Err(Error::Malformed.into());
     }
-    let own = block::read(own.bytes(), own.bytes().len() / block::BYTES)?;
+    let own = blocks(&own)?;
     let found = py.detach(|| psi::matches(&own, answer.bytes(), width));
     Ok(found.into())
 }
 
-fn keys(bytes: &Input) -> PyResult<Vec<Block>> {
-    let keys = elements(bytes.bytes())?;
-    Ok(keys.iter().map(|key| Block::from_le_bytes(*key)).collect())
+/// 16 bytes each, in place where they are aligned.
+fn blocks(bytes: &Input) -> PyResult<Cow<'_, [Block]>> {
+    let bytes = bytes.bytes();
+    Ok(block::read(bytes, bytes.len() / block::BYTES)?)
 }
 
 /// The party that learns which of its keys the other has.
@@ -80,8 +83,8 @@ impl PsiReceiver {
     }
 
     fn take_keys(&mut self, py: Python<'_>, keys: Input) -> PyResult<()> {
-        let keys = self::keys(&keys)?;
-        Ok(py.detach(|| self.0.take_keys(keys))?)
+        let keys = blocks(&keys)?;
+        Ok(py.detach(|| self.0.take_keys(&keys))?)
     }
 
     fn awaits(&self) -> PyResult<Option<usize>> {
@@ -96,10 +99,10 @@ impl PsiReceiver {
         Ok(py.detach(|| self.0.catch_up())?)
     }
 
-    fn values(&self) -> PyResult<Buffer> {
-        let values = self.0.values();
-        let values = values.ok_or_else(|| PyValueError::new_err("the values have not come yet"))?;
-        Ok(values.to_vec().into())
+    fn take_values(&mut self) -> PyResult<Buffer> {
+        let values = self.0.take_values();
+        let values = values.ok_or_else(|| PyValueError::new_err("there are no values to take"))?;
+        Ok(values.into())
     }
 
     #[getter]
@@ -140,7 +143,7 @@ impl PsiSender {
     }
 
     fn take_keys(&mut self, py: Python<'_>, keys: Input) -> PyResult<()> {
-        let keys = self::keys(&keys)?;
+        let keys = blocks(&keys)?.into_owned();
         Ok(py.detach(|| self.0.take_keys(keys))?)
     }
 

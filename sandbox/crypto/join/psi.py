@@ -99,7 +99,7 @@ def receiver(
     )
     last = yield from _converse(party, pair.stream(sizes.phase(bucket)), keys)
     values = memoryview(last)[: theirs * party.value_bytes]
-    return Compared(memoryview(party.values()), values, party.value_bytes)
+    return Compared(memoryview(party.take_values()), values, party.value_bytes)
 
 
 def sender(sizes: Sizes, bucket: int, pair: Pair, keys: Keys, entropy: Entropy) -> Machine[None]:
