@@ -254,7 +254,7 @@ class PsiReceiver:
     def catch_up(self) -> None:
         """Do what the peer need not wait for, after a message was sent; `advance` does it else."""
     def take_values(self) -> Buffer:
-        """What is compared, 16 bytes for each key, once all messages have come, once: see psi_matches."""
+        """What is compared, 16 bytes for each key, after the last message; once: see psi_matches."""
     @property
     def value_bytes(self) -> int:
         """Bytes of each of the sender's values, with which the last message begins."""

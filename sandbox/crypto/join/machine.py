@@ -70,12 +70,16 @@ def send(party: str, payload: bytes | memoryview) -> Machine[None]:
 def receive(party: str, length: int) -> Machine[bytes | memoryview]:
     """Return the next `length` bytes from `party`; raises ProtocolError SB-4010 for frames that do not
     add up to it, or that are not full before the last: each takes memory of its own."""
-    received: list[bytes | memoryview] = []
+    whole: memoryview | None = None
     missing = length
     while missing:
         frame = yield Receive(party)
         if len(frame) != min(FRAME_BYTES, missing):
             raise ProtocolError("SB-4010", party=party)
-        received.append(frame)
+        if len(frame) == length:
+            return frame
+        # Only now: a party that sends nothing takes no memory.
+        whole = whole or memoryview(bytearray(length))
+        whole[length - missing :][: len(frame)] = frame
         missing -= len(frame)
-    return received[0] if len(received) == 1 else b"".join(received)
+    return b"" if whole is None else whole.toreadonly()

@@ -51,7 +51,7 @@ def agree(
         for stream in streams.values():
             yield from stream.send(said)
         return Agreed(shape, place, streams, common, counts)
-    said = yield from streams[0].receive(KEY_BYTES + COUNT_BYTES * len(shape.patterns))
+    said = bytes((yield from streams[0].receive(KEY_BYTES + COUNT_BYTES * len(shape.patterns))))
     at = range(KEY_BYTES, len(said), COUNT_BYTES)
     counts = [int.from_bytes(said[n : n + COUNT_BYTES], "big") for n in at]
     if any(count > most for count in counts):

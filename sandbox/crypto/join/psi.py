@@ -98,7 +98,7 @@ def receiver(
         buckets=sizes.buckets,
     )
     last = yield from _converse(party, pair.stream(sizes.phase(bucket)), keys)
-    values = memoryview(last)[: theirs * party.value_bytes]
+    values = last[: theirs * party.value_bytes]
     return Compared(memoryview(party.take_values()), values, party.value_bytes)
 
 
@@ -122,9 +122,9 @@ def _session(pair: Pair, bucket: int) -> bytes:
 
 def _converse(
     party: _native.PsiReceiver | _native.PsiSender, stream: Stream, keys: Keys
-) -> Machine[bytes]:
+) -> Machine[memoryview]:
     """Exchange messages in turn until the party awaits no more; return the last that came."""
-    message = b""
+    message = memoryview(b"")
     while (length := party.awaits()) is not None:
         if party.wants_keys():
             party.take_keys(keys())

@@ -95,10 +95,10 @@ def test_attack_j47_member_cannot_hold_a_guess_against_what_it_was_sent(
             known.append((session, entropy))
         return start(session, own, entropy)
 
-    def received(self: Stream, length: int) -> Machine[bytes]:
+    def received(self: Stream, length: int) -> Machine[memoryview]:
         payload = yield from receive(self, length)
         if checks and self.peer == "b":
-            heard.append(payload)
+            heard.append(bytes(payload))
         return payload
 
     monkeypatch.setattr(verified.MatchingCheck, "value", valued)

@@ -33,7 +33,7 @@ def talk(payload: bytes, middle: Callable[[str, str, bytes], bytes | None] | Non
         yield from ours.stream("rows").send(payload)
 
     def receiver() -> Machine[bytes]:
-        return (yield from theirs.stream("rows").receive(len(payload)))
+        return bytes((yield from theirs.stream("rows").receive(len(payload))))
 
     received: bytes = run({"a": sender(), "b": receiver()}, middle)["b"]
     return received
