@@ -52,6 +52,7 @@ _FORK_SAFE = {
     "MKL_NUM_THREADS": "1",
     "VECLIB_MAXIMUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
     # macOS would end a forked child that touches a framework its parent has loaded.
     "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",
 }
