@@ -2,7 +2,7 @@
 #![no_main]
 
 use fedsandbox_fuzz::Input;
-use fedsandbox_native::vole::{Parameters, Received, Receiver, Sender, Sent};
+use fedsandbox_native::vole::{Parameters, Receiver, Sender, Sent};
 use libfuzzer_sys::fuzz_target;
 
 const SESSION: [u8; 32] = [1; 32];
@@ -26,11 +26,13 @@ fuzz_target!(|data: &[u8]| {
     if tampered == 1 {
         answer = input.message(&answer);
     }
-    let Ok(Received::Check(checking, challenge)) = awaiting.finish(&answer) else {
+    let Sent::Check(proving) = sent else {
+        let c = awaiting.finish(&answer, &mut vec![0; outputs]);
+        assert!(tampered == 1 || c.is_ok());
         return;
     };
-    let Sent::Check(proving) = sent else {
-        unreachable!("both run the same variant")
+    let Ok((checking, challenge)) = awaiting.challenge(&answer) else {
+        return;
     };
     let (_, mut proof) = proving.prove(&challenge).unwrap();
     let honest = proof.clone();

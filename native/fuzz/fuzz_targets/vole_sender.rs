@@ -2,7 +2,7 @@
 #![no_main]
 
 use fedsandbox_fuzz::Input;
-use fedsandbox_native::vole::{Parameters, Received, Receiver, Sender, Sent};
+use fedsandbox_native::vole::{Parameters, Receiver, Sender, Sent};
 use libfuzzer_sys::fuzz_target;
 
 const SESSION: [u8; 32] = [1; 32];
@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok((Sent::Check(proving), answer)) = sender.expand().answer(&request) else {
         return;
     };
-    let Ok(Received::Check(_, mut challenge)) = awaiting.finish(&answer) else {
+    let Ok((_, mut challenge)) = awaiting.challenge(&answer) else {
         return;
     };
     if tampered == 1 {

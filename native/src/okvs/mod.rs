@@ -6,7 +6,7 @@
 //! zeros would tell which columns no key reads.
 
 mod bin;
-mod binned;
+mod bins;
 mod hashing;
 mod parameters;
 
@@ -21,7 +21,7 @@ use crate::field;
 use crate::matching::partition;
 use crate::prg::Prg;
 use bin::Scratch;
-pub use binned::Binned;
+pub use bins::Bins;
 use hashing::Hasher;
 pub use parameters::{Parameters, fullest};
 
@@ -45,64 +45,61 @@ pub fn encode(
     values: &[Block],
 ) -> Result<Vec<Block>> {
     assert_eq!(keys.len(), values.len());
-    let binned = Binned::new(parameters, seed, keys);
-    let grouped = binned.grouped(values);
+    let (bins, keys) = Bins::new(parameters, seed, keys);
+    let grouped = bins.grouped(values);
     let mut encoding = vec![0; parameters.length()];
     let values = |places: Range<usize>, values: &mut [Block]| {
         values.copy_from_slice(&grouped[places]);
     };
-    encode_binned(parameters, &binned, values, &mut encoding)?;
+    encode_grouped(parameters, &bins, &keys, values, &mut encoding)?;
     Ok(encoding)
 }
 
-/// Fills `encoding` as `encode` does, under the first of a few seeds from `seeds` that succeeds; returns that seed and
-/// the keys by their bins. `values`: replaces keys by their values.
+/// Fills `encoding` as `encode` does, under the first of a few seeds from `seeds` that succeeds; returns that seed, the bins
+/// and the keys bin after bin. `values`: replaces keys by their values.
 pub fn encode_with_retries(
     parameters: &Parameters,
     seeds: &mut Prg,
     keys: &[Block],
     values: impl Fn(&mut [Block]) + Sync,
     encoding: &mut [Block],
-) -> Result<(Block, Binned)> {
+) -> Result<(Block, Bins, Zeroizing<Vec<Block>>)> {
     for _ in 0..TRIES {
         let seed = seeds.block();
-        let binned = Binned::new(parameters, seed, keys);
+        let (bins, grouped) = Bins::new(parameters, seed, keys);
         let of_places = |places: Range<usize>, targets: &mut [Block]| {
-            targets.copy_from_slice(&binned.keys()[places]);
+            targets.copy_from_slice(&grouped[places]);
             values(targets);
         };
-        match encode_binned(parameters, &binned, of_places, encoding) {
+        match encode_grouped(parameters, &bins, &grouped, of_places, encoding) {
             Err(Error::Exhausted) => {}
             Err(error) => return Err(error),
-            Ok(()) => return Ok((seed, binned)),
+            Ok(()) => return Ok((seed, bins, grouped)),
         }
     }
     Err(Error::Exhausted)
 }
 
-/// `values`: fills in the values of the keys at places among those that are binned.
-fn encode_binned(
+/// `keys`: bin after bin. `values`: fills in the values of the keys at some places.
+fn encode_grouped(
     parameters: &Parameters,
-    binned: &Binned,
+    bins: &Bins,
+    keys: &[Block],
     values: impl Fn(Range<usize>, &mut [Block]) + Sync,
     encoding: &mut [Block],
 ) -> Result<()> {
-    if binned.keys.len() > parameters.items() {
+    if keys.len() > parameters.items() {
         return Err(Error::Parameters(
             "more keys than the encoding has room for",
         ));
     }
-    if binned
-        .loads
-        .iter()
-        .any(|&load| load > parameters.capacity())
-    {
+    if bins.loads.iter().any(|&load| load > parameters.capacity()) {
         return Err(Error::Exhausted);
     }
     encoding.fill(0);
     encoding
         .par_chunks_exact_mut(parameters.stride())
-        .zip(binned.places())
+        .zip(bins.places())
         .try_for_each_init(Room::default, |room, (bin, places)| {
             let Room {
                 scratch,
@@ -110,11 +107,11 @@ fn encode_binned(
                 targets,
             } = room;
             hashes.clear();
-            hashes.extend_from_slice(&binned.keys[places.clone()]);
-            binned.hasher.hash_blocks(hashes);
+            hashes.extend_from_slice(&keys[places.clone()]);
+            bins.hasher.hash_blocks(hashes);
             targets.resize(places.len(), 0);
             values(places, targets);
-            scratch.solve(&binned.hasher, hashes, targets, bin, parameters.dense())
+            scratch.solve(&bins.hasher, hashes, targets, bin, parameters.dense())
         })
 }
 
@@ -135,41 +132,37 @@ pub fn decode(
     encoding: &[Block],
     out: &mut [Block],
 ) -> Result<()> {
-    let binned = Binned::new(parameters, seed, keys);
-    let values = decode_binned(parameters, &binned, encoding, |_, _| {})?;
-    out.copy_from_slice(&binned.in_order(&values));
+    let (bins, keys) = Bins::new(parameters, seed, keys);
+    let values = decode_grouped(parameters, &bins, keys, encoding, |_, _| {})?;
+    out.copy_from_slice(&bins.in_order(&values));
     Ok(())
 }
 
-/// What `decode` gives, in the order of the bins. `finish`: turns values, beside the keys they are of, into what is wanted
-/// while both are near.
-pub fn decode_binned(
+/// What `decode` gives, bin after bin, in the place of the keys. `finish`: turns values, beside the keys they are of, into
+/// what is wanted while both are near.
+pub fn decode_grouped(
     parameters: &Parameters,
-    binned: &Binned,
+    bins: &Bins,
+    mut keys: Zeroizing<Vec<Block>>,
     encoding: &[Block],
     finish: impl Fn(&[Block], &mut [Block]) + Sync,
 ) -> Result<Zeroizing<Vec<Block>>> {
     if encoding.len() != parameters.length() {
         return Err(Error::Malformed);
     }
-    let mut values = Zeroizing::new(vec![0; binned.keys.len()]);
     // Bin by bin, so that the bin's columns are read from a near cache.
-    partition::cut(&mut values, &binned.loads)
+    partition::cut(&mut keys, &bins.loads)
         .into_par_iter()
-        .zip(binned.places())
         .zip(encoding.par_chunks_exact(parameters.stride()))
-        .for_each(|((values, places), bin)| {
-            values
-                .par_chunks_mut(TASK)
-                .zip(binned.keys[places].par_chunks(TASK))
-                .for_each(|(values, keys)| {
-                    values.copy_from_slice(keys);
-                    binned.hasher.hash_blocks(values);
-                    decode_hashes(parameters, &binned.hasher, bin, values);
-                    finish(keys, values);
-                });
+        .for_each(|(keys, bin)| {
+            keys.par_chunks_mut(TASK).for_each(|values| {
+                let keys = Zeroizing::new(values.to_vec());
+                bins.hasher.hash_blocks(values);
+                decode_hashes(parameters, &bins.hasher, bin, values);
+                finish(&keys, values);
+            });
         });
-    Ok(values)
+    Ok(keys)
 }
 
 /// Replaces hashes of one bin by what they decode to.

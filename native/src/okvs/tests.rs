@@ -26,7 +26,7 @@ fn assert_round_trip(items: usize, keys: usize, seed: Block) {
     let replace = |keys: &mut [Block]| keys.iter_mut().for_each(|key| *key = value_of[key]);
     let mut encoding = vec![!0; parameters.length()];
     let mut seeds = Prg::new(!seed);
-    let (seed, _) =
+    let (seed, ..) =
         encode_with_retries(&parameters, &mut seeds, &keys, replace, &mut encoding).unwrap();
     assert!(
         decoded(&parameters, seed, &keys, &encoding) == values,

@@ -27,7 +27,7 @@ use crate::block::{self, Block};
 use crate::error::{Error, Result};
 use crate::field;
 use crate::keys::permutation::permutation;
-use crate::okvs::{self, Binned, Parameters};
+use crate::okvs::{self, Bins, Parameters};
 use crate::prg::{FixedKeyHash, Prg};
 use crate::vole;
 
@@ -36,6 +36,9 @@ const H_B: Block = 0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344;
 const H_O: Block = 0xa409_3822_299f_31d0_082e_fa98_ec4e_6c89;
 
 const VERSION: &[u8] = b"fedsandbox psi v1: rr22, aes hashes, ideal cipher if malicious";
+
+/// Keys that are hashed together.
+const BATCH: usize = 64;
 
 /// Keys that one thread handles at a time.
 const TASK: usize = 1 << 12;
@@ -114,7 +117,9 @@ pub type Mask = Option<Block>;
 /// The receiver's keys, encoded: nothing of a VOLE is in them yet.
 pub struct Encoded {
     sizes: Sizes,
-    keys: Binned,
+    bins: Bins,
+    /// Bin after bin.
+    keys: Zeroizing<Vec<Block>>,
     /// The message, not masked yet: the seed and the encoding.
     message: Zeroizing<Vec<Block>>,
 }
@@ -126,59 +131,65 @@ impl Encoded {
         let mut message = Zeroizing::new(vec![0; 1 + parameters.length()]);
         let (first, encoding) = message.split_at_mut(1);
         let targets = |keys: &mut [Block]| hash.hash_blocks(keys);
-        let (seed, keys) = okvs::encode_with_retries(&parameters, seeds, keys, targets, encoding)?;
+        let (seed, bins, keys) =
+            okvs::encode_with_retries(&parameters, seeds, keys, targets, encoding)?;
         first[0] = seed;
         Ok(Self {
             sizes,
+            bins,
             keys,
             message,
         })
     }
 
-    /// The receiver's state and message under `a`, `c`: its halves of the VOLE, one block per block of the encoding.
-    pub fn mask(mut self, a: &[Block], c: Zeroizing<Vec<Block>>) -> Result<(Receiver, Vec<Block>)> {
-        let length = self.sizes.encoding()?.length();
-        if a.len() != length || c.len() != length {
-            return Err(Error::Parameters("a VOLE of another length"));
-        }
-        self.message[1..]
-            .par_iter_mut()
-            .zip(a)
-            .with_min_len(TASK)
-            .for_each(|(p, a)| *p ^= a);
+    /// What A of a VOLE must be added to before the message leaves.
+    pub fn encoding(&mut self) -> &mut [Block] {
+        &mut self.message[1..]
+    }
+
+    /// The receiver's state and message, once A is added to the encoding. `c`: C of the same VOLE.
+    pub fn masked(mut self, c: Zeroizing<Vec<Block>>) -> (Receiver, Vec<Block>) {
         let receiver = Receiver {
             sizes: self.sizes,
+            bins: self.bins,
             keys: self.keys,
             c,
             values: None,
         };
-        Ok((receiver, std::mem::take(&mut *self.message)))
+        (receiver, std::mem::take(&mut *self.message))
     }
 }
 
 /// The receiver after its message: its keys, C, and what that decodes to for them.
 pub struct Receiver {
     sizes: Sizes,
-    keys: Binned,
+    bins: Bins,
+    /// Bin after bin; none any more once they are decoded, unless a mask is to come.
+    keys: Zeroizing<Vec<Block>>,
     c: Zeroizing<Vec<Block>>,
-    /// In the order of the keys' bins; hashed, except where a mask must come first.
+    /// Bin after bin; hashed, unless a mask is to come.
     values: Option<Zeroizing<Vec<Block>>>,
 }
 
 impl Receiver {
     /// Decodes C, once. The message does not wait for it: the sender works meanwhile.
     pub fn decode(&mut self) -> Result<()> {
-        if self.values.is_none() {
-            let (hash, malicious) = (FixedKeyHash::new(H_O), self.sizes.malicious);
-            let finish = |_: &[Block], values: &mut [Block]| {
-                if !malicious {
-                    hash.hash_blocks(values);
-                }
-            };
-            let parameters = self.sizes.encoding()?;
-            let values = okvs::decode_binned(&parameters, &self.keys, &self.c, finish)?;
-            self.values = Some(values);
+        if self.values.is_some() {
+            return Ok(());
         }
+        let (hash, malicious) = (FixedKeyHash::new(H_O), self.sizes.malicious);
+        let keys = std::mem::take(&mut self.keys);
+        if malicious {
+            self.keys = keys.clone();
+        }
+        let finish = |_: &[Block], values: &mut [Block]| {
+            if !malicious {
+                hash.hash_blocks(values);
+            }
+        };
+        let parameters = self.sizes.encoding()?;
+        let values = okvs::decode_grouped(&parameters, &self.bins, keys, &self.c, finish)?;
+        self.values = Some(values);
         Ok(())
     }
 
@@ -187,13 +198,12 @@ impl Receiver {
         self.decode()?;
         let mut values = self.values.take().unwrap_or_default();
         if let Some(mask) = mask {
-            let keys = self.keys.keys().par_chunks(TASK);
             values
                 .par_chunks_mut(TASK)
-                .zip(keys)
+                .zip(self.keys.par_chunks(TASK))
                 .for_each(|(values, keys)| encrypt(keys, values, mask));
         }
-        Ok(self.keys.in_order(&values))
+        Ok(self.bins.in_order(&values))
     }
 }
 
@@ -222,16 +232,20 @@ pub fn answer(
         .for_each(|(b, masked)| field::axpy(b, masked, delta));
     let (target, output) = (FixedKeyHash::new(H_B), FixedKeyHash::new(H_O));
     let finish = |keys: &[Block], values: &mut [Block]| {
-        let mut targets = Zeroizing::new(keys.to_vec());
-        target.hash_blocks(&mut targets);
-        field::axpy(values, &targets, delta);
+        let mut targets = Zeroizing::new([0; BATCH]);
+        for (keys, values) in keys.chunks(BATCH).zip(values.chunks_mut(BATCH)) {
+            let targets = &mut targets[..keys.len()];
+            targets.copy_from_slice(keys);
+            target.hash_blocks(targets);
+            field::axpy(values, targets, delta);
+        }
         match mask {
             None => output.hash_blocks(values),
             Some(mask) => encrypt(keys, values, mask),
         }
     };
-    let keys = Binned::new(&parameters, seed, keys);
-    let values = okvs::decode_binned(&parameters, &keys, &b, finish)?;
+    let (bins, keys) = Bins::new(&parameters, seed, keys);
+    let values = okvs::decode_grouped(&parameters, &bins, keys, &b, finish)?;
     shuffled(sizes, values, secret)
 }
 

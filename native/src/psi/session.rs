@@ -150,22 +150,37 @@ impl Receiver {
                 let (awaiting, request) = vole.request(message)?;
                 (Receiving::Answer(awaiting), Message::Bytes(request))
             }
+            Receiving::Answer(awaiting) if self.sizes.malicious => {
+                let (answer, commitment) = message.split_at(message.len() - COMMITMENT);
+                let (checking, challenge) = awaiting.challenge(answer)?;
+                let committed = commitment.try_into().map_err(|_| Error::Malformed)?;
+                (
+                    Receiving::Proof(checking, committed),
+                    Message::Bytes(challenge),
+                )
+            }
             Receiving::Answer(awaiting) => {
-                let (answer, commitment) =
-                    message.split_at(message.len() - extra(self.sizes, COMMITMENT));
-                match awaiting.finish(answer)? {
-                    vole::Received::Done(noise) => self.masked(noise, [0; COMMITMENT])?,
-                    vole::Received::Check(checking, challenge) => {
-                        let committed = commitment.try_into().map_err(|_| Error::Malformed)?;
-                        (
-                            Receiving::Proof(checking, committed),
-                            Message::Bytes(challenge),
-                        )
-                    }
-                }
+                let mut encoded = self.encoded()?;
+                let c = awaiting.finish(message, encoded.encoding())?;
+                let (receiver, message) = encoded.masked(c);
+                (
+                    Receiving::Values(receiver, 0, [0; COMMITMENT]),
+                    Message::Blocks(message),
+                )
             }
             Receiving::Proof(checking, committed) => {
-                self.masked(checking.finish(message)?, committed)?
+                let mut noise = checking.finish(message)?;
+                let mut encoded = self.encoded()?;
+                let sums = encoded.encoding().iter_mut().zip(&noise.a);
+                sums.for_each(|(p, a)| *p ^= a);
+                let c = Zeroizing::new(std::mem::take(&mut noise.c));
+                let (receiver, mut message) = encoded.masked(c);
+                let half = self.own.block();
+                message.push(half);
+                (
+                    Receiving::Values(receiver, half, committed),
+                    Message::Blocks(message),
+                )
             }
             Receiving::Values(receiver, half, committed) => {
                 let opening = &message[self.sizes.answer_bytes()..];
@@ -199,21 +214,9 @@ impl Receiver {
         }
     }
 
-    fn masked(
-        &mut self,
-        mut noise: vole::Noise,
-        committed: [u8; COMMITMENT],
-    ) -> Result<(Receiving, Message)> {
+    fn encoded(&mut self) -> Result<super::Encoded> {
         let encoded = self.encoded.take();
-        let encoded = encoded.ok_or(Error::Parameters("the keys come first"))?;
-        let half = self.own.block();
-        let c = Zeroizing::new(std::mem::take(&mut noise.c));
-        let (receiver, mut message) = encoded.mask(&noise.a, c)?;
-        if self.sizes.malicious {
-            message.push(half);
-        }
-        let state = Receiving::Values(receiver, half, committed);
-        Ok((state, Message::Blocks(message)))
+        encoded.ok_or(Error::Parameters("the keys come first"))
     }
 
     fn mask(&self, half: Block, opening: &[u8], committed: &[u8; COMMITMENT]) -> Result<Mask> {

@@ -52,8 +52,10 @@ fn receiver(
     a: &[Block],
     c: &[Block],
 ) -> (Receiver, Vec<u8>) {
-    let encoded = Encoded::new(sizes, keys, &mut Prg::new(seed)).unwrap();
-    let (receiver, request) = encoded.mask(a, Zeroizing::new(c.to_vec())).unwrap();
+    let mut encoded = Encoded::new(sizes, keys, &mut Prg::new(seed)).unwrap();
+    let sums = encoded.encoding().iter_mut().zip(a);
+    sums.for_each(|(p, a)| *p ^= a);
+    let (receiver, request) = encoded.masked(Zeroizing::new(c.to_vec()));
     (receiver, block::as_bytes(&request).to_vec())
 }
 

@@ -37,14 +37,6 @@ pub struct Awaiting {
     prg: Prg,
 }
 
-/// R after S's answer.
-pub enum Received {
-    /// Without checks: done.
-    Done(Noise),
-    /// With checks: the bytes are R's challenge, and S's proof comes next.
-    Check(Checking, Vec<u8>),
-}
-
 /// R of the malicious variant, awaiting S's proof.
 pub struct Checking {
     noise: Noise,
@@ -127,8 +119,38 @@ fn path_choices(positions: &[usize], depth: usize) -> Zeroizing<Vec<Block>> {
 }
 
 impl Awaiting {
-    /// R's result from S's answer or, with checks, R's challenge.
-    pub fn finish(mut self, answer: &[u8]) -> Result<Received> {
+    /// C from S's answer, without checks; A is added to `onto`, which it masks. `Parameters` where there are checks, which
+    /// are of A alone.
+    pub fn finish(self, answer: &[u8], onto: &mut [Block]) -> Result<Zeroizing<Vec<Block>>> {
+        if self.parameters.malicious() || onto.len() != self.parameters.outputs() {
+            return Err(Error::Parameters("another variant or length of the VOLE"));
+        }
+        self.expand(answer, onto)
+    }
+
+    /// R's challenge to S's answer.
+    pub fn challenge(mut self, answer: &[u8]) -> Result<(Checking, Vec<u8>)> {
+        let Some(sacrificed) = self.direct.last().copied() else {
+            return Err(Error::Parameters("another variant of the VOLE"));
+        };
+        if !self.parameters.malicious() {
+            return Err(Error::Parameters("another variant of the VOLE"));
+        }
+        let (session, point) = (self.session, self.prg.block());
+        let mut a = Zeroizing::new(vec![0; self.parameters.outputs()]);
+        let mut c = self.expand(answer, &mut a)?;
+        let change = check::combine(point, &a) ^ sacrificed.a;
+        let expected = check::proof(&session, check::combine(point, &c) ^ sacrificed.c);
+        let noise = Noise {
+            a: std::mem::take(&mut *a),
+            c: std::mem::take(&mut *c),
+        };
+        let challenge = block::as_bytes(&[point, change]).to_vec();
+        Ok((Checking { noise, expected }, challenge))
+    }
+
+    /// C; A is added to `a`.
+    fn expand(self, answer: &[u8], a: &mut [Block]) -> Result<Zeroizing<Vec<Block>>> {
         let parameters = self.parameters;
         if answer.len() != parameters.answer_bytes() {
             return Err(Error::Malformed);
@@ -136,65 +158,49 @@ impl Awaiting {
         let answer = block::from_bytes(answer, answer.len() / block::BYTES)?;
         let (masked, corrections) = answer.split_at(2 * parameters.path_ots());
         let known = self.open(masked);
-        let point = self.prg.block();
-        let sacrificed = self.direct.last().copied().unwrap_or_default();
-        let mut noise = Noise {
-            a: Vec::with_capacity(parameters.outputs()),
-            c: Vec::with_capacity(parameters.outputs()),
-        };
-        let mut entries = self.direct;
+        let mut c = Zeroizing::new(Vec::with_capacity(parameters.outputs()));
         if parameters.chunks() == 0 {
-            append(&mut noise, &entries, parameters.outputs());
-        } else {
-            let generator = Generator::new(&self.session, "vole");
-            let code = Code::new(parameters.chunk());
-            let mut leaves = Zeroizing::new(vec![0; 2 * parameters.chunk()]);
-            let mut mixed = Zeroizing::new(vec![Pair::default(); 2 * parameters.chunk()]);
-            let mut out = Zeroizing::new(vec![Pair::default(); parameters.chunk()]);
-            for trees in (0..parameters.trees())
-                .step_by(WEIGHT)
-                .map(|first| first..first + WEIGHT)
-            {
-                let last = trees.end == parameters.trees();
-                let openings: Vec<Opening<'_>> = trees
-                    .zip(entries.iter())
-                    .map(|(tree, entry)| Opening {
-                        position: self.positions[tree],
-                        known: &known[tree * parameters.depth()..][..parameters.depth()],
-                        noise: Pair {
-                            a: entry.a,
-                            c: entry.c ^ corrections[tree],
-                        },
-                    })
-                    .collect();
-                pprf::puncture(&generator, &openings, &mut leaves);
-                code::accumulate(&mut leaves);
-                let steps = Steps::new(&openings, parameters.leaves());
-                let pair = |c, place| Pair {
-                    c,
-                    a: steps.at(place),
-                };
-                code.compress(&leaves, pair, &mut mixed, &mut out);
-                let (kept, reserved) = out.split_at(parameters.chunk() - WEIGHT);
-                append(&mut noise, kept, parameters.outputs());
-                if last {
-                    append(&mut noise, reserved, parameters.outputs());
-                }
-                entries = Zeroizing::new(reserved.to_vec());
+            append(&mut c, a, &self.direct);
+            return Ok(c);
+        }
+        let mut entries = self.direct;
+        let generator = Generator::new(&self.session, "vole");
+        let code = Code::new(parameters.chunk());
+        let mut leaves = Zeroizing::new(vec![0; 2 * parameters.chunk()]);
+        let mut mixed = Zeroizing::new(vec![Pair::default(); 2 * parameters.chunk()]);
+        let mut out = Zeroizing::new(vec![Pair::default(); parameters.chunk()]);
+        for trees in (0..parameters.trees())
+            .step_by(WEIGHT)
+            .map(|first| first..first + WEIGHT)
+        {
+            let last = trees.end == parameters.trees();
+            let openings: Vec<Opening<'_>> = trees
+                .zip(entries.iter())
+                .map(|(tree, entry)| Opening {
+                    position: self.positions[tree],
+                    known: &known[tree * parameters.depth()..][..parameters.depth()],
+                    noise: Pair {
+                        a: entry.a,
+                        c: entry.c ^ corrections[tree],
+                    },
+                })
+                .collect();
+            pprf::puncture(&generator, &openings, &mut leaves);
+            code::accumulate(&mut leaves);
+            let steps = Steps::new(&openings, parameters.leaves());
+            let pair = |c, place| Pair {
+                c,
+                a: steps.at(place),
+            };
+            code.compress(&leaves, pair, &mut mixed, &mut out);
+            let (kept, reserved) = out.split_at(parameters.chunk() - WEIGHT);
+            append(&mut c, a, kept);
+            if last {
+                append(&mut c, a, reserved);
             }
+            entries = Zeroizing::new(reserved.to_vec());
         }
-        if !parameters.malicious() {
-            return Ok(Received::Done(noise));
-        }
-        let change = check::combine(point, &noise.a) ^ sacrificed.a;
-        let expected = check::proof(
-            &self.session,
-            check::combine(point, &noise.c) ^ sacrificed.c,
-        );
-        Ok(Received::Check(
-            Checking { noise, expected },
-            block::as_bytes(&[point, change]).to_vec(),
-        ))
+        Ok(c)
     }
 
     /// The sum of the avoided side for every level of every tree.
@@ -212,13 +218,15 @@ impl Awaiting {
     }
 }
 
-/// Splits entries into A and C until there are as many as asked for.
-fn append(noise: &mut Noise, entries: &[Pair], outputs: usize) {
-    let missing = outputs - noise.a.len();
-    let entries = &entries[..missing.min(entries.len())];
-    let entries = entries.par_iter().with_min_len(TASK);
-    noise.c.par_extend(entries.clone().map(|entry| entry.c));
-    noise.a.par_extend(entries.map(|entry| entry.a));
+/// Splits entries into A, which is added to `a`, and C, until there are as many as `a` has room for.
+fn append(c: &mut Vec<Block>, a: &mut [Block], entries: &[Pair]) {
+    let a = &mut a[c.len()..];
+    let entries = &entries[..a.len().min(entries.len())];
+    c.par_extend(entries.par_iter().with_min_len(TASK).map(|entry| entry.c));
+    a.par_iter_mut()
+        .zip(entries)
+        .with_min_len(TASK)
+        .for_each(|(a, entry)| *a ^= entry.a);
 }
 
 impl Checking {

@@ -24,11 +24,17 @@ fn run(
     let (sent, mut answer) = sender.expand().answer(&request)?;
     assert_eq!(answer.len(), parameters.answer_bytes());
     tamper(2, &mut answer);
-    let received = awaiting.finish(&answer)?;
     let mut messages = vec![offer, request, answer];
-    let (noise, key) = match (received, sent) {
-        (Received::Done(noise), Sent::Done(key)) => (noise, key),
-        (Received::Check(checking, mut challenge), Sent::Check(proving)) => {
+    let (noise, key) = match sent {
+        Sent::Done(key) => {
+            let masked = Prg::new(13).block();
+            let mut a = vec![masked; parameters.outputs()];
+            let c = awaiting.finish(&messages[2], &mut a)?.to_vec();
+            a.iter_mut().for_each(|a| *a ^= masked);
+            (Noise { a, c }, key)
+        }
+        Sent::Check(proving) => {
+            let (checking, mut challenge) = awaiting.challenge(&messages[2])?;
             tamper(3, &mut challenge);
             let (key, mut proof) = proving.prove(&challenge)?;
             assert_eq!((challenge.len(), proof.len()), parameters.check_bytes());
@@ -37,7 +43,6 @@ fn run(
             messages.extend([challenge, proof]);
             (noise, key)
         }
-        _ => panic!("the parties disagree on the variant"),
     };
     Ok((messages, noise, key))
 }

@@ -16,10 +16,9 @@ const SEGMENT: usize = 1 << 16;
 /// Keys that are hashed together.
 const BATCH: usize = 64;
 
-/// Keys, bin after bin; within a bin in the order in which they were given.
-pub struct Binned {
+/// Which key falls into which bin, and where it lies among all that are put bin after bin.
+pub struct Bins {
     pub(super) hasher: Hasher,
-    pub(super) keys: Zeroizing<Vec<Block>>,
     pub(super) loads: Vec<usize>,
     /// Each key's bin, in the order in which keys were given.
     labels: Zeroizing<Vec<u32>>,
@@ -27,8 +26,13 @@ pub struct Binned {
     counts: Vec<Vec<usize>>,
 }
 
-impl Binned {
-    pub fn new(parameters: &Parameters, seed: Block, keys: &[Block]) -> Self {
+impl Bins {
+    /// The bins of keys, and the keys bin after bin; within a bin in the order in which they are given.
+    pub fn new(
+        parameters: &Parameters,
+        seed: Block,
+        keys: &[Block],
+    ) -> (Self, Zeroizing<Vec<Block>>) {
         let hasher = Hasher::new(parameters, seed);
         let mut labels = Zeroizing::new(vec![0; keys.len()]);
         let counts: Vec<Vec<usize>> = keys
@@ -39,20 +43,14 @@ impl Binned {
                 partition::count(labels.iter().map(|&bin| bin as usize), parameters.bins())
             })
             .collect();
-        let mut binned = Self {
+        let bins = Self {
             hasher,
-            keys: Zeroizing::default(),
             loads: partition::bucket_sizes(&counts, parameters.bins()),
             labels,
             counts,
         };
-        binned.keys = binned.grouped(keys);
-        binned
-    }
-
-    /// The keys, bin after bin.
-    pub fn keys(&self) -> &[Block] {
-        &self.keys
+        let grouped = bins.grouped(keys);
+        (bins, grouped)
     }
 
     /// For each bin where its keys lie.
