@@ -26,7 +26,7 @@ from nodes.blind_rows import gathered, gathered_distinct
 from nodes.slots import join_wait_s
 from sandbox.crypto.join.blind import Kept, over_kept, placed, zero_share
 from sandbox.crypto.join.channel import Pair
-from sandbox.crypto.join.keys import KeyHashes
+from sandbox.crypto.join.keys import KeyHashes, plain
 from sandbox.crypto.join.machine import Machine, Send, drive, send
 from sandbox.crypto.join.pool import KEY_BYTES, Rows
 from sandbox.crypto.join.shape import Shape, read_shapes, write_shapes
@@ -36,6 +36,7 @@ from sandbox.sql.keys import register
 
 SECRET_BYTES = 32
 BATCH_ROWS = 1 << 20
+PLAIN_ROWS = 1 << 17
 GATHERED_ROWS = 1 << 22
 """Of a table that is read at once for a `blind` join, which is faster; larger ones come in batches."""
 UNREAD_BYTES = 1 << 28
@@ -230,7 +231,7 @@ def _rows(
 def _all_rows(connection: duckdb.DuckDBPyConnection, request: Header) -> psi_worker.Source:
     """Return how a disclosure's rows are read: nothing is bounded, and keys may repeat."""
     return psi_worker.Source(
-        lambda: psi_worker.Read(fetched(connection, request["row_sql"])),
+        lambda: psi_worker.Read(_all_columns(connection, request)),
         lambda: streamed(connection, request["row_sql"]),
         request["keys"],
         distinct=False,
@@ -287,7 +288,7 @@ def _once(
 ) -> tuple[list[pa.ChunkedArray], KeyHashes] | None:
     """Return all rows' keys and values, and the keys hashed under `key`, if no key and no unit occurs
     twice: then none is left out."""
-    columns = fetched(connection, request["row_sql"])
+    columns = _all_columns(connection, request)
     units = [] if request["unit_is_key"] else [columns.pop(request["keys"])]
     hashed = KeyHashes(columns[: request["keys"]], key)
     # Rows without a unit are one unit's.
@@ -297,15 +298,37 @@ def _once(
     return columns, hashed
 
 
+def _all_columns(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.ChunkedArray]:
+    """Return the columns of all rows; keys are not brought to canonical form where all are plain, which
+    the first batch denies if more than a few are not."""
+    if request["plain_sql"]:
+        batches = []
+        # A failure is told apart by the other way, which fails too: here it has no name.
+        with (
+            contextlib.suppress(OSError),
+            streamed(connection, request["plain_sql"], PLAIN_ROWS) as reader,
+        ):
+            for batch in reader:
+                if not plain(batch.columns[: request["keys"]]):
+                    break
+                batches.append(batch)
+            else:
+                return list(pa.Table.from_batches(batches, reader.schema).columns)
+    return fetched(connection, request["row_sql"])
+
+
 def fetched(connection: duckdb.DuckDBPyConnection, sql: str) -> list[pa.ChunkedArray]:
     """Return the columns of a statement's rows, all in the same chunks."""
     table: pa.Table = connection.sql(sql).to_arrow_table()
     return list(table.columns)
 
 
-def streamed(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
-    """Return a statement's rows in batches; no other statement runs before the last one."""
-    return connection.sql(sql).to_arrow_reader(BATCH_ROWS)
+def streamed(
+    connection: duckdb.DuckDBPyConnection, sql: str, rows: int = BATCH_ROWS
+) -> pa.RecordBatchReader:
+    """Return a statement's rows in batches of `rows`; no other statement runs before the last one, or
+    before it is closed."""
+    return connection.sql(sql).to_arrow_reader(rows)
 
 
 def _values(columns: list[pa.ChunkedArray], size: int = 0) -> Words:

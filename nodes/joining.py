@@ -38,7 +38,7 @@ from sandbox.privacy.allocate import MatchingNoise
 from sandbox.privacy.noise import Law, Mechanism, Sampler
 from sandbox.sql.algebra import JoinMode, Plan, Side
 from sandbox.sql.compile import fragment_sql, vector_from_rows
-from sandbox.sql.matched import matched_sql
+from sandbox.sql.matched import matched_sql, plain_matched_sql
 from sandbox.sql.noise import member_laws
 from sandbox.sql.perkey import (
     keys_sql,
@@ -46,6 +46,7 @@ from sandbox.sql.perkey import (
     local_vector,
     named,
     per_key_sql,
+    plain_row_sql,
     row_sql,
     unit_is_key,
 )
@@ -134,6 +135,7 @@ class Joining:
         with self._matchings.writing(agreed.job.signed.digest) as file:
             document = {
                 "row_sql": row_sql(plan, side, sources.RELATION),
+                "plain_sql": plain_row_sql(plan, side, sources.RELATION),
                 "keys_sql": keys_sql(side, sources.RELATION),
                 "unit_is_key": unit_is_key(side),
                 "keys": len(side.keys),
@@ -159,6 +161,7 @@ class Joining:
         alone = any(named(t.factors) == (place,) for m in plan.measures for t in m.terms)
         document: dict[str, object] = {
             "row_sql": row_sql(plan, side, sources.RELATION),
+            "plain_sql": plain_row_sql(plan, side, sources.RELATION),
             "per_key_sql": per_key_sql(plan, side, sources.RELATION),
             "unit_is_key": unit_is_key(side),
             "local_sql": local_sql(plan, side, sources.RELATION) if alone else "",
@@ -197,6 +200,7 @@ class Joining:
         plan, side = agreed.plan, agreed.psi_side
         document = {
             "row_sql": row_sql(plan, side, sources.RELATION),
+            "plain_sql": plain_row_sql(plan, side, sources.RELATION),
             "keys_sql": keys_sql(side, sources.RELATION),
             "unit_is_key": unit_is_key(side),
             "sql": fragment_sql(plan, sources.RELATION),
@@ -216,6 +220,7 @@ class Joining:
         assert disclosure is not None, "a plan that keeps ids is a disclosure's"
         document: dict[str, object] = {
             "row_sql": matched_sql(side, sources.RELATION),
+            "plain_sql": plain_matched_sql(side, sources.RELATION),
             "format": disclosure.file,
         }
         if disclosure.receiver != agreed.own:

@@ -56,6 +56,9 @@ def hash_keys(chunks: Sequence[Sequence[KeyColumn]], key: ReadOnly) -> tuple[Buf
     Each chunk of rows has all columns of the key.
     """
 
+def is_plain(column: KeyColumn) -> bool:
+    """Whether every text is ASCII, not empty, and has no blank at either end; NULL and integers are."""
+
 def permutation(seed: ReadOnly, items: int) -> Buffer:
     """A uniform permutation of 0..items from a 32-byte seed, as uint32."""
 

@@ -43,7 +43,7 @@ def key_sql(column: Column) -> str:
     if column.type is ColumnType.TIMESTAMP:
         value = f"TRY_CAST({source} AS TIMESTAMPTZ)"
         return f"CASE WHEN isfinite({value}) THEN floor(epoch({value}))::BIGINT END"
-    text = f"TRY_CAST({source} AS VARCHAR)"
+    text = text_sql(column)
     # DuckDB's trim reads character by character; most ASCII keys have no blank at all.
     blank = f"contains({text}, ' ')"
     trimmed = (
@@ -51,6 +51,34 @@ def key_sql(column: Column) -> str:
         f"WHEN {blank} THEN trim({text}) ELSE {text} END"
     )
     return f"nullif({NORMALISERS[column.normaliser].format(trimmed)}, '')"
+
+
+def text_sql(column: Column) -> str:
+    """Return the DuckDB text that reads a key column as text, in no form but the source's."""
+    return f"TRY_CAST({identifier(column.name)} AS VARCHAR)"
+
+
+def unicode_keys(card: DatasetCard, named: Sequence[KeyColumn]) -> list[tuple[KeyColumn, Column]]:
+    """Return the text keys that have no normaliser: most values of theirs are in canonical form."""
+    columns = {column.name: column for column in card.columns}
+    return [
+        (key, columns[key.name])
+        for key in named
+        if key.type is ColumnType.TEXT and not columns[key.name].normaliser
+    ]
+
+
+def plain_sql(sql: str, card: DatasetCard, named: Sequence[KeyColumn]) -> str:
+    """Return a side's SQL of all its rows with `unicode_keys` as the source has them; empty if there are
+    none. Where all that it yields are plain (crypto/join/keys.py), `sql` yields the same rows.
+
+    To bring text to its canonical form takes a fifth of reading, and most text needs it not.
+    """
+    plain = sql
+    for key, column in unicode_keys(card, named):
+        canonical, text = key_sql(column), text_sql(column)
+        plain = plain.replace(f"{canonical} AS {key.sql}", f"{text} AS {key.sql}")
+    return plain if plain != sql else ""
 
 
 def keyed_rows(

@@ -16,7 +16,7 @@ from sandbox.catalog import Column, ColumnType, Table
 from sandbox.errors import InputError, Refusal
 from sandbox.sql.algebra import Fragment, JoinMode, KeyColumn, Plan, Side
 from sandbox.sql.columns import identifier
-from sandbox.sql.keys import KEY_TYPES, key_sql
+from sandbox.sql.keys import KEY_TYPES, key_sql, plain_sql, unicode_keys
 from sandbox.sql.parse import nearest, parse, refusal
 from sandbox.sql.plan import plan
 from sandbox.sql.preparing import preparing_plan
@@ -127,6 +127,22 @@ def matched_sql(side: Side, base_relation: str) -> str:
     return f"WITH base AS (SELECT * FROM {base_relation}) {side.fragment.rows_sql}"
 
 
+def plain_matched_sql(side: Side, base_relation: str) -> str:
+    """Return `matched_sql` as plain_sql does, of keys alone: as they are, they are in canonical form.
+    Empty unless all are such texts."""
+    if len(unicode_keys(side.table.card, side.keys)) < len(side.keys):
+        return ""
+    plain = plain_sql(matched_sql(side, base_relation), side.table.card, side.keys)
+    for number, key in enumerate(side.keys):
+        plain = plain.replace(f", {_other_text(number, key)} AS own{number}", "")
+    return plain
+
+
+def _other_text(number: int, key: KeyColumn) -> str:
+    """Return the SQL of a text key as it is, NULL where that is its canonical form."""
+    return f"nullif(TRY_CAST(own{number} AS VARCHAR), {key.sql})"
+
+
 def _dotted(node: exp.Expr) -> str:
     return ".".join(part.name for part in node.parts) if isinstance(node, exp.Table) else ""
 
@@ -165,10 +181,9 @@ def _side(table: Table, keys: Sequence[Column], *, kept: bool) -> Side:
     sql = f"SELECT {', '.join(items)} FROM base"
     if kept:
         own = [f"{identifier(c.name)} AS own{n}" for n, c in enumerate(keys)]
-        texts = [f"nullif(TRY_CAST(own{n} AS VARCHAR), {k.sql})" for n, k in enumerate(named)]
         shown = [
-            f"{texts[n] if c.type is ColumnType.TEXT else f'own{n}'} AS own{n}"
-            for n, c in enumerate(keys)
+            f"{_other_text(n, k) if k.type is ColumnType.TEXT else f'own{n}'} AS own{n}"
+            for n, k in enumerate(named)
         ]
         names = ", ".join([*(k.sql for k in named), *shown])
         sql = f"SELECT {names} FROM (SELECT {', '.join([*items, *own])} FROM base)"

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox.sql.algebra import FactorKind, Plan, Side
+from sandbox.sql.keys import plain_sql
 
 
 def key_columns(plan: Plan, side: Side) -> list[tuple[int, int]]:
@@ -73,6 +74,11 @@ def row_sql(plan: Plan, side: Side, base_relation: str = "base", *, keyed: bool 
         values.append(f"{value} AS v{number}")
     unit = ["unit::VARCHAR"] if keyed and not unit_is_key(side) else []
     return f"{base}SELECT {', '.join([*keys, *unit, *values])} FROM ({side.fragment.rows_sql})"
+
+
+def plain_row_sql(plan: Plan, side: Side, base_relation: str = "base") -> str:
+    """Return `row_sql` as plain_sql does."""
+    return plain_sql(row_sql(plan, side, base_relation), side.table.card, side.keys)
 
 
 def unit_is_key(side: Side) -> bool:

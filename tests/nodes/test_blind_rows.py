@@ -39,6 +39,7 @@ def read(rows: list[Row], *, unit_is_key: bool, gathering: int) -> Rows:
         "row_bound": BOUND,
         "unit_is_key": unit_is_key,
         "local_sql": "",
+        "plain_sql": "",
         "row_sql": f"SELECT key AS key0, {unit}value AS v0, 1::BIGINT AS v1 FROM rows",
         # Of a key, and of a unit, one row counts, whichever: here that of the greatest value.
         "per_key_sql": "SELECT key AS key0, max(value)::BIGINT AS v0, 1::BIGINT AS v1 FROM rows "

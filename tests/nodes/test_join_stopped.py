@@ -42,6 +42,7 @@ async def running(folder: Path) -> AsyncIterator[tuple[Workers, JoinRequest]]:
         "row_bound": 10,
         "keys": 1,
         "unit_is_key": True,
+        "plain_sql": "",
         "row_sql": SPILLING,
         "local_sql": "",
         "shapes": [asdict(shape)],

@@ -105,6 +105,30 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// Whether every text is ASCII, not empty, and has no blank at either end. NULL is, and so are integers.
+    pub fn is_plain(&self) -> Result<bool> {
+        match self.values {
+            Values::Int64(_) => Ok(true),
+            Values::Narrow(_, offsets, data) => self.all_plain(|row| narrow(offsets, data, row)),
+            Values::Wide(_, offsets, data) => self.all_plain(|row| wide(offsets, data, row)),
+        }
+    }
+
+    fn all_plain(&self, text: impl Fn(usize) -> Result<&'a [u8]>) -> Result<bool> {
+        for row in 0..self.rows() {
+            let text = text(row)?;
+            let plain = match text {
+                [b' ', ..] | [.., b' '] | [] => false,
+                text => is_ascii(text),
+            };
+            let null = || matches!(&self.validity, Some(validity) if validity.bit(row) == 0);
+            if !plain && !null() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Clears `present` of the rows `first..` that are NULL here.
     pub(super) fn mask(&self, first: usize, present: &mut [u8]) {
         if let Some(validity) = &self.validity {
@@ -266,6 +290,16 @@ impl Keys {
     }
 }
 
+/// The library's own is made for long texts.
+fn is_ascii(text: &[u8]) -> bool {
+    let (eights, rest) = text.as_chunks::<8>();
+    let high = eights
+        .iter()
+        .fold(0, |all, &eight| all | u64::from_le_bytes(eight));
+    let rest = rest.iter().fold(0, |all, &byte| all | byte);
+    high & 0x8080_8080_8080_8080 == 0 && rest < 0x80
+}
+
 /// Copies less than a block: its first and last bytes, which overlap. A call would take longer than that.
 fn copy_short(to: &mut [u8], from: &[u8]) {
     match from.len() {
@@ -320,6 +354,34 @@ mod tests {
         assert!(column.append_row(0, &mut key).is_ok());
         assert_eq!(column.append_row(1, &mut key), Err(OUTSIDE));
         assert_eq!(key, b"\x03\x02\0\0\0ab");
+    }
+
+    #[test]
+    fn texts_are_plain_or_not() {
+        let plain = |text: &[u8], validity: Option<&[u8]>| {
+            let offsets: Vec<u8> = [0, 1, 1 + text.len() as u32]
+                .into_iter()
+                .flat_map(u32::to_le_bytes)
+                .collect();
+            let data = [b"a", text].concat();
+            let column = Column::text(Text::Utf8, &offsets, &data, validity, ROWS).unwrap();
+            column.is_plain().unwrap()
+        };
+        for text in ["SN0012", "a b", "\t", "!", "~\x7f"] {
+            assert!(plain(text.as_bytes(), None), "{text:?}");
+        }
+        for text in [
+            "",
+            " ",
+            " a",
+            "a ",
+            "é",
+            "a long one that ends otherwise\u{a0}",
+        ] {
+            assert!(!plain(text.as_bytes(), None), "{text:?}");
+            assert!(!plain(text.as_bytes(), Some(&[0b10])), "{text:?}");
+            assert!(plain(text.as_bytes(), Some(&[0b01])), "{text:?}");
+        }
     }
 
     #[test]

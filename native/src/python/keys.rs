@@ -145,6 +145,12 @@ pub fn hash_keys(
     Ok((hashed.hashes.into(), hashed.present.into()))
 }
 
+/// Whether every text of a column is ASCII, not empty, and has no blank at either end.
+#[pyfunction]
+pub fn is_plain(py: Python<'_>, column: &KeyColumn) -> PyResult<bool> {
+    Ok(py.detach(|| column.column()?.is_plain())?)
+}
+
 /// A uniform permutation of 0..items from a 32-byte seed, as 32-bit indices.
 #[pyfunction]
 pub fn permutation(py: Python<'_>, seed: Input, items: usize) -> PyResult<Buffer> {

@@ -21,6 +21,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PeerError", module.py().get_type::<refusal::PeerError>())?;
     module.add_class::<keys::KeyColumn>()?;
     module.add_function(wrap_pyfunction!(keys::hash_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(keys::is_plain, module)?)?;
     module.add_function(wrap_pyfunction!(keys::permutation, module)?)?;
     module.add_function(wrap_pyfunction!(keys::take, module)?)?;
     module.add_function(wrap_pyfunction!(keys::shorten_tags, module)?)?;

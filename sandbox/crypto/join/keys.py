@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,12 @@ class KeyHashes:
     def repeat(self) -> bool:
         """Whether any key occurs twice."""
         return _native.has_repeats(self.tags, self._present)
+
+
+def plain(columns: Iterable[pa.Array]) -> bool:
+    """Whether all text among key columns is in canonical form (sandbox/sql/keys.py) as it stands. Some
+    that is may not count as plain, such as any beyond ASCII."""
+    return all(_native.is_plain(_column(column)) for column in columns)
 
 
 def _chunks(column: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
