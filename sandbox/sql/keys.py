@@ -72,7 +72,7 @@ def plain_sql(sql: str, card: DatasetCard, named: Sequence[KeyColumn]) -> str:
     """Return a side's SQL of all its rows with `unicode_keys` as the source has them; empty if there are
     none. Where all that it yields are plain (crypto/join/keys.py), `sql` yields the same rows.
 
-    To bring text to its canonical form takes a fifth of reading, and most text needs it not.
+    To bring text to its canonical form takes a tenth of reading, and most text needs it not.
     """
     plain = sql
     for key, column in unicode_keys(card, named):
