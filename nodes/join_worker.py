@@ -88,10 +88,20 @@ class Wire:
             os._exit(1)
 
 
+def ready() -> duckdb.DuckDBPyConnection:
+    """Return a session for `run`. What takes longest where it is done for the first time is done here,
+    while no join waits for it."""
+    connection = duckdb.connect(":memory:")
+    register(connection)
+    sources.restrict(connection)
+    Pair(bytes(SECRET_BYTES), b"", "one", "other").key("first")
+    return connection
+
+
 def run(
     connection: duckdb.DuckDBPyConnection, request: Header, secrets: bytes, node: socket.socket
 ) -> tuple[Header, bytes]:
-    """Read one side's rows and run every join that it takes part in.
+    """Read one side's rows and run every join that it takes part in. connection: of `ready`.
 
     Answers 64-bit words: the member's shares of all products of a blind join, join by join, and for
     each peer the words that re-randomise its outputs; beside them its columns' sums if they are asked
@@ -166,7 +176,6 @@ def _opened(connection: duckdb.DuckDBPyConnection, request: Header) -> Iterator[
     """Lock the session on this side's source; raises sources.SourceChanged for another file."""
     source = sources.from_document(request["source"])
     sources.require_unchanged(source)
-    register(connection)
     ordered = prepared_worker.ORDERED if {"keep", "kept"} & set(request) else {}
     settings = {**request["settings"], **ordered}
     sources.open_locked(connection, source, request["columns"], settings)

@@ -171,6 +171,12 @@ def _texts(values: Sequence[str]) -> str:
     return "[" + ", ".join(literal(value) for value in values) + "]"
 
 
+def restrict(connection: duckdb.DuckDBPyConnection) -> None:
+    """Set what every session has, whatever its source."""
+    for name, value in LOCKED.items():
+        connection.execute(f"SET {name} = {literal(str(value))}")
+
+
 def open_locked(
     connection: duckdb.DuckDBPyConnection,
     source: Source,
@@ -181,7 +187,8 @@ def open_locked(
 
     columns: None for all. settings: DuckDB options set before the lock, such as memory_limit.
     """
-    for name, value in {**LOCKED, **settings}.items():
+    restrict(connection)
+    for name, value in settings.items():
         connection.execute(f"SET {name} = {literal(str(value))}")
     for database in sorted(_databases(source)):
         connection.execute(f"ATTACH {literal(database)} AS {_alias(database)} (READ_ONLY)")

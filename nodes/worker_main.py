@@ -60,11 +60,9 @@ def encryptions() -> Handler:
 
 def joins() -> Talker:
     """Open an empty DuckDB session; the talker runs one side of a join with its rows."""
-    import duckdb
-
     from nodes import join_worker
 
-    return partial(join_worker.run, duckdb.connect(":memory:"))
+    return partial(join_worker.run, join_worker.ready())
 
 
 PREPARE: dict[str, Callable[[], Talker]] = {
