@@ -249,13 +249,15 @@ class PsiReceiver:
         """Take distinct keys, 16 bytes each, once. RuntimeError if no seed of a few encodes them."""
     def awaits(self) -> int | None:
         """Bytes of the message that comes next, which may be 0; None at the end."""
-    def advance(self, message: ReadOnly) -> Buffer:
-        """Take the message that comes next, return the one to send (empty at the end).
+    def take(self, message: ReadOnly) -> None:
+        """Take the message that comes next; all parts of the reply must be asked for then.
 
         Raises PeerError for another length or a failed check; nothing follows then.
         """
+    def next_part(self) -> Buffer | None:
+        """The next part of the reply, made when it is asked for; None once all is said."""
     def catch_up(self) -> None:
-        """Do what the peer need not wait for, after a message was sent; `advance` does it else."""
+        """Do what the peer need not wait for, after a message was sent; `take` does it else."""
     def take_values(self) -> Buffer:
         """What is compared, 16 bytes for each key, after the last message; once: see psi_matches."""
     @property
@@ -283,7 +285,12 @@ class PsiSender:
     def awaits(self) -> int | None:
         """Bytes of the message that comes next, which may be 0; None at the end."""
     def advance(self, message: ReadOnly) -> Buffer:
-        """Take the message that comes next, return the one to send; raises as PsiReceiver's."""
+        """Take the message that comes next, return the one to send; raises as PsiReceiver's `take`."""
+    def absorbs(self) -> bool:
+        """Whether the message that comes next may be absorbed piece by piece."""
+    def absorb(self, piece: ReadOnly) -> None:
+        """Work on a piece of the message that comes next, of whole blocks; what is left of it, or an
+        empty message, is for `advance`. Raises as that does."""
 
 def okvs_length(items: int, buckets: int) -> int:
     """Blocks of an encoding of at most `items` keys, in a join of `buckets` encodings."""

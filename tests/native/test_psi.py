@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import _native
+from tests.crypto.join.memory import replied
 from tests.vectors.native import ot, psi
 from tests.vectors.native.blocks import Draws, to_bytes
 from tests.vectors.native.psi import SECRETS, SESSION, Sizes
@@ -47,19 +48,19 @@ def test_a_session_is_that_of_the_vectors(run: dict[str, Any]) -> None:
         sizes.receiver, sizes.sender, malicious=sizes.malicious, buckets=sizes.buckets
     )
     assert bytes(digest).hex() == run["digest"]
-    request = both.receiver.advance(both.offer)
+    request = replied(both.receiver, both.offer)
     answer = both.sender.advance(request)
     commitment = bytes(answer)[-32:] if sizes.malicious else b""
     messages = [both.offer, request, bytes(answer)[: len(answer) - len(commitment)]]
     challenge = proof = b""
     if sizes.malicious:
-        challenge = bytes(both.receiver.advance(answer))
+        challenge = bytes(replied(both.receiver, answer))
         proof = bytes(both.sender.advance(challenge))
     both.receiver.take_keys(to_bytes(ours))
     both.sender.take_keys(to_bytes(theirs))
-    masked = both.receiver.advance(proof if sizes.malicious else answer)
+    masked = replied(both.receiver, proof if sizes.malicious else answer)
     last = bytes(both.sender.advance(masked))
-    both.receiver.advance(last)
+    replied(both.receiver, last)
     whole = [*messages[:2], answer, challenge, proof]
     assert [blake(message) for message in whole] == run["messages"]
     assert bytes(masked)[:16].hex() == run["masked"][:32] or sizes.receiver > 100
@@ -77,9 +78,9 @@ def test_a_senders_values_are_those_of_the_vectors(run: dict[str, Any]) -> None:
     """The answer to an encoding that is not the kernel's own."""
     sizes = sizes_of(run)
     both = Kernels(sizes)
-    message = both.sender.advance(both.receiver.advance(both.offer))
+    message = both.sender.advance(replied(both.receiver, both.offer))
     if sizes.malicious:
-        both.sender.advance(both.receiver.advance(message))
+        both.sender.advance(replied(both.receiver, message))
     both.sender.take_keys(to_bytes(psi.keys(sizes)[1]))
     last = bytes(both.sender.advance(bytes.fromhex(run["masked"])))
     width = sizes.value_bytes
@@ -111,12 +112,12 @@ def test_the_model_as_sender_meets_a_kernel(sizes: Sizes) -> None:
     ours, theirs = psi.keys(sizes)
     kernel = Kernels(sizes, OTHER).receiver
     model = psi.Sender(sizes, OTHER, theirs, Draws(61), Draws(62))
-    message = model.answer(bytes(kernel.advance(model.offer)))
+    message = model.answer(replied(kernel, model.offer))
     if sizes.malicious:
-        message = model.prove(bytes(kernel.advance(message)))
+        message = model.prove(replied(kernel, message))
     kernel.take_keys(to_bytes(ours))
-    last = model.last(bytes(kernel.advance(message)))
-    kernel.advance(last)
+    last = model.last(replied(kernel, message))
+    replied(kernel, last)
     values = memoryview(last)[: sizes.value_bytes * sizes.sender].toreadonly()
     found = _native.psi_matches(kernel.take_values(), values, sizes.value_bytes)
     assert [n for n, there in enumerate(bytes(found)) if there] == [0, 1, 2]

@@ -1,7 +1,7 @@
 //! A hostile sender of an intersection: its offer, answer, proof or values are the fuzzer's.
 #![no_main]
 
-use fedsandbox_fuzz::Input;
+use fedsandbox_fuzz::{Input, replied};
 use fedsandbox_native::psi::session::{Receiver, Sender};
 use fedsandbox_native::psi::{self, Sizes};
 use libfuzzer_sys::fuzz_target;
@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
         if step == tampered {
             message = input.message(&message);
         }
-        let Ok(reply) = receiver.advance(&message) else {
+        let Ok(reply) = replied(&mut receiver, &message) else {
             assert!(step >= tampered, "an honest message was refused");
             return;
         };

@@ -1,7 +1,7 @@
 //! A hostile receiver of an intersection: its request, challenge or masked encoding is the fuzzer's.
 #![no_main]
 
-use fedsandbox_fuzz::Input;
+use fedsandbox_fuzz::{Input, replied};
 use fedsandbox_native::psi::Sizes;
 use fedsandbox_native::psi::session::{Receiver, Sender};
 use libfuzzer_sys::fuzz_target;
@@ -23,16 +23,23 @@ fuzz_target!(|data: &[u8]| {
     sender.take_keys(keys).unwrap();
     let tampered = choice >> 2 & 3;
     for step in 0.. {
-        let Ok(reply) = receiver.advance(&message) else {
+        let Ok(mut reply) = replied(&mut receiver, &message) else {
             assert!(step > tampered, "an honest message was refused");
             return;
         };
-        let mut reply = reply.to_vec();
         if step == tampered {
             reply = input.message(&reply);
         }
         if sender.awaits().unwrap().is_none() {
             return;
+        }
+        if choice >> 4 & 1 == 1 && sender.absorbs() {
+            for piece in std::mem::take(&mut reply).chunks(48) {
+                if sender.absorb(piece).is_err() {
+                    assert!(step >= tampered, "an honest message was refused");
+                    return;
+                }
+            }
         }
         match sender.advance(&reply) {
             Ok(answer) => message = answer,

@@ -27,8 +27,12 @@ fuzz_target!(|data: &[u8]| {
         answer = input.message(&answer);
     }
     let Sent::Check(proving) = sent else {
-        let c = awaiting.finish(&answer, &mut vec![0; outputs]);
-        assert!(tampered == 1 || c.is_ok());
+        let expanding = awaiting.expand(&answer);
+        assert!(tampered == 1 || expanding.is_ok());
+        if let Ok(mut expanding) = expanding {
+            while !expanding.next(&mut vec![0; outputs]).is_empty() {}
+            assert_eq!(expanding.finish().len(), outputs);
+        }
         return;
     };
     let Ok((checking, challenge)) = awaiting.challenge(&answer) else {

@@ -3,6 +3,19 @@
 //! Each target runs an honest session up to one message and puts in its place what the fuzzer wrote. A parser must
 //! answer or refuse: a panic, an overflow or memory beyond libFuzzer's limit is a finding.
 
+use fedsandbox_native::error::Result;
+use fedsandbox_native::psi::session::Receiver;
+
+/// A receiver's whole reply to a message.
+pub fn replied(receiver: &mut Receiver, message: &[u8]) -> Result<Vec<u8>> {
+    receiver.take(message)?;
+    let mut reply = Vec::new();
+    while let Some(part) = receiver.next_part()? {
+        reply.extend_from_slice(&part);
+    }
+    Ok(reply)
+}
+
 /// The fuzzer's bytes, taken from the front.
 pub struct Input<'a>(pub &'a [u8]);
 

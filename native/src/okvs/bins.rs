@@ -53,6 +53,11 @@ impl Bins {
         (bins, grouped)
     }
 
+    /// Where the keys of a bin begin.
+    pub(super) fn first(&self, bin: usize) -> usize {
+        self.loads[..bin].iter().sum()
+    }
+
     /// For each bin where its keys lie.
     pub(super) fn places(&self) -> Vec<Range<usize>> {
         let mut end = 0;

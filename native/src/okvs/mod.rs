@@ -132,28 +132,31 @@ pub fn decode(
     encoding: &[Block],
     out: &mut [Block],
 ) -> Result<()> {
-    let (bins, keys) = Bins::new(parameters, seed, keys);
-    let values = decode_grouped(parameters, &bins, keys, encoding, |_, _| {})?;
+    if encoding.len() != parameters.length() {
+        return Err(Error::Malformed);
+    }
+    let (bins, mut values) = Bins::new(parameters, seed, keys);
+    let every = 0..parameters.bins();
+    decode_bins(parameters, &bins, every, &mut values, encoding, |_, _| {});
     out.copy_from_slice(&bins.in_order(&values));
     Ok(())
 }
 
-/// What `decode` gives, bin after bin, in the place of the keys. `finish`: turns values, beside the keys they are of, into
-/// what is wanted while both are near.
-pub fn decode_grouped(
+/// Replaces the keys of some bins by what they decode to. `keys`: all of them, bin after bin; `encoding`: all of it, of which
+/// these bins are read. `finish`: turns values, beside the keys they are of, into what is wanted while both are near.
+pub fn decode_bins(
     parameters: &Parameters,
     bins: &Bins,
-    mut keys: Zeroizing<Vec<Block>>,
+    which: Range<usize>,
+    keys: &mut [Block],
     encoding: &[Block],
     finish: impl Fn(&[Block], &mut [Block]) + Sync,
-) -> Result<Zeroizing<Vec<Block>>> {
-    if encoding.len() != parameters.length() {
-        return Err(Error::Malformed);
-    }
+) {
+    let (stride, loads) = (parameters.stride(), &bins.loads[which.clone()]);
     // Bin by bin, so that the bin's columns are read from a near cache.
-    partition::cut(&mut keys, &bins.loads)
+    partition::cut(&mut keys[bins.first(which.start)..], loads)
         .into_par_iter()
-        .zip(encoding.par_chunks_exact(parameters.stride()))
+        .zip(encoding[which.start * stride..which.end * stride].par_chunks_exact(stride))
         .for_each(|(keys, bin)| {
             keys.par_chunks_mut(TASK).for_each(|values| {
                 let keys = Zeroizing::new(values.to_vec());
@@ -162,7 +165,6 @@ pub fn decode_grouped(
                 finish(&keys, values);
             });
         });
-    Ok(keys)
 }
 
 /// Replaces hashes of one bin by what they decode to.

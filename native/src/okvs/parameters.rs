@@ -88,7 +88,8 @@ impl Parameters {
         self.items
     }
 
-    pub(super) fn bins(&self) -> usize {
+    /// Bins of the encoding, each as many blocks.
+    pub fn bins(&self) -> usize {
         self.bins
     }
 
@@ -108,7 +109,7 @@ impl Parameters {
     }
 
     /// Blocks of one bin.
-    pub(super) fn stride(&self) -> usize {
+    pub fn stride(&self) -> usize {
         self.sparse + self.dense
     }
 }

@@ -20,6 +20,8 @@ mod lookup;
 pub mod session;
 
 pub use lookup::matches;
+use std::ops::Range;
+
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
@@ -147,16 +149,21 @@ impl Encoded {
         &mut self.message[1..]
     }
 
-    /// The receiver's state and message, once A is added to the encoding. `c`: C of the same VOLE.
-    pub fn masked(mut self, c: Zeroizing<Vec<Block>>) -> (Receiver, Vec<Block>) {
-        let receiver = Receiver {
+    /// The part of the message with this range of the encoding, once A is added to it.
+    pub fn part(&self, range: Range<usize>) -> &[Block] {
+        let seed_too = range.start == 0;
+        &self.message[range.start + usize::from(!seed_too)..range.end + 1]
+    }
+
+    /// The receiver's state after the message. `c`: C of the same VOLE.
+    pub fn sent(self, c: Zeroizing<Vec<Block>>) -> Receiver {
+        Receiver {
             sizes: self.sizes,
             bins: self.bins,
             keys: self.keys,
             c,
             values: None,
-        };
-        (receiver, std::mem::take(&mut *self.message))
+        }
     }
 }
 
@@ -188,7 +195,8 @@ impl Receiver {
             }
         };
         let parameters = self.sizes.encoding()?;
-        let values = okvs::decode_grouped(&parameters, &self.bins, keys, &self.c, finish)?;
+        let (every, mut values) = (0..parameters.bins(), keys);
+        okvs::decode_bins(&parameters, &self.bins, every, &mut values, &self.c, finish);
         self.values = Some(values);
         Ok(())
     }
@@ -207,46 +215,118 @@ impl Receiver {
     }
 }
 
-/// The sender's answer to the receiver's `request`. `delta`, `b`: its halves of the VOLE; `keys`: distinct, at most
-/// `sizes.sender`; `secret` seeds the order and the padding. `Malformed` for a request of another length.
-pub fn answer(
+/// The sender while the receiver's message comes in.
+pub struct Answering {
     sizes: Sizes,
-    keys: &[Block],
+    parameters: Parameters,
     delta: Block,
-    mut b: Zeroizing<Vec<Block>>,
-    request: &[u8],
-    mask: Mask,
-    secret: &[u8; 32],
-) -> Result<Vec<u8>> {
-    let parameters = sizes.encoding()?;
-    if keys.len() > sizes.sender {
-        return Err(Error::Parameters("more keys than the set is padded to"));
-    }
-    let request = block::read(request, 1 + parameters.length())?;
-    if b.len() != parameters.length() {
-        return Err(Error::Parameters("a VOLE of another length"));
-    }
-    let (seed, masked) = (request[0], &request[1..]);
-    b.par_chunks_mut(TASK)
-        .zip(masked.par_chunks(TASK))
-        .for_each(|(b, masked)| field::axpy(b, masked, delta));
-    let (target, output) = (FixedKeyHash::new(H_B), FixedKeyHash::new(H_O));
-    let finish = |keys: &[Block], values: &mut [Block]| {
-        let mut targets = Zeroizing::new([0; BATCH]);
-        for (keys, values) in keys.chunks(BATCH).zip(values.chunks_mut(BATCH)) {
-            let targets = &mut targets[..keys.len()];
-            targets.copy_from_slice(keys);
-            target.hash_blocks(targets);
-            field::axpy(values, targets, delta);
+    /// B, and B' as far as the message has come.
+    b: Zeroizing<Vec<Block>>,
+    /// As they were given until there are bins, then bin after bin; those of bins that are decoded are values.
+    keys: Zeroizing<Vec<Block>>,
+    bins: Option<Bins>,
+    /// Blocks of the encoding that have come.
+    absorbed: usize,
+    /// Bins that are decoded.
+    decoded: usize,
+}
+
+impl Answering {
+    /// `delta`, `b`: the sender's halves of the VOLE; `keys`: distinct, at most `sizes.sender`.
+    pub fn new(
+        sizes: Sizes,
+        keys: Zeroizing<Vec<Block>>,
+        delta: Block,
+        b: Zeroizing<Vec<Block>>,
+    ) -> Result<Self> {
+        let parameters = sizes.encoding()?;
+        if keys.len() > sizes.sender {
+            return Err(Error::Parameters("more keys than the set is padded to"));
         }
-        match mask {
-            None => output.hash_blocks(values),
-            Some(mask) => encrypt(keys, values, mask),
+        if b.len() != parameters.length() {
+            return Err(Error::Parameters("a VOLE of another length"));
         }
-    };
-    let (bins, keys) = Bins::new(&parameters, seed, keys);
-    let values = okvs::decode_grouped(&parameters, &bins, keys, &b, finish)?;
-    shuffled(sizes, values, secret)
+        Ok(Self {
+            sizes,
+            parameters,
+            delta,
+            b,
+            keys,
+            bins: None,
+            absorbed: 0,
+            decoded: 0,
+        })
+    }
+
+    /// Blocks of the message that have not come.
+    pub fn missing(&self) -> usize {
+        usize::from(self.bins.is_none()) + self.b.len() - self.absorbed
+    }
+
+    /// Takes what comes next of the message, and decodes the bins that are whole. `Malformed` for more than is missing.
+    pub fn absorb(&mut self, blocks: &[Block]) -> Result<()> {
+        if blocks.len() > self.missing() {
+            return Err(Error::Malformed);
+        }
+        let Some((first, rest)) = blocks.split_first() else {
+            return Ok(());
+        };
+        let masked = match &self.bins {
+            Some(_) => blocks,
+            None => {
+                let (bins, keys) = Bins::new(&self.parameters, *first, &self.keys);
+                (self.bins, self.keys) = (Some(bins), keys);
+                rest
+            }
+        };
+        self.b[self.absorbed..][..masked.len()]
+            .par_chunks_mut(TASK)
+            .zip(masked.par_chunks(TASK))
+            .for_each(|(b, masked)| field::axpy(b, masked, self.delta));
+        self.absorbed += masked.len();
+        if !self.sizes.malicious {
+            self.decode(self.absorbed / self.parameters.stride(), None);
+        }
+        Ok(())
+    }
+
+    /// The answer. `secret` seeds the order and the padding. `Malformed` unless all of the message has come.
+    pub fn finish(mut self, mask: Mask, secret: &[u8; 32]) -> Result<Vec<u8>> {
+        if self.missing() > 0 {
+            return Err(Error::Malformed);
+        }
+        self.decode(self.parameters.bins(), mask);
+        shuffled(self.sizes, self.keys, secret)
+    }
+
+    /// Turns the keys of all bins before `end` into what is compared.
+    fn decode(&mut self, end: usize, mask: Mask) {
+        let Some(bins) = &self.bins else { return };
+        let (target, output) = (FixedKeyHash::new(H_B), FixedKeyHash::new(H_O));
+        let finish = |keys: &[Block], values: &mut [Block]| {
+            let mut targets = Zeroizing::new([0; BATCH]);
+            for (keys, values) in keys.chunks(BATCH).zip(values.chunks_mut(BATCH)) {
+                let targets = &mut targets[..keys.len()];
+                targets.copy_from_slice(keys);
+                target.hash_blocks(targets);
+                field::axpy(values, targets, self.delta);
+            }
+            match mask {
+                None => output.hash_blocks(values),
+                Some(mask) => encrypt(keys, values, mask),
+            }
+        };
+        let which = self.decoded..end;
+        okvs::decode_bins(
+            &self.parameters,
+            bins,
+            which,
+            &mut self.keys,
+            &self.b,
+            finish,
+        );
+        self.decoded = end;
+    }
 }
 
 /// Turns what was decoded into what is compared, against a malicious peer.

@@ -11,7 +11,7 @@ use blake3::Hasher;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{Mask, Sizes, answer};
+use super::{Mask, Sizes};
 use crate::block::{self, Block};
 use crate::error::{Error, Result};
 use crate::ot::Session;
@@ -51,6 +51,8 @@ fn seeds(secret: &[u8; 32]) -> (Block, Prg) {
     (vole, Prg::new(own))
 }
 
+const UNSAID: Error = Error::Parameters("the reply is not all said yet");
+
 /// What a receiver sends, as it was made.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Message {
@@ -76,11 +78,13 @@ pub struct Receiver {
     encoded: Option<super::Encoded>,
     own: Prg,
     state: Receiving,
+    reply: Option<Message>,
 }
 
 enum Receiving {
     Offer(vole::Receiver),
     Answer(vole::Awaiting),
+    Masking(Box<vole::Expanding>, super::Encoded),
     Proof(vole::Checking, [u8; COMMITMENT]),
     Values(super::Receiver, Block, [u8; COMMITMENT]),
     Done(Option<Zeroizing<Vec<Block>>>),
@@ -98,6 +102,7 @@ impl Receiver {
             encoded: None,
             own,
             state,
+            reply: None,
         })
     }
 
@@ -133,12 +138,14 @@ impl Receiver {
             Receiving::Answer(_) => parameters.answer_bytes() + extra(self.sizes, COMMITMENT),
             Receiving::Proof(..) => parameters.check_bytes().1,
             Receiving::Values(..) => self.sizes.answer_bytes() + extra(self.sizes, OPENING),
+            Receiving::Masking(..) => return Err(UNSAID),
             Receiving::Done(_) | Receiving::Failed => return Ok(None),
         }))
     }
 
-    /// Takes the message that comes next and returns the one to send, empty at the end. After an error nothing follows.
-    pub fn advance(&mut self, message: &[u8]) -> Result<Message> {
+    /// Takes the message that comes next; the parts of the reply follow, all of which must be asked for. After an error
+    /// nothing follows.
+    pub fn take(&mut self, message: &[u8]) -> Result<()> {
         if self.awaits()? != Some(message.len()) {
             return Err(Error::Malformed);
         }
@@ -160,23 +167,19 @@ impl Receiver {
                 )
             }
             Receiving::Answer(awaiting) => {
-                let mut encoded = self.encoded()?;
-                let c = awaiting.finish(message, encoded.encoding())?;
-                let (receiver, message) = encoded.masked(c);
-                (
-                    Receiving::Values(receiver, 0, [0; COMMITMENT]),
-                    Message::Blocks(message),
-                )
+                let expanding = Box::new(awaiting.expand(message)?);
+                self.state = Receiving::Masking(expanding, self.encoded()?);
+                return Ok(());
             }
             Receiving::Proof(checking, committed) => {
                 let mut noise = checking.finish(message)?;
                 let mut encoded = self.encoded()?;
                 let sums = encoded.encoding().iter_mut().zip(&noise.a);
                 sums.for_each(|(p, a)| *p ^= a);
-                let c = Zeroizing::new(std::mem::take(&mut noise.c));
-                let (receiver, mut message) = encoded.masked(c);
+                let mut message = encoded.part(0..noise.a.len()).to_vec();
                 let half = self.own.block();
                 message.push(half);
+                let receiver = encoded.sent(Zeroizing::new(std::mem::take(&mut noise.c)));
                 (
                     Receiving::Values(receiver, half, committed),
                     Message::Blocks(message),
@@ -190,12 +193,33 @@ impl Receiver {
                     Message::Bytes(Vec::new()),
                 )
             }
+            Receiving::Masking(..) => return Err(UNSAID),
             Receiving::Done(_) | Receiving::Failed => {
                 return Err(Error::Parameters("the intersection has ended"));
             }
         };
-        self.state = state;
-        Ok(reply)
+        (self.state, self.reply) = (state, Some(reply));
+        Ok(())
+    }
+
+    /// The next part of the reply to the last message, made when it is asked for; None once all is said.
+    pub fn next_part(&mut self) -> Result<Option<Message>> {
+        if let Some(reply) = self.reply.take() {
+            return Ok(Some(reply));
+        }
+        let Receiving::Masking(expanding, encoded) = &mut self.state else {
+            return Ok(None);
+        };
+        let range = expanding.next(encoded.encoding());
+        if !range.is_empty() {
+            return Ok(Some(Message::Blocks(encoded.part(range).to_vec())));
+        }
+        let masked = std::mem::replace(&mut self.state, Receiving::Failed);
+        if let Receiving::Masking(expanding, encoded) = masked {
+            let receiver = encoded.sent(expanding.finish());
+            self.state = Receiving::Values(receiver, 0, [0; COMMITMENT]);
+        }
+        Ok(None)
     }
 
     /// Does what no message waits for, after one was sent; the next one does it else.
@@ -245,6 +269,7 @@ enum Sending {
     Request(Box<vole::Sender>),
     Challenge(vole::Proving),
     Masked(vole::Key),
+    Answering(Box<super::Answering>),
     Done,
 }
 
@@ -293,6 +318,9 @@ impl Sender {
             Sending::Request(_) => parameters.request_bytes(),
             Sending::Challenge(_) => parameters.check_bytes().0,
             Sending::Masked(_) => self.sizes.request_bytes()? + extra(self.sizes, block::BYTES),
+            Sending::Answering(answering) => {
+                block::BYTES * answering.missing() + extra(self.sizes, block::BYTES)
+            }
             Sending::Done => return Ok(None),
         }))
     }
@@ -320,23 +348,51 @@ impl Sender {
                 let (key, proof) = proving.prove(message)?;
                 (Sending::Masked(key), proof)
             }
-            Sending::Masked(key) => (Sending::Done, self.values(key, message)?),
+            masked @ (Sending::Masked(_) | Sending::Answering(_)) => {
+                self.state = masked;
+                return self.values(message);
+            }
             Sending::Done => return Err(Error::Parameters("the intersection has ended")),
         };
         self.state = state;
         Ok(reply)
     }
 
-    fn values(&self, mut key: vole::Key, message: &[u8]) -> Result<Vec<u8>> {
-        let keys = self.keys.as_ref();
-        let keys = keys.ok_or(Error::Parameters("the keys come first"))?;
-        let (request, half) = message.split_at(self.sizes.request_bytes()?);
+    /// Whether the next message may be absorbed piece by piece; then an empty one completes it.
+    pub fn absorbs(&self) -> bool {
+        let masked = matches!(self.state, Sending::Masked(_) | Sending::Answering(_));
+        masked && !self.sizes.malicious
+    }
+
+    /// Works on a piece of the message that comes next, whole blocks; after an error nothing follows.
+    pub fn absorb(&mut self, piece: &[u8]) -> Result<()> {
+        let keys = self.keys.take();
+        let mut answering = match std::mem::replace(&mut self.state, Sending::Done) {
+            Sending::Answering(answering) => answering,
+            Sending::Masked(mut key) => {
+                let keys = keys.ok_or(Error::Parameters("the keys come first"))?;
+                let b = Zeroizing::new(std::mem::take(&mut key.b));
+                Box::new(super::Answering::new(self.sizes, keys, key.delta, b)?)
+            }
+            _ => return Err(Error::Parameters("this message comes at once")),
+        };
+        answering.absorb(&block::read(piece, piece.len() / block::BYTES)?)?;
+        self.state = Sending::Answering(answering);
+        Ok(())
+    }
+
+    fn values(&mut self, message: &[u8]) -> Result<Vec<u8>> {
+        let (request, half) = message.split_at(message.len() - extra(self.sizes, block::BYTES));
+        self.absorb(request)?;
+        let Sending::Answering(answering) = std::mem::replace(&mut self.state, Sending::Done)
+        else {
+            return Err(Error::Parameters("no message is awaited"));
+        };
         let mask = self
             .sizes
             .malicious
             .then(|| first_block(half) ^ first_block(self.opening.as_ref()));
-        let b = Zeroizing::new(std::mem::take(&mut key.b));
-        let mut values = answer(self.sizes, keys, key.delta, b, request, mask, &self.secret)?;
+        let mut values = answering.finish(mask, &self.secret)?;
         if self.sizes.malicious {
             values.extend(self.opening.iter());
         }

@@ -31,8 +31,8 @@ fn intersect(sizes: Sizes, ours: &[Block], theirs: &[Block], seed: Block) -> BTr
     let (a, c, delta, b) = dealt(sizes.encoding().unwrap().length(), seed);
     let mask = sizes.malicious.then_some(seed ^ 2);
     let (receiver, request) = receiver(sizes, ours, seed ^ 1, &a, &c);
-    assert_eq!(request.len(), sizes.request_bytes().unwrap());
-    let answered = answer(sizes, theirs, delta, b, &request, mask, &[3; 32]).unwrap();
+    assert_eq!(16 * request.len(), sizes.request_bytes().unwrap());
+    let answered = answer(sizes, theirs, delta, b, &request, mask).unwrap();
     assert_eq!(answered.len(), sizes.answer_bytes());
     let own = receiver.compare(mask).unwrap();
     let found = matches(&own, &answered, sizes.value_bytes());
@@ -51,12 +51,42 @@ fn receiver(
     seed: Block,
     a: &[Block],
     c: &[Block],
-) -> (Receiver, Vec<u8>) {
+) -> (Receiver, Vec<Block>) {
     let mut encoded = Encoded::new(sizes, keys, &mut Prg::new(seed)).unwrap();
     let sums = encoded.encoding().iter_mut().zip(a);
     sums.for_each(|(p, a)| *p ^= a);
-    let (receiver, request) = encoded.masked(Zeroizing::new(c.to_vec()));
-    (receiver, block::as_bytes(&request).to_vec())
+    let request = encoded.part(0..a.len()).to_vec();
+    (encoded.sent(Zeroizing::new(c.to_vec())), request)
+}
+
+/// The sender's answer to a request that comes in pieces of 1, 2, 4 … blocks.
+fn answer(
+    sizes: Sizes,
+    keys: &[Block],
+    delta: Block,
+    b: Secret,
+    request: &[Block],
+    mask: Mask,
+) -> Result<Vec<u8>> {
+    let mut answering = Answering::new(sizes, Zeroizing::new(keys.to_vec()), delta, b)?;
+    let (mut rest, mut size) = (request, 1);
+    while !rest.is_empty() {
+        let piece;
+        (piece, rest) = rest.split_at(size.min(rest.len()));
+        answering.absorb(piece)?;
+        size *= 2;
+    }
+    answering.finish(mask, &[3; 32])
+}
+
+/// The whole reply to a message.
+fn replied(receiver: &mut session::Receiver, message: &[u8]) -> Result<Vec<u8>> {
+    receiver.take(message)?;
+    let mut reply = Vec::new();
+    while let Some(part) = receiver.next_part()? {
+        reply.extend_from_slice(&part);
+    }
+    Ok(reply)
 }
 
 fn plain(ours: &[Block], theirs: &[Block]) -> BTreeSet<Block> {
@@ -120,8 +150,8 @@ fn the_answer_changes_when_delta_alone_changes() {
     };
     let (a, c, delta, b) = dealt(sizes.encoding().unwrap().length(), 9);
     let (_, request) = receiver(sizes, &keys(5..15), 1, &a, &c);
-    let first = answer(sizes, &theirs, delta, b.clone(), &request, None, &[3; 32]).unwrap();
-    let second = answer(sizes, &theirs, delta ^ 1, b, &request, None, &[3; 32]).unwrap();
+    let first = answer(sizes, &theirs, delta, b.clone(), &request, None).unwrap();
+    let second = answer(sizes, &theirs, delta ^ 1, b, &request, None).unwrap();
     let width = sizes.value_bytes();
     assert!(
         first
@@ -141,9 +171,10 @@ fn messages_of_another_length_are_malformed() {
         buckets: 1,
     };
     let (a, c, delta, b) = dealt(sizes.encoding().unwrap().length(), 9);
-    let (_, bytes) = receiver(sizes, &ours, 1, &a, &c);
-    for wrong in [&bytes[1..], &bytes[16..], &[]] {
-        let refused = answer(sizes, &ours, delta, b.clone(), wrong, None, &[3; 32]);
+    let (_, request) = receiver(sizes, &ours, 1, &a, &c);
+    let longer = [&request[..], &[0]].concat();
+    for wrong in [&longer, &request[1..], &[]] {
+        let refused = answer(sizes, &ours, delta, b.clone(), wrong, None);
         assert_eq!(refused, Err(Error::Malformed));
     }
 }
@@ -174,7 +205,7 @@ fn run(
         if receiver.wants_keys() {
             receiver.take_keys(ours)?;
         }
-        let reply = receiver.advance(&message)?;
+        let reply = replied(&mut receiver, &message)?;
         if let Some(own) = receiver.take_values() {
             let answer = &message[..sizes.answer_bytes()];
             return Ok(matches(&own, answer, sizes.value_bytes()));
@@ -243,14 +274,16 @@ fn keys_that_are_missing_end_nothing_and_let_nothing_out() {
     };
     let mut receiver = session::Receiver::new(sizes, [7; 32], &[1; 32]).unwrap();
     let (mut sender, offer) = session::Sender::start(sizes, [7; 32], &[2; 32]).unwrap();
-    let answer = sender.advance(&receiver.advance(&offer).unwrap()).unwrap();
+    let answer = sender
+        .advance(&replied(&mut receiver, &offer).unwrap())
+        .unwrap();
     assert!(receiver.wants_keys());
     assert!(matches!(
-        receiver.advance(&answer),
+        replied(&mut receiver, &answer),
         Err(Error::Parameters(_))
     ));
     receiver.take_keys(&keys(0..10)).unwrap();
-    assert!(receiver.advance(&answer).is_ok());
+    assert!(replied(&mut receiver, &answer).is_ok());
 }
 
 #[test]

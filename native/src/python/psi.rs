@@ -91,8 +91,12 @@ impl PsiReceiver {
         Ok(self.0.awaits()?)
     }
 
-    fn advance(&mut self, py: Python<'_>, message: Input) -> PyResult<Buffer> {
-        Ok(py.detach(|| self.0.advance(message.bytes()))?.into())
+    fn take(&mut self, py: Python<'_>, message: Input) -> PyResult<()> {
+        Ok(py.detach(|| self.0.take(message.bytes()))?)
+    }
+
+    fn next_part(&mut self, py: Python<'_>) -> PyResult<Option<Buffer>> {
+        Ok(py.detach(|| self.0.next_part())?.map(Buffer::from))
     }
 
     fn catch_up(&mut self, py: Python<'_>) -> PyResult<()> {
@@ -153,5 +157,13 @@ impl PsiSender {
 
     fn advance(&mut self, py: Python<'_>, message: Input) -> PyResult<Buffer> {
         Ok(py.detach(|| self.0.advance(message.bytes()))?.into())
+    }
+
+    fn absorbs(&self) -> bool {
+        self.0.absorbs()
+    }
+
+    fn absorb(&mut self, py: Python<'_>, piece: Input) -> PyResult<()> {
+        Ok(py.detach(|| self.0.absorb(piece.bytes()))?)
     }
 }

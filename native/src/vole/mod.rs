@@ -17,7 +17,7 @@ mod sender;
 mod tests;
 
 pub use parameters::Parameters;
-pub use receiver::{Awaiting, Checking, Receiver};
+pub use receiver::{Awaiting, Checking, Expanding, Receiver};
 pub use sender::{Expanded, Proving, Sender, Sent};
 
 use zeroize::{Zeroize, ZeroizeOnDrop};

@@ -1,5 +1,7 @@
 //! R, who ends with A and C.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -119,26 +121,25 @@ fn path_choices(positions: &[usize], depth: usize) -> Zeroizing<Vec<Block>> {
 }
 
 impl Awaiting {
-    /// C from S's answer, without checks; A is added to `onto`, which it masks. `Parameters` where there are checks, which
-    /// are of A alone.
-    pub fn finish(self, answer: &[u8], onto: &mut [Block]) -> Result<Zeroizing<Vec<Block>>> {
-        if self.parameters.malicious() || onto.len() != self.parameters.outputs() {
-            return Err(Error::Parameters("another variant or length of the VOLE"));
+    /// R's result from S's answer, chunk by chunk, without checks; `Parameters` where there are some.
+    pub fn expand(self, answer: &[u8]) -> Result<Expanding> {
+        if self.parameters.malicious() {
+            return Err(Error::Parameters("a VOLE with checks has a challenge"));
         }
-        self.expand(answer, onto)
+        self.expanding(answer)
     }
 
-    /// R's challenge to S's answer.
+    /// R's challenge to S's answer; `Parameters` for a VOLE without checks.
     pub fn challenge(mut self, answer: &[u8]) -> Result<(Checking, Vec<u8>)> {
-        let Some(sacrificed) = self.direct.last().copied() else {
-            return Err(Error::Parameters("another variant of the VOLE"));
-        };
         if !self.parameters.malicious() {
-            return Err(Error::Parameters("another variant of the VOLE"));
+            return Err(Error::Parameters("a VOLE without checks has no challenge"));
         }
         let (session, point) = (self.session, self.prg.block());
+        let sacrificed = self.direct.last().copied().unwrap_or_default();
         let mut a = Zeroizing::new(vec![0; self.parameters.outputs()]);
-        let mut c = self.expand(answer, &mut a)?;
+        let mut expanding = self.expanding(answer)?;
+        while !expanding.next(&mut a).is_empty() {}
+        let mut c = expanding.c;
         let change = check::combine(point, &a) ^ sacrificed.a;
         let expected = check::proof(&session, check::combine(point, &c) ^ sacrificed.c);
         let noise = Noise {
@@ -149,8 +150,7 @@ impl Awaiting {
         Ok((Checking { noise, expected }, challenge))
     }
 
-    /// C; A is added to `a`.
-    fn expand(self, answer: &[u8], a: &mut [Block]) -> Result<Zeroizing<Vec<Block>>> {
+    fn expanding(self, answer: &[u8]) -> Result<Expanding> {
         let parameters = self.parameters;
         if answer.len() != parameters.answer_bytes() {
             return Err(Error::Malformed);
@@ -158,49 +158,16 @@ impl Awaiting {
         let answer = block::from_bytes(answer, answer.len() / block::BYTES)?;
         let (masked, corrections) = answer.split_at(2 * parameters.path_ots());
         let known = self.open(masked);
-        let mut c = Zeroizing::new(Vec::with_capacity(parameters.outputs()));
-        if parameters.chunks() == 0 {
-            append(&mut c, a, &self.direct);
-            return Ok(c);
-        }
-        let mut entries = self.direct;
-        let generator = Generator::new(&self.session, "vole");
-        let code = Code::new(parameters.chunk());
-        let mut leaves = Zeroizing::new(vec![0; 2 * parameters.chunk()]);
-        let mut mixed = Zeroizing::new(vec![Pair::default(); 2 * parameters.chunk()]);
-        let mut out = Zeroizing::new(vec![Pair::default(); parameters.chunk()]);
-        for trees in (0..parameters.trees())
-            .step_by(WEIGHT)
-            .map(|first| first..first + WEIGHT)
-        {
-            let last = trees.end == parameters.trees();
-            let openings: Vec<Opening<'_>> = trees
-                .zip(entries.iter())
-                .map(|(tree, entry)| Opening {
-                    position: self.positions[tree],
-                    known: &known[tree * parameters.depth()..][..parameters.depth()],
-                    noise: Pair {
-                        a: entry.a,
-                        c: entry.c ^ corrections[tree],
-                    },
-                })
-                .collect();
-            pprf::puncture(&generator, &openings, &mut leaves);
-            code::accumulate(&mut leaves);
-            let steps = Steps::new(&openings, parameters.leaves());
-            let pair = |c, place| Pair {
-                c,
-                a: steps.at(place),
-            };
-            code.compress(&leaves, pair, &mut mixed, &mut out);
-            let (kept, reserved) = out.split_at(parameters.chunk() - WEIGHT);
-            append(&mut c, a, kept);
-            if last {
-                append(&mut c, a, reserved);
-            }
-            entries = Zeroizing::new(reserved.to_vec());
-        }
-        Ok(c)
+        Ok(Expanding {
+            parameters,
+            corrections: corrections.to_vec(),
+            known,
+            positions: self.positions,
+            entries: self.direct,
+            chunks: (parameters.chunks() > 0).then(|| Chunks::new(&parameters, &self.session)),
+            done: 0,
+            c: Zeroizing::new(Vec::with_capacity(parameters.outputs())),
+        })
     }
 
     /// The sum of the avoided side for every level of every tree.
@@ -215,6 +182,97 @@ impl Awaiting {
             *known ^= (sums[0] & left) ^ (sums[1] & !left);
         }
         known
+    }
+}
+
+/// R's result on its way.
+pub struct Expanding {
+    parameters: Parameters,
+    positions: Zeroizing<Vec<usize>>,
+    known: Zeroizing<Vec<Block>>,
+    corrections: Vec<Block>,
+    /// Noise of the chunk that comes next, or all outputs.
+    entries: Zeroizing<Vec<Pair>>,
+    chunks: Option<Chunks>,
+    /// Chunks that are done.
+    done: usize,
+    c: Zeroizing<Vec<Block>>,
+}
+
+impl Expanding {
+    /// Makes the next chunk and adds its A to `onto`, as long as all outputs; where it lies there, an empty range at the
+    /// end.
+    pub fn next(&mut self, onto: &mut [Block]) -> Range<usize> {
+        let first = self.c.len();
+        if first < self.parameters.outputs() {
+            match self.chunks.take() {
+                None => append(&mut self.c, onto, &self.entries),
+                Some(mut chunks) => {
+                    self.next_chunk(&mut chunks, onto);
+                    self.chunks = Some(chunks);
+                }
+            }
+        }
+        first..self.c.len()
+    }
+
+    /// C, once all is done.
+    pub fn finish(self) -> Zeroizing<Vec<Block>> {
+        self.c
+    }
+
+    fn next_chunk(&mut self, chunks: &mut Chunks, onto: &mut [Block]) {
+        let (parameters, depth) = (self.parameters, self.parameters.depth());
+        let trees = WEIGHT * self.done..WEIGHT * (self.done + 1);
+        self.done += 1;
+        let openings: Vec<Opening<'_>> = trees
+            .zip(self.entries.iter())
+            .map(|(tree, entry)| Opening {
+                position: self.positions[tree],
+                known: &self.known[tree * depth..][..depth],
+                noise: Pair {
+                    a: entry.a,
+                    c: entry.c ^ self.corrections[tree],
+                },
+            })
+            .collect();
+        pprf::puncture(&chunks.generator, &openings, &mut chunks.leaves);
+        code::accumulate(&mut chunks.leaves);
+        let steps = Steps::new(&openings, parameters.leaves());
+        let pair = |c, place| Pair {
+            c,
+            a: steps.at(place),
+        };
+        chunks
+            .code
+            .compress(&chunks.leaves, pair, &mut chunks.mixed, &mut chunks.out);
+        let (kept, reserved) = chunks.out.split_at(parameters.chunk() - WEIGHT);
+        append(&mut self.c, onto, kept);
+        if self.done == parameters.chunks() {
+            append(&mut self.c, onto, reserved);
+        }
+        self.entries = Zeroizing::new(reserved.to_vec());
+    }
+}
+
+/// What all chunks are made with, and in.
+struct Chunks {
+    generator: Generator,
+    code: Code,
+    leaves: Zeroizing<Vec<Block>>,
+    mixed: Zeroizing<Vec<Pair>>,
+    out: Zeroizing<Vec<Pair>>,
+}
+
+impl Chunks {
+    fn new(parameters: &Parameters, session: &Session) -> Self {
+        Self {
+            generator: Generator::new(session, "vole"),
+            code: Code::new(parameters.chunk()),
+            leaves: Zeroizing::new(vec![0; 2 * parameters.chunk()]),
+            mixed: Zeroizing::new(vec![Pair::default(); 2 * parameters.chunk()]),
+            out: Zeroizing::new(vec![Pair::default(); parameters.chunk()]),
+        }
     }
 }
 

@@ -29,8 +29,19 @@ fn run(
         Sent::Done(key) => {
             let masked = Prg::new(13).block();
             let mut a = vec![masked; parameters.outputs()];
-            let c = awaiting.finish(&messages[2], &mut a)?.to_vec();
+            let mut expanding = awaiting.expand(&messages[2])?;
+            let mut end = 0;
+            loop {
+                let range = expanding.next(&mut a);
+                if range.is_empty() {
+                    break;
+                }
+                assert_eq!(range.start, end);
+                end = range.end;
+            }
+            assert_eq!(end, parameters.outputs());
             a.iter_mut().for_each(|a| *a ^= masked);
+            let c = expanding.finish().to_vec();
             (Noise { a, c }, key)
         }
         Sent::Check(proving) => {

@@ -8,6 +8,8 @@ altered, repeated, dropped or moved does not open.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -78,21 +80,34 @@ class Stream:
         """Return the next `length` bytes; raises TrustError SB-3045 for a frame that does not open, and
         ProtocolError SB-4010 for frames that do not add up to it."""
         # Before anything comes: first touches of so much memory take a while, in which the peer works.
-        opened = memoryview(bytearray(length))
+        whole = memoryview(bytearray(length))
         missing = length
         while missing:
-            sealed = yield Receive(self.peer)
-            size = len(sealed) - TAG_BYTES
-            if not 0 < size <= min(FRAME_BYTES, missing):
-                raise ProtocolError("SB-4010", party=self.peer)
-            room = opened[length - missing :][:size]
-            try:
-                self._receiving.decrypt_into(_nonce(self._received), sealed, None, room)
-            except InvalidTag as error:
-                raise TrustError("SB-3045", party=self.peer) from error
-            self._received += 1
+            missing -= yield from self._open(whole[length - missing :])
+        return whole.toreadonly()
+
+    def receive_each(self, length: int, take: Callable[[memoryview], None]) -> Machine[None]:
+        """Hand each piece of the next `length` bytes to `take`, which may not keep it; raises as
+        `receive`."""
+        room = memoryview(bytearray(min(length, FRAME_BYTES)))
+        missing = length
+        while missing:
+            size = yield from self._open(room[: min(missing, FRAME_BYTES)])
+            take(room[:size].toreadonly())
             missing -= size
-        return opened.toreadonly()
+
+    def _open(self, room: memoryview) -> Machine[int]:
+        """Open the next frame at the start of `room`; return how long it is."""
+        sealed = yield Receive(self.peer)
+        size = len(sealed) - TAG_BYTES
+        if not 0 < size <= min(FRAME_BYTES, len(room)):
+            raise ProtocolError("SB-4010", party=self.peer)
+        try:
+            self._receiving.decrypt_into(_nonce(self._received), sealed, None, room[:size])
+        except InvalidTag as error:
+            raise TrustError("SB-3045", party=self.peer) from error
+        self._received += 1
+        return size
 
 
 def _nonce(place: int) -> bytes:

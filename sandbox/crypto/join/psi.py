@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,7 @@ from sandbox.crypto.join.machine import Entropy, Machine
 from sandbox.errors import TrustError
 
 SECRET_BYTES = 32
+T = TypeVar("T")
 BUCKET_KEYS = 1 << 22
 """Of either set, in one bucket, about: the kernels take some 250 bytes for each key of a bucket."""
 Keys = Callable[[], memoryview]
@@ -97,7 +100,16 @@ def receiver(
         malicious=sizes.malicious,
         buckets=sizes.buckets,
     )
-    last = yield from _converse(party, pair.stream(sizes.phase(bucket)), keys)
+    stream, last = pair.stream(sizes.phase(bucket)), memoryview(b"")
+    while (length := party.awaits()) is not None:
+        if party.wants_keys():
+            party.take_keys(keys())
+        last = yield from stream.receive(length)
+        _checked(stream, partial(party.take, last))
+        # Part by part, so that the sender works on one while the next is made.
+        while (part := party.next_part()) is not None:
+            yield from stream.send(memoryview(part))
+        party.catch_up()
     values = last[: theirs * party.value_bytes]
     return Compared(memoryview(party.take_values()), values, party.value_bytes)
 
@@ -113,28 +125,30 @@ def sender(sizes: Sizes, bucket: int, pair: Pair, keys: Keys, entropy: Entropy) 
     )
     stream = pair.stream(sizes.phase(bucket))
     yield from stream.send(memoryview(offer))
-    yield from _converse(party, stream, keys)
+    while (length := party.awaits()) is not None:
+        if party.wants_keys():
+            party.take_keys(keys())
+        message = memoryview(b"")
+        if party.absorbs():
+            yield from stream.receive_each(length, partial(_absorb, party, stream))
+        else:
+            message = yield from stream.receive(length)
+        reply = _checked(stream, partial(party.advance, message))
+        yield from stream.send(memoryview(reply))
 
 
 def _session(pair: Pair, bucket: int) -> bytes:
     return pair.key(f"psi {bucket}")
 
 
-def _converse(
-    party: _native.PsiReceiver | _native.PsiSender, stream: Stream, keys: Keys
-) -> Machine[memoryview]:
-    """Exchange messages in turn until the party awaits no more; return the last that came."""
-    message = memoryview(b"")
-    while (length := party.awaits()) is not None:
-        if party.wants_keys():
-            party.take_keys(keys())
-        message = yield from stream.receive(length)
-        try:
-            reply = party.advance(message)
-        except _native.PeerError as error:
-            # One word for every departure: which check failed would be an oracle.
-            raise TrustError("SB-3047", party=stream.peer) from error
-        yield from stream.send(memoryview(reply))
-        if isinstance(party, _native.PsiReceiver):
-            party.catch_up()
-    return message
+def _absorb(party: _native.PsiSender, stream: Stream, piece: memoryview) -> None:
+    _checked(stream, partial(party.absorb, piece))
+
+
+def _checked(stream: Stream, step: Callable[[], T]) -> T:
+    """Return what a step returns; raises TrustError SB-3047 for a peer that departs."""
+    try:
+        return step()
+    except _native.PeerError as error:
+        # One word for every departure: which check failed would be an oracle.
+        raise TrustError("SB-3047", party=stream.peer) from error

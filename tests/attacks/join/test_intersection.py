@@ -15,7 +15,7 @@ from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.machine import Machine
 from sandbox.errors import ProtocolError, TrustError
 from tests.attacks.join.test_dealer import draws
-from tests.crypto.join.memory import run
+from tests.crypto.join.memory import replied, run
 
 SIZES = psi.Sizes(4, 3, malicious=True)
 Tamper = Callable[[int, bytes], bytes]
@@ -100,7 +100,7 @@ def greedy_receiver(pair: Pair) -> Machine[None]:
         if party.wants_keys():
             party.take_keys(keys(*range(1000)))
         message = yield from stream.receive(length)
-        yield from stream.send(memoryview(party.advance(message)))
+        yield from stream.send(replied(party, message))
 
 
 def test_attack_37_set_beyond_the_bound_is_no_message_that_fits() -> None:

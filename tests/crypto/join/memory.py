@@ -6,6 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sandbox import _native
 from sandbox.crypto.join.machine import Machine, Send
 
 Wiretap = Callable[[str, str, bytes], bytes | None]
@@ -51,3 +52,12 @@ def run(machines: Mapping[str, Machine[Any]], wiretap: Wiretap | None = None) ->
         if not moved:
             raise Stuck
     return results
+
+
+def replied(receiver: _native.PsiReceiver, message: _native.Buffer | bytes | memoryview) -> bytes:
+    """Return a receiver's whole reply to a message."""
+    receiver.take(message)
+    parts = []
+    while (part := receiver.next_part()) is not None:
+        parts.append(bytes(part))
+    return b"".join(parts)
