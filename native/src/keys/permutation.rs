@@ -29,6 +29,19 @@ enum Stream {
 
 /// A uniform permutation of `0..items`; at most 2^32 items.
 pub fn permutation(seed: &[u8; 32], items: usize) -> Result<Vec<u32>> {
+    permuted(seed, items, |item| item as u32)
+}
+
+/// What `item` returns for each of `0..items`, in the order of the permutation of that seed: to move items along costs less
+/// than to look them up in an order that is random over all of them.
+pub fn permuted<T>(
+    seed: &[u8; 32],
+    items: usize,
+    item: impl Fn(usize) -> T + Sync,
+) -> Result<Vec<T>>
+where
+    T: Copy + Default + Send,
+{
     if u32::try_from(items.saturating_sub(1)).is_err() {
         return Err(Error::Parameters("a permutation has at most 2^32 items"));
     }
@@ -41,22 +54,22 @@ pub fn permutation(seed: &[u8; 32], items: usize) -> Result<Vec<u32>> {
         .map(|segment| partition::count(segment.iter().map(|&label| label as usize), buckets))
         .collect();
     let sizes = partition::bucket_sizes(&counts, buckets);
-    let mut order = vec![0; items];
-    partition::split(&mut order, &counts, buckets)
+    let mut permuted = vec![T::default(); items];
+    partition::split(&mut permuted, &counts, buckets)
         .into_par_iter()
         .zip(labels.par_chunks(SEGMENT))
         .enumerate()
         .for_each(|(segment, (mut rooms, labels))| {
             let first = segment * SEGMENT;
             for (i, &label) in labels.iter().enumerate() {
-                rooms[usize::from(label)].put((first + i) as u32);
+                rooms[usize::from(label)].put(item(first + i));
             }
         });
-    partition::cut(&mut order, &sizes)
+    partition::cut(&mut permuted, &sizes)
         .into_par_iter()
         .enumerate()
         .for_each(|(bucket, items)| shuffle(items, sub_seed(seed, Stream::Bucket(bucket))));
-    Ok(order)
+    Ok(permuted)
 }
 
 /// A uniform bucket for each item; `buckets` is a power of two, at most 2^16.
@@ -84,7 +97,7 @@ fn draw_buckets(seed: &[u8; 32], items: usize, buckets: usize) -> Vec<u16> {
 }
 
 /// Fisher–Yates (Durstenfeld 1964) with unbiased indices.
-fn shuffle(items: &mut [u32], seed: Block) {
+fn shuffle<T>(items: &mut [T], seed: Block) {
     let mut uniform = Uniform::new(seed);
     for last in (1..items.len()).rev() {
         items.swap(last, uniform.below(last as u32 + 1) as usize);
@@ -173,6 +186,14 @@ mod tests {
             );
             assert_eq!(order.len(), items);
         }
+    }
+
+    #[test]
+    fn items_are_moved_as_the_permutation_has_it() {
+        let (seed, items) = (numbered_seed(4), 3 * SEGMENT + 5);
+        let order = permutation(&seed, items).unwrap();
+        let moved = permuted(&seed, items, |item| 7 * item as Block).unwrap();
+        assert!(order.iter().map(|&item| 7 * Block::from(item)).eq(moved));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
 use crate::block::{self, Block};
 use crate::error::{Error, Result};
 use crate::field;
-use crate::keys::permutation::permutation;
+use crate::keys::permutation::permuted;
 use crate::okvs::{self, Bins, Parameters};
 use crate::prg::{FixedKeyHash, Prg};
 use crate::vole;
@@ -296,7 +296,7 @@ impl Answering {
             return Err(Error::Malformed);
         }
         self.decode(self.parameters.bins(), mask);
-        shuffled(self.sizes, self.keys, secret)
+        shuffled(self.sizes, &self.keys, secret)
     }
 
     /// Turns the keys of all bins before `end` into what is compared.
@@ -340,26 +340,22 @@ fn encrypt(keys: &[Block], values: &mut [Block], mask: Block) {
 }
 
 /// The values and random ones up to the padded size, truncated, in a random order.
-fn shuffled(sizes: Sizes, mut values: Zeroizing<Vec<Block>>, secret: &[u8; 32]) -> Result<Vec<u8>> {
-    let (order, padding) = secrets(secret);
-    let order = permutation(&order, sizes.sender)?;
-    let own = values.len();
-    if own < sizes.sender {
-        // Moved into room that is wiped, not grown: growing would leave a copy behind.
-        let mut padded = Zeroizing::new(vec![0; sizes.sender]);
-        padded[..own].copy_from_slice(&values);
-        Prg::new(padding).fill(&mut padded[own..]);
-        values = padded;
-    }
+fn shuffled(sizes: Sizes, values: &[Block], secret: &[u8; 32]) -> Result<Vec<u8>> {
+    let (order, seed) = secrets(secret);
+    let mut padding = Zeroizing::new(vec![0; sizes.sender - values.len()]);
+    Prg::new(seed).fill(&mut padding);
+    let values = permuted(&order, sizes.sender, |place| match values.get(place) {
+        Some(value) => *value,
+        None => padding[place - values.len()],
+    })?;
+    let values = Zeroizing::new(values);
     let width = sizes.value_bytes();
     let mut answer = vec![0; sizes.answer_bytes()];
     answer
         .par_chunks_exact_mut(width)
-        .zip(&order)
+        .zip(values.par_iter())
         .with_min_len(TASK)
-        .for_each(|(out, &place)| {
-            out.copy_from_slice(&values[place as usize].to_le_bytes()[..width]);
-        });
+        .for_each(|(out, value)| out.copy_from_slice(&value.to_le_bytes()[..width]));
     Ok(answer)
 }
 
