@@ -94,7 +94,7 @@ def ready() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:")
     register(connection)
     sources.restrict(connection)
-    Pair(bytes(SECRET_BYTES), b"", "one", "other").key("first")
+    Pair(bytes(SECRET_BYTES), b"", "one", "other").key("tags")
     return connection
 
 
