@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from sandbox.errors import Unavailable
-from sandbox.warm_server import HUGE_PAGES
+from sandbox.warm_server import LARGE_VECTORS
 
 LOG_FILE = "process.log"
 STATE_FILE = "up.json"
@@ -327,7 +327,7 @@ def _spawn(program: Program) -> _Running:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=HUGE_PAGES | os.environ,
+            env=LARGE_VECTORS | os.environ,
             # Its own group: Ctrl-C reaches `up` alone, which stops its children in order.
             process_group=0,
         )

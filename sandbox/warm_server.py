@@ -33,19 +33,20 @@ _PASSED_ON = (
     "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
 )
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Kernels fill vectors of many megabytes once: in pages of 4 KiB, faults take longer than the work."""
-_FORK_SAFE = {
-    # Workers also keep what they freed: they end soon, and fresh pages must be cleared. Threads share
-    # one arena: others have small pages alone.
+LARGE_VECTORS = {
+    # Kernels fill vectors of many megabytes once: in pages of 4 KiB, faults take longer than the work.
+    # What is freed is kept, up to 512 MiB, since fresh pages must be cleared.
     "GLIBC_TUNABLES": ":".join(
         (
-            HUGE_PAGES["GLIBC_TUNABLES"],
-            "glibc.malloc.arena_max=1",
+            "glibc.malloc.hugetlb=1",
             f"glibc.malloc.mmap_threshold={1 << 28}",
             f"glibc.malloc.trim_threshold={1 << 29}",
         )
-    ),
+    )
+}
+_FORK_SAFE = {
+    # Threads of a worker share one arena: others have small pages alone.
+    "GLIBC_TUNABLES": LARGE_VECTORS["GLIBC_TUNABLES"] + ":glibc.malloc.arena_max=1",
     # A fork is safe only while the server has one thread.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
