@@ -29,17 +29,17 @@ ROUNDS_S = 0.2
 ROW_S, INTEGER_S = 4e-7, 1e-4
 """Reading a row; encrypting, adding, opening an integer."""
 
-JOIN_ROUNDS_S = 0.19
-JOIN_ROW_S, JOIN_GROUPED_S, JOIN_COLUMN_S = 1e-7, 4e-7, 1e-8
+JOIN_ROUNDS_S = 0.16
+JOIN_ROW_S, JOIN_GROUPED_S, JOIN_COLUMN_S = 9e-8, 4e-7, 1e-8
 """Reading a row of a join whose key is one row's; of one that is bounded and grouped; a column of it."""
-KEPT_ROUNDS_S, KEPT_ROW_S = 0.14, 2e-8
+KEPT_ROUNDS_S, KEPT_ROW_S = 0.12, 2e-8
 """Over a kept matching, where rows find their slots by number: no key is read, and nothing grouped."""
 BLOCK_BYTES, SLOT_BYTES = 16, 4
-TAG_S, SLOT_S, SHARE_S = 4e-8, 2e-8, 6e-9
+TAG_S, SLOT_S, SHARE_S = 3e-8, 1.5e-8, 6e-9
 """Of one row: its tag and the slot it gets; of one row and column: masking, sending, multiplying."""
 VERIFIED_S = 3e-8
 """Of one row and column of a verified join, whose words are wide: masking, sending, multiplying."""
-PRODUCT_S = 3.5e-8
+PRODUCT_S = 2.6e-8
 """Of one word that three and more members, or their dealer, send: single runs of 3 x 2^16 to 5 x 2^16
 rows, all parties on two cores."""
 SEALED_BYTES = 8
@@ -47,7 +47,7 @@ SEALED_BYTES = 8
 
 PSI_RECEIVER_BYTES, PSI_SENDER_BYTES, PSI_FIXED_BYTES = 22, 12, 600_000
 """Per row of the receiver (the encoded set) and of the sender (truncated hashes); base OTs and VOLE."""
-PSI_FIXED_S, PSI_RECEIVER_S, PSI_SENDER_S = 0.2, 4.5e-7, 3e-7
+PSI_FIXED_S, PSI_RECEIVER_S, PSI_SENDER_S = 0.17, 3.5e-7, 2.3e-7
 PSI_MALICIOUS_S = 7e-8
 """Of one row of either side, more where the peer may be malicious: 2^20 and 2^21 rows, kernels alone."""
 
