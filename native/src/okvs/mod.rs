@@ -96,11 +96,12 @@ fn encode_grouped(
     if bins.loads.iter().any(|&load| load > parameters.capacity()) {
         return Err(Error::Exhausted);
     }
+    let room = || Room::new(parameters.capacity());
     encoding.fill(0);
     encoding
         .par_chunks_exact_mut(parameters.stride())
         .zip(bins.places())
-        .try_for_each_init(Room::default, |room, (bin, places)| {
+        .try_for_each_init(room, |room, (bin, places)| {
             let Room {
                 scratch,
                 hashes,
@@ -116,11 +117,22 @@ fn encode_grouped(
 }
 
 /// Working memory of a thread that encodes one bin after the other.
-#[derive(Default)]
 struct Room {
     scratch: Scratch,
     hashes: Zeroizing<Vec<Block>>,
     targets: Zeroizing<Vec<Block>>,
+}
+
+impl Room {
+    /// For bins of at most `capacity` keys, at once: growing would leave copies behind that nobody wipes.
+    fn new(capacity: usize) -> Self {
+        let room = || Zeroizing::new(Vec::with_capacity(capacity));
+        Self {
+            scratch: Scratch::default(),
+            hashes: room(),
+            targets: room(),
+        }
+    }
 }
 
 /// Overwrites `out` with the values of `keys`: for a key that was encoded its value, for another an unrelated block.

@@ -219,7 +219,7 @@ impl Receiver {
 pub struct Answering {
     sizes: Sizes,
     parameters: Parameters,
-    delta: Block,
+    delta: Zeroizing<Block>,
     /// B, and B' as far as the message has come.
     b: Zeroizing<Vec<Block>>,
     /// As they were given until there are bins, then bin after bin; those of bins that are decoded are values.
@@ -249,7 +249,7 @@ impl Answering {
         Ok(Self {
             sizes,
             parameters,
-            delta,
+            delta: Zeroizing::new(delta),
             b,
             keys,
             bins: None,
@@ -282,7 +282,7 @@ impl Answering {
         self.b[self.absorbed..][..masked.len()]
             .par_chunks_mut(TASK)
             .zip(masked.par_chunks(TASK))
-            .for_each(|(b, masked)| field::axpy(b, masked, self.delta));
+            .for_each(|(b, masked)| field::axpy(b, masked, *self.delta));
         self.absorbed += masked.len();
         if !self.sizes.malicious {
             self.decode(self.absorbed / self.parameters.stride(), None);
@@ -309,7 +309,7 @@ impl Answering {
                 let targets = &mut targets[..keys.len()];
                 targets.copy_from_slice(keys);
                 target.hash_blocks(targets);
-                field::axpy(values, targets, self.delta);
+                field::axpy(values, targets, *self.delta);
             }
             match mask {
                 None => output.hash_blocks(values),

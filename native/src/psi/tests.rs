@@ -286,6 +286,82 @@ fn keys_that_are_missing_end_nothing_and_let_nothing_out() {
     assert!(replied(&mut receiver, &answer).is_ok());
 }
 
+/// Both parties with everything said that no key touches, and the sender's last word of it.
+fn up_to_keys(sizes: Sizes) -> (session::Receiver, session::Sender, Vec<u8>) {
+    let mut receiver = session::Receiver::new(sizes, [7; 32], &[1; 32]).unwrap();
+    let (mut sender, mut message) = session::Sender::start(sizes, [7; 32], &[2; 32]).unwrap();
+    while !receiver.wants_keys() {
+        let reply = replied(&mut receiver, &message).unwrap();
+        message = sender.advance(&reply).unwrap();
+    }
+    (receiver, sender, message)
+}
+
+/// Without keys all of an encoding is zero, so that what leaves are the masks: none is missing, none occurs twice.
+#[test]
+fn every_block_of_an_encoding_leaves_under_a_mask_of_its_own() {
+    // A VOLE without chunks, of one, and of two, the last with the outputs that would be the next one's noise.
+    for (receiver, parts) in [(3, 1), (900, 1), (160_000, 2)] {
+        for malicious in [false, true] {
+            let sizes = Sizes {
+                receiver,
+                sender: 2,
+                malicious,
+                buckets: 1,
+            };
+            let (mut party, _, message) = up_to_keys(sizes);
+            party.take_keys(&[]).unwrap();
+            party.take(&message).unwrap();
+            let (mut blocks, mut said) = (Vec::new(), 0);
+            while let Some(part) = party.next_part().unwrap() {
+                blocks.extend_from_slice(&block::from_bytes(&part, part.len() / 16).unwrap());
+                said += 1;
+            }
+            assert_eq!(said, if malicious { 1 } else { parts });
+            let length = sizes.request_bytes().unwrap() / 16 + usize::from(malicious);
+            assert_eq!(blocks.len(), length);
+            let distinct: std::collections::HashSet<_> = blocks.into_iter().collect();
+            assert!(distinct.len() == length && !distinct.contains(&0));
+        }
+    }
+}
+
+#[test]
+fn a_piece_of_no_whole_blocks_or_of_too_many_ends_the_senders_session() {
+    let sizes = Sizes {
+        receiver: 10,
+        sender: 10,
+        malicious: false,
+        buckets: 1,
+    };
+    let (mut receiver, mut sender, message) = up_to_keys(sizes);
+    let unasked = sender.absorb(&[]);
+    assert!(matches!(unasked, Err(Error::Parameters(_))));
+    receiver.take_keys(&keys(0..10)).unwrap();
+    let mut masked = replied(&mut receiver, &message).unwrap();
+    let whole = masked.len();
+    masked.extend([0; 16]);
+    for (before, piece) in [
+        (0, 1),
+        (0, 17),
+        (16, 15),
+        (32, 24),
+        (0, whole + 16),
+        (whole, 16),
+    ] {
+        let (_, mut sender, _) = up_to_keys(sizes);
+        sender.take_keys(keys(5..15)).unwrap();
+        sender.absorb(&masked[..before]).unwrap();
+        assert_eq!(
+            sender.absorb(&masked[before..][..piece]),
+            Err(Error::Malformed)
+        );
+        assert_eq!(sender.awaits(), Ok(None));
+        assert!(sender.absorb(&masked[..16]).is_err());
+        assert_eq!(sender.advance(&[]), Err(Error::Malformed));
+    }
+}
+
 #[test]
 fn digests_tell_every_parameter_apart() {
     let sizes = |receiver, sender, malicious, buckets| Sizes {

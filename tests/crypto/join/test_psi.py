@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sandbox import _native
 from sandbox.crypto.join import psi
 from sandbox.crypto.join.buckets import cut
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.machine import Machine
 from sandbox.errors import TrustError
-from tests.crypto.join.memory import Wiretap, run
+from tests.crypto.join.memory import Wiretap, replied, run
 
 SECRET = bytes(range(32))
 
@@ -146,6 +147,38 @@ def test_values_are_as_long_as_all_buckets_keys_need() -> None:
     )["r"]
     padded = sizes.of_bucket[0] * sizes.buckets
     assert 8 * compared.width >= 40 + 2 * log2(padded)
+
+
+def framed(ours: list[int], sizes: psi.Sizes, pair: Pair, size: int) -> Machine[list[int]]:
+    """A receiver that cuts all that it says into frames of its own choice."""
+    party = _native.PsiReceiver(
+        *sizes.of_bucket, pair.key("psi 0"), entropy("r", b"framed")(32), malicious=False
+    )
+    stream, last = pair.stream(sizes.phase(0)), memoryview(b"")
+    while (length := party.awaits()) is not None:
+        if party.wants_keys():
+            party.take_keys(keys(ours))
+        last = yield from stream.receive(length)
+        said = replied(party, last)
+        for at in range(0, len(said), size):
+            yield from stream.send(said[at : at + size])
+    own = memoryview(party.take_values())
+    found = psi.Compared(own, last, party.value_bytes).matches()
+    return [key for key, there in zip(ours, found, strict=False) if there]
+
+
+@pytest.mark.parametrize("size", [16, 48, 1600, 8, 17, 1592])
+def test_sender_works_on_frames_of_whole_blocks_alone(size: int) -> None:
+    sizes, job = psi.Sizes(40, 40, False), b"framed"
+    machines: dict[str, Machine[object]] = {
+        "r": framed([*range(40)], sizes, Pair(SECRET, job, "r", "s"), size),
+        "s": sending([*range(30, 70)], sizes, Pair(SECRET, job, "s", "r"), entropy("s", job)),
+    }
+    if size % 16:
+        with pytest.raises(TrustError, match="SB-3047"):
+            run(machines)
+    else:
+        assert run(machines)["r"] == [*range(30, 40)]
 
 
 def test_altered_frames_end_the_join_in_one_word() -> None:
