@@ -308,22 +308,28 @@ def _once(
 
 
 def _all_columns(connection: duckdb.DuckDBPyConnection, request: Header) -> list[pa.ChunkedArray]:
-    """Return the columns of all rows; keys are not brought to canonical form where all are plain, which
-    the first batch denies if more than a few are not."""
-    if request["plain_sql"]:
-        batches = []
-        # A failure is told apart by the other way, which fails too: here it has no name.
-        with (
-            contextlib.suppress(OSError),
-            streamed(connection, request["plain_sql"], PLAIN_ROWS) as reader,
-        ):
-            for batch in reader:
-                if not plain(batch.columns[: request["keys"]]):
-                    break
-                batches.append(batch)
-            else:
-                return list(pa.Table.from_batches(batches, reader.schema).columns)
-    return fetched(connection, request["row_sql"])
+    """Return the columns of all rows; keys are not brought to canonical form where all are plain."""
+    plain_columns = _plain_columns(connection, request) if request["plain_sql"] else None
+    return plain_columns or fetched(connection, request["row_sql"])
+
+
+def _plain_columns(
+    connection: duckdb.DuckDBPyConnection, request: Header
+) -> list[pa.ChunkedArray] | None:
+    """Return the columns of all rows, keys as they are; None unless all are plain, which the first batch
+    denies if more than a few are not."""
+    batches = []
+    # A failure is told apart by the other way, which fails too: here it has no name.
+    with (
+        contextlib.suppress(OSError),
+        streamed(connection, request["plain_sql"], PLAIN_ROWS) as reader,
+    ):
+        for batch in reader:
+            if not plain(batch.columns[: request["keys"]]):
+                return None
+            batches.append(batch)
+        return list(pa.Table.from_batches(batches, reader.schema).columns)
+    return None
 
 
 def fetched(connection: duckdb.DuckDBPyConnection, sql: str) -> list[pa.ChunkedArray]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -11,7 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nodes import join_worker
 from nodes.join_worker import _all_columns
+from nodes.prepared_worker import ORDERED
 from sandbox.catalog import Column, ColumnType, DatasetCard, Member, Table
 from sandbox.crypto.join.keys import plain
 from sandbox.sql.keys import key_sql, register
@@ -96,6 +100,62 @@ def test_worker_reads_the_same_keys_either_way(
         for each in (read, expected)
     )
     assert rows == others
+
+
+def test_rows_come_as_the_source_has_them_where_slots_go_by_their_number(
+    session: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """Over a prepared matching the values of a row would else be another's."""
+    file, count = tmp_path / "rows.parquet", 300_000
+    source = f"SELECT 'SN' || i AS id FROM range({count}) t(i)"
+    session.execute(f"COPY ({source}) TO '{file}' (ROW_GROUP_SIZE 20_000)")
+    session.execute("SET threads = 4")
+    for name, value in ORDERED.items():
+        session.execute(f"SET {name} = {value}")
+    session.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet('{file}')")
+    canonical, as_it_is = sides()[1]
+    assert as_it_is
+    for plain_sql in (as_it_is, ""):
+        request = {"row_sql": canonical, "plain_sql": plain_sql, "keys": 1}
+        (ids,) = _all_columns(session, request)
+        assert ids.to_pylist() == [f"SN{i}" for i in range(count)]
+
+
+class Noted:
+    """A reader whose last batch is not plain; `batches`: what became of all."""
+
+    schema = pa.schema({"key0": pa.string()})
+
+    def __init__(self) -> None:
+        self.batches: list[weakref.ref[pa.RecordBatch]] = []
+
+    def __enter__(self) -> Noted:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for text in ("a", "b", " c"):
+            batch = pa.record_batch([[text]], self.schema)
+            self.batches.append(weakref.ref(batch))
+            yield batch
+
+
+def test_rows_that_were_read_in_vain_are_gone_before_they_are_read_again(
+    session: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker has memory for its rows once."""
+    reader, left = Noted(), list[int]()
+
+    def again(_: duckdb.DuckDBPyConnection, sql: str) -> list[pa.ChunkedArray]:
+        left.append(sum(batch() is not None for batch in reader.batches))
+        return []
+
+    monkeypatch.setattr(join_worker, "streamed", lambda *_: reader)
+    monkeypatch.setattr(join_worker, "fetched", again)
+    _all_columns(session, {"row_sql": "canonical", "plain_sql": "as it is", "keys": 1})
+    assert (len(reader.batches), left) == (3, [0])
 
 
 def test_keys_that_are_always_brought_to_a_form_are_read_in_one_way() -> None:
