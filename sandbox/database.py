@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 from sandbox.errors import StateError
 
@@ -58,9 +59,23 @@ class Found(sqlite3.Cursor):
 class Connection(sqlite3.Connection):
     """The file within one transaction."""
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._found: list[ref[Found]] = []
+
     def execute(self, statement: str, given: Any = (), /) -> Found:
         """Run one statement; given: values by name (`:name`) or place (`?`)."""
-        return self.cursor(Found).execute(statement, given)
+        found = self.cursor(Found).execute(statement, given)
+        self._found.append(ref(found))
+        return found
+
+    def let_go(self) -> None:
+        """Close what has not been read to its end: it would hold the next transaction to a state of the
+        file that is no longer so."""
+        for found in [each() for each in self._found]:
+            if found is not None:
+                found.close()
+        self._found.clear()
 
 
 class Database:
@@ -118,6 +133,7 @@ class Database:
                 connection.rollback()
                 raise
             finally:
+                connection.let_go()
                 self._free.append(connection)
         except sqlite3.Error as error:
             raise self._state_error(error) from None

@@ -144,6 +144,21 @@ def test_every_transaction_sees_what_others_have_kept_before_it_began(tmp_path: 
         assert numbers(ours) == [1, 2, 3]
 
 
+def test_rows_left_unread_hold_no_later_transaction_to_what_was(tmp_path: Path) -> None:
+    """A pin that was revoked since would still count."""
+    ours, theirs = (Database(tmp_path / "x.db", [FIRST]) for _ in range(2))
+    for number in (1, 2, 3):
+        put(theirs, number)
+    with ours.read() as connection:
+        unread = connection.execute("SELECT n FROM t ORDER BY n")
+        assert unread.fetchone()["n"] == 1
+    put(theirs, 4)
+    assert numbers(ours) == [1, 2, 3, 4]
+    put(ours, 5)
+    with pytest.raises(sqlite3.ProgrammingError):
+        unread.fetchone()
+
+
 def test_threads_share_the_file(tmp_path: Path) -> None:
     database = Database(tmp_path / "x.db", [FIRST])
     with ThreadPoolExecutor(8) as threads:
