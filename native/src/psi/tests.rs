@@ -1,8 +1,11 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use zeroize::Zeroizing;
 
 use super::*;
+use crate::field;
+use crate::prg::Prg;
 
 type Secret = Zeroizing<Vec<Block>>;
 

@@ -9,6 +9,7 @@
 
 mod check;
 pub mod code;
+mod expanding;
 pub mod parameters;
 mod pprf;
 mod receiver;
@@ -16,8 +17,9 @@ mod sender;
 #[cfg(test)]
 mod tests;
 
+pub use expanding::Expanding;
 pub use parameters::Parameters;
-pub use receiver::{Awaiting, Checking, Expanding, Receiver};
+pub use receiver::{Awaiting, Checking, Receiver};
 pub use sender::{Expanded, Proving, Sender, Sent};
 
 use zeroize::{Zeroize, ZeroizeOnDrop};

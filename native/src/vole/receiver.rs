@@ -1,23 +1,16 @@
 //! R, who ends with A and C.
 
-use std::ops::Range;
-
-use rayon::prelude::*;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::block::{self, Block};
 use crate::error::{Error, Result};
-use crate::ot::ggm::Generator;
 use crate::ot::{PairHash, Session, base, softspoken};
 use crate::prg::Prg;
-use crate::vole::code::{self, Code};
-use crate::vole::parameters::{Parameters, WEIGHT};
-use crate::vole::pprf::{self, Opening, Pair, Steps};
+use crate::vole::expanding::Expanding;
+use crate::vole::parameters::Parameters;
+use crate::vole::pprf::Pair;
 use crate::vole::{Noise, check, gather, randomness};
-
-/// Entries that one thread copies at a time.
-const TASK: usize = 1 << 14;
 
 /// R before S's offer.
 pub struct Receiver {
@@ -139,7 +132,7 @@ impl Awaiting {
         let mut a = Zeroizing::new(vec![0; self.parameters.outputs()]);
         let mut expanding = self.expanding(answer)?;
         while !expanding.next(&mut a).is_empty() {}
-        let mut c = expanding.c;
+        let mut c = expanding.finish();
         let change = check::combine(point, &a) ^ sacrificed.a;
         let expected = check::proof(&session, check::combine(point, &c) ^ sacrificed.c);
         let noise = Noise {
@@ -158,16 +151,14 @@ impl Awaiting {
         let answer = block::from_bytes(answer, answer.len() / block::BYTES)?;
         let (masked, corrections) = answer.split_at(2 * parameters.path_ots());
         let known = self.open(masked);
-        Ok(Expanding {
+        Ok(Expanding::new(
             parameters,
-            corrections: corrections.to_vec(),
+            &self.session,
+            self.positions,
             known,
-            positions: self.positions,
-            entries: self.direct,
-            chunks: (parameters.chunks() > 0).then(|| Chunks::new(&parameters, &self.session)),
-            done: 0,
-            c: Zeroizing::new(Vec::with_capacity(parameters.outputs())),
-        })
+            corrections.to_vec(),
+            self.direct,
+        ))
     }
 
     /// The sum of the avoided side for every level of every tree.
@@ -183,108 +174,6 @@ impl Awaiting {
         }
         known
     }
-}
-
-/// R's result on its way.
-pub struct Expanding {
-    parameters: Parameters,
-    positions: Zeroizing<Vec<usize>>,
-    known: Zeroizing<Vec<Block>>,
-    corrections: Vec<Block>,
-    /// Noise of the chunk that comes next, or all outputs.
-    entries: Zeroizing<Vec<Pair>>,
-    chunks: Option<Chunks>,
-    /// Chunks that are done.
-    done: usize,
-    c: Zeroizing<Vec<Block>>,
-}
-
-impl Expanding {
-    /// Makes the next chunk and adds its A to `onto`, as long as all outputs; where it lies there, an empty range at the
-    /// end.
-    pub fn next(&mut self, onto: &mut [Block]) -> Range<usize> {
-        let first = self.c.len();
-        if first < self.parameters.outputs() {
-            match self.chunks.take() {
-                None => append(&mut self.c, onto, &self.entries),
-                Some(mut chunks) => {
-                    self.next_chunk(&mut chunks, onto);
-                    self.chunks = Some(chunks);
-                }
-            }
-        }
-        first..self.c.len()
-    }
-
-    /// C, once all is done.
-    pub fn finish(self) -> Zeroizing<Vec<Block>> {
-        self.c
-    }
-
-    fn next_chunk(&mut self, chunks: &mut Chunks, onto: &mut [Block]) {
-        let (parameters, depth) = (self.parameters, self.parameters.depth());
-        let trees = WEIGHT * self.done..WEIGHT * (self.done + 1);
-        self.done += 1;
-        let openings: Vec<Opening<'_>> = trees
-            .zip(self.entries.iter())
-            .map(|(tree, entry)| Opening {
-                position: self.positions[tree],
-                known: &self.known[tree * depth..][..depth],
-                noise: Pair {
-                    a: entry.a,
-                    c: entry.c ^ self.corrections[tree],
-                },
-            })
-            .collect();
-        pprf::puncture(&chunks.generator, &openings, &mut chunks.leaves);
-        code::accumulate(&mut chunks.leaves);
-        let steps = Steps::new(&openings, parameters.leaves());
-        let pair = |c, place| Pair {
-            c,
-            a: steps.at(place),
-        };
-        chunks
-            .code
-            .compress(&chunks.leaves, pair, &mut chunks.mixed, &mut chunks.out);
-        let (kept, reserved) = chunks.out.split_at(parameters.chunk() - WEIGHT);
-        append(&mut self.c, onto, kept);
-        if self.done == parameters.chunks() {
-            append(&mut self.c, onto, reserved);
-        }
-        self.entries = Zeroizing::new(reserved.to_vec());
-    }
-}
-
-/// What all chunks are made with, and in.
-struct Chunks {
-    generator: Generator,
-    code: Code,
-    leaves: Zeroizing<Vec<Block>>,
-    mixed: Zeroizing<Vec<Pair>>,
-    out: Zeroizing<Vec<Pair>>,
-}
-
-impl Chunks {
-    fn new(parameters: &Parameters, session: &Session) -> Self {
-        Self {
-            generator: Generator::new(session, "vole"),
-            code: Code::new(parameters.chunk()),
-            leaves: Zeroizing::new(vec![0; 2 * parameters.chunk()]),
-            mixed: Zeroizing::new(vec![Pair::default(); 2 * parameters.chunk()]),
-            out: Zeroizing::new(vec![Pair::default(); parameters.chunk()]),
-        }
-    }
-}
-
-/// Splits entries into A, which is added to `a`, and C, until there are as many as `a` has room for.
-fn append(c: &mut Vec<Block>, a: &mut [Block], entries: &[Pair]) {
-    let a = &mut a[c.len()..];
-    let entries = &entries[..a.len().min(entries.len())];
-    c.par_extend(entries.par_iter().with_min_len(TASK).map(|entry| entry.c));
-    a.par_iter_mut()
-        .zip(entries)
-        .with_min_len(TASK)
-        .for_each(|(a, entry)| *a ^= entry.a);
 }
 
 impl Checking {
