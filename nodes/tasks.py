@@ -22,6 +22,7 @@ from nodes.frames import Frames
 from nodes.joining import Joining
 from nodes.matchings import Matchings
 from nodes.registry import Registry
+from nodes.rosters import Rosters
 from nodes.sharing import Accepted, Shared, Sharing
 from nodes.slots import first_slot, join_wait_s, wait_s
 from nodes.spilling import require_disk
@@ -30,7 +31,7 @@ from nodes.vault import Vault
 from nodes.workers import Workers
 from sandbox.config import NodeConfig
 from sandbox.crypto import he
-from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, parse, verify
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed, canonical, verify
 from sandbox.crypto.rings import ring_named
 from sandbox.errors import (
     BY_NAME,
@@ -45,12 +46,9 @@ from sandbox.errors import (
 from sandbox.jobs import (
     CANCEL_KIND,
     OFFER_KIND,
-    ROSTER_KIND,
     Cancellation,
     JobSpec,
-    Missing,
     Offer,
-    Roster,
     read_document,
     read_job,
 )
@@ -85,6 +83,7 @@ class Tasks:
         self._sharing = Sharing(identity, self._registry, workers, sampler)
         self.catalogue = OwnCatalogue(identity, vault, self._registry)
         self._workers = workers
+        self._rosters = Rosters(identity, vault)
         self._accepted: OrderedDict[str, Accepted] = OrderedDict()
         # What a crash left between reservation and commit: charged, and never drawn again.
         self._vault.end_interrupted(Unavailable("SB-5203"))
@@ -142,10 +141,7 @@ class Tasks:
 
     def sign_roster(self, job: Signed, body: bytes, offers: Sequence[Signed]) -> Signed:
         """Sign who takes part; raises TrustError for a roster that does not fit job, offers or pins."""
-        accepted = self._accept(job)
-        signed = self.identity.sign_bytes(ROSTER_KIND, body)
-        roster = read_document(Roster, signed, parse(body))
-        self._check_roster(accepted, roster, offers)
+        signed, roster = self._rosters.signed(self._accept(job), body, offers)
         self._vault.sign_roster(job.digest, roster.attempt, signed.digest)
         return signed
 
@@ -251,32 +247,6 @@ class Tasks:
     def _catalogue_for(self, spec: JobSpec) -> dict[str, Entry]:
         return self.catalogue.entries([Signed.from_document(card) for card in spec.cards])
 
-    def _check_roster(self, accepted: Accepted, roster: Roster, offers: Sequence[Signed]) -> None:
-        spec = accepted.spec
-        if roster.job != accepted.signed.digest:
-            raise TrustError("SB-3117", reason="job")
-        names = [member.node for member in roster.members]
-        if self.identity.public.fingerprint not in names or not set(names) <= set(spec.members):
-            raise TrustError("SB-3117", reason="members")
-        complete = len(names) == len(spec.members)
-        enough = len(names) >= spec.minimum_members
-        if not (complete or (spec.missing is Missing.PRESENT and enough)):
-            raise TrustError("SB-3117", reason="missing members")
-        offered = {offer.signer: offer for offer in offers}
-        for member in roster.members:
-            identity = self._member(member.node)
-            signed = offered.get(member.node)
-            if signed is None:
-                raise TrustError("SB-3117", reason="offer")
-            offer = read_document(Offer, signed, verify(signed, identity, OFFER_KIND))
-            if (offer.job, offer.attempt, offer.node, offer.ephemeral) != (
-                roster.job,
-                roster.attempt,
-                member.node,
-                member.ephemeral,
-            ):
-                raise TrustError("SB-3117", reason="offer")
-
     async def _share(
         self, digest: str, signatures: Sequence[Signed], received: float, frames: Frames | None
     ) -> Shared:
@@ -290,7 +260,7 @@ class Tasks:
                 "SB-4004", job=task.job, found=task.state.value, expected="rostered"
             )
         accepted = self._accept(task.document)
-        roster = self._verified_roster(task, signatures)
+        roster = self._rosters.verified(task, signatures)
         spec, assessment = accepted.spec, accepted.assessment
         if spec.joined == (frames is None):
             raise ProtocolError("SB-4012", job=task.job)
@@ -348,26 +318,6 @@ class Tasks:
         except Refusal as error:
             self._vault.refuse_job(task.job, task.document, error)
             raise
-
-    def _verified_roster(self, task: Task, signatures: Sequence[Signed]) -> Roster:
-        """Return the roster this node signed, with every member's signature under the same body."""
-        if not signatures or any(s.digest != task.roster for s in signatures):
-            raise TrustError("SB-3117", reason="roster")
-        bodies = {s.signer: verify(s, self._member(s.signer), ROSTER_KIND) for s in signatures}
-        roster = read_document(Roster, signatures[0], next(iter(bodies.values())))
-        if [member.node for member in roster.members] != sorted(bodies):
-            raise TrustError("SB-3117", reason="signatures")
-        return roster
-
-    # Who is who
-
-    def _member(self, fingerprint: str) -> PublicIdentity:
-        if fingerprint == self.identity.public.fingerprint:
-            return self.identity.public
-        pinned = self._vault.pins.identities().get(fingerprint)
-        if pinned is None or pinned.role is not Role.NODE:
-            raise TrustError("SB-3116", fingerprint=fingerprint, node=self._name)
-        return pinned
 
     def _pinned(self, fingerprint: str, role: Role) -> PublicIdentity:
         pinned = self._vault.pins.identities().get(fingerprint)

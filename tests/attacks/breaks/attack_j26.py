@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from nodes.tasks import Tasks
+from nodes.rosters import Rosters
 
 
 def apply() -> None:
-    def trusting(self: Tasks, *_: Any) -> None:
+    def trusting(self: Rosters, *_: Any) -> None:
         pass
 
-    Tasks._check_roster = trusting  # type: ignore[method-assign]
+    Rosters._check = trusting  # type: ignore[method-assign]
