@@ -97,11 +97,6 @@ class Registry:
             if taken == DatasetState.OFFERED:
                 raise InputError("SB-1441", name=name)
             self._store(connection, name, card, source, version)
-            for group in self._groups(connection, name, card, source, version):
-                connection.execute(
-                    "INSERT OR IGNORE INTO budget_groups VALUES (:name, :group)",
-                    {"name": name, "group": group},
-                )
         return self.dataset(name)
 
     def replace(self, changed: Mapping[str, tuple[Source, str]]) -> None:
@@ -113,11 +108,6 @@ class Registry:
         with self._vault.database.write("replace_data") as connection:
             for name, (source, version) in changed.items():
                 self._store(connection, name, cards[name], source, version)
-                for group in self._groups(connection, name, cards[name], source, version):
-                    connection.execute(
-                        "INSERT OR IGNORE INTO budget_groups VALUES (:name, :group)",
-                        {"name": name, "group": group},
-                    )
 
     def remove(self, name: str) -> None:
         """Offer a dataset no longer; what it has lost stays counted."""
@@ -152,6 +142,11 @@ class Registry:
         )
         body = {"name": name, "card": card_to_document(card), "version": version}
         self._vault.log.write(connection, EntryKind.DATASET, body)
+        for group in self._groups(connection, name, card, source, version):
+            connection.execute(
+                "INSERT OR IGNORE INTO budget_groups VALUES (:name, :group)",
+                {"name": name, "group": group},
+            )
 
     def _groups(
         self,
