@@ -12,6 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from sandbox import _native
 from sandbox.crypto.join.keys import KeyHashes
 from sandbox.crypto.join.shape import CHECKING_BYTES
+from tests.crypto.join.memory import replied
 
 KEY, SESSION = bytes(range(32)), bytes(32)
 SEED_A, SEED_B = bytes(range(16)), bytes(range(16, 32))
@@ -263,19 +264,12 @@ each_adversary = pytest.mark.parametrize(
 Parties = tuple[_native.PsiReceiver, _native.PsiSender, _native.Buffer]
 
 
-def _replied(receiver: _native.PsiReceiver, message: _native.Buffer | bytes) -> bytes:
-    """A receiver's whole reply to a message."""
-    receiver.take(message)
-    parts = iter(receiver.next_part, None)
-    return b"".join(bytes(part) for part in parts)
-
-
 def _vole(rows: int, malicious: bool) -> Parties:
     """Return both parties of an intersection as far as they come without keys, and what comes next."""
     receiver = _native.PsiReceiver(rows, rows, SESSION, KEY, malicious=malicious)
     sender, message = _native.PsiSender.start(rows, rows, SESSION, SESSION, malicious=malicious)
     while not receiver.wants_keys():
-        message = sender.advance(_replied(receiver, message))
+        message = sender.advance(replied(receiver, message))
     return receiver, sender, message
 
 
@@ -326,12 +320,12 @@ def test_intersect(benchmark: BenchmarkFixture, malicious: bool, rows: int) -> N
         receiver, sender, message = _vole(rows, malicious)
         receiver.take_keys(ours)
         while receiver.awaits() is not None:
-            last, answer = message, _replied(receiver, message)
+            last, answer = message, replied(receiver, message)
             if sender.wants_keys():
                 sender.take_keys(theirs)
             message = sender.advance(answer) if sender.awaits() is not None else answer
         width = receiver.value_bytes
         values = memoryview(last)[: rows * width]
-        return sum(bytes(_native.psi_matches(receiver.take_values(), values, width)))
+        return bytes(_native.psi_matches(receiver.take_values(), values, width)).count(1)
 
     assert benchmark(intersect) == rows // 2

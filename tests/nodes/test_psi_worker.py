@@ -255,7 +255,8 @@ import numpy as np
 from nodes import join_worker, psi_rows
 table = duckdb.sql("VALUES ('a'), (NULL), ('b'), ('a'), ('c')").to_arrow_table()
 rows = psi_rows.Whole([*table.columns, *table.columns], 1, b"k" * 32, 8)
-rows.learn(0, type("Compared", (), {"matches": lambda _: np.array([2, 0, 7], np.uint32)})())
+found = np.array([1, 0, 1, 0, 1, 0, 0, 0], np.bool_)
+rows.learn(0, type("Compared", (), {"matches": lambda _: found})())
 ((kept,),) = rows.matched()
 assert "pandas" not in sys.modules
 assert kept.to_pylist() == ["a", "a", "c"], kept
