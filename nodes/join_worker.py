@@ -37,6 +37,7 @@ from sandbox.sql.keys import register
 SECRET_BYTES = 32
 BATCH_ROWS = 1 << 20
 PLAIN_ROWS = 1 << 17
+"""Of keys that may all be plain, at once: the first batch that is not ends the attempt."""
 GATHERED_ROWS = 1 << 22
 """Of a table that is read at once for a `blind` join, which is faster; larger ones come in batches."""
 UNREAD_BYTES = 1 << 28

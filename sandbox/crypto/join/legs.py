@@ -130,7 +130,8 @@ def _psi(sizes: Sizes, receiver: str, sender: str) -> Iterator[Leg]:
         if sizes.malicious:
             yield Leg(JoinPhase.VOLE, receiver, sender, None)
             yield Leg(JoinPhase.VOLE, sender, receiver, None)
-        # All rows are read for the first bucket; then the receiver expands its VOLE, and encodes.
+        # All rows are read for the first bucket; then the receiver encodes, and expands its VOLE. A
+        # semi-honest one sends that in parts: a few GCM tags more, which no leg counts.
         before = JoinPhase.VOLE if bucket else JoinPhase.READING
         yield Leg(JoinPhase.ENCODED, receiver, sender, sealed(masked), before)
         yield Leg(JoinPhase.VALUES, sender, receiver, sealed(values))

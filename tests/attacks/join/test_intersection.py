@@ -12,12 +12,12 @@ from sandbox import _native
 from sandbox.crypto.join import psi
 from sandbox.crypto.join.channel import Pair
 from sandbox.crypto.join.keys import KeyHashes
-from sandbox.crypto.join.machine import Machine
+from sandbox.crypto.join.machine import FRAME_BYTES, Machine
 from sandbox.errors import ProtocolError, TrustError
 from tests.attacks.join.test_dealer import draws
 from tests.crypto.join.memory import replied, run
 
-SIZES = psi.Sizes(4, 3, malicious=True)
+SIZES, SEMI_HONEST = (psi.Sizes(4, 3, malicious=malicious) for malicious in (True, False))
 Tamper = Callable[[int, bytes], bytes]
 
 
@@ -90,6 +90,41 @@ def test_attack_37_sender_that_repeats_a_value_inflates_no_intersection(place: i
         return message[place : place + 16] * 3 + message[48:] if n == 3 else message
 
     assert len(received(repeat)) <= 1
+
+
+def cutting_receiver(pair: Pair, frame_bytes: int) -> Machine[None]:
+    """Says what the kernels say, its encoding in frames of so many bytes."""
+    stream = pair.stream(SEMI_HONEST.phase(0))
+    party = _native.PsiReceiver(4, 3, pair.key("psi 0"), bytes(32), malicious=False)
+    while (length := party.awaits()) is not None:
+        size = FRAME_BYTES
+        if party.wants_keys():
+            party.take_keys(keys(1, 2, 8, 9))
+            size = frame_bytes
+        message = replied(party, (yield from stream.receive(length)))
+        for at in range(0, len(message), size):
+            yield from stream.send(message[at : at + size])
+
+
+def answer_to_frames_of(frame_bytes: int) -> None:
+    ours, theirs = ends()
+    machines: dict[str, Machine[object]] = {
+        "r": cutting_receiver(ours, frame_bytes),
+        "s": psi.sender(SEMI_HONEST, 0, theirs, lambda: keys(1, 2, 3), draws("s")),
+    }
+    run(machines)
+
+
+@pytest.mark.parametrize("frame_bytes", [1, 24])
+def test_attack_j09_broken_blocks_of_an_encoding_end_the_join_as_any_departure(
+    frame_bytes: int,
+) -> None:
+    """A sender works on each frame as it comes, of whatever size, if it holds whole blocks."""
+    answer_to_frames_of(16)
+    answer_to_frames_of(48)
+    with pytest.raises(TrustError) as raised:
+        answer_to_frames_of(frame_bytes)
+    assert (raised.value.code, raised.value.facts) == ("SB-3047", {"party": "r"})
 
 
 def greedy_receiver(pair: Pair) -> Machine[None]:

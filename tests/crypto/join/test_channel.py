@@ -73,6 +73,26 @@ def test_what_fills_several_frames_arrives() -> None:
     assert talk(payload) == payload
 
 
+def test_what_is_taken_piece_by_piece_is_each_frame_once_and_no_more() -> None:
+    ours, theirs = pairs()
+    pieces: list[bytes] = []
+
+    def sender(*sizes: int) -> Machine[None]:
+        stream = ours.stream(f"rows {sizes}")
+        for number, size in enumerate(sizes):
+            yield from stream.send(bytes([number]) * size)
+
+    def receiver(*sizes: int) -> Machine[None]:
+        take = theirs.stream(f"rows {sizes}").receive_each
+        yield from take(FRAME_BYTES + 7, lambda piece: pieces.append(bytes(piece)))
+
+    run({"a": sender(2, FRAME_BYTES + 5), "b": receiver(2, FRAME_BYTES + 5)})
+    assert [len(piece) for piece in pieces] == [2, FRAME_BYTES, 5]
+    assert b"".join(pieces) == bytes(2) + bytes([1]) * (FRAME_BYTES + 5)
+    with pytest.raises(ProtocolError, match="SB-4010"):
+        run({"a": sender(FRAME_BYTES, 8), "b": receiver(FRAME_BYTES, 8)})
+
+
 def test_frames_that_are_not_full_before_the_last_are_refused() -> None:
     """A million frames of two bytes would take thirty times the memory of one that is full."""
     length = 2 * FRAME_BYTES + 2
