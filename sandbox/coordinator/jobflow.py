@@ -34,7 +34,7 @@ from sandbox.jobs import JobSpec, Missing, Offer, Roster, RosterMember, read_doc
 from sandbox.rpc.problems import problem_of
 
 MOST_ATTEMPTS = 20
-PROGRESS_S = 0.25
+PROGRESS_S = 0.1
 """Between two words about how far a join is."""
 
 Add = Callable[[Sequence[bytes]], Awaitable[bytes]]
