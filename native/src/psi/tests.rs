@@ -289,6 +289,26 @@ fn keys_that_are_missing_end_nothing_and_let_nothing_out() {
     assert!(replied(&mut receiver, &answer).is_ok());
 }
 
+#[test]
+fn no_message_is_taken_before_the_reply_to_the_last_is_all_said() {
+    let sizes = Sizes {
+        receiver: 10,
+        sender: 10,
+        malicious: false,
+        buckets: 1,
+    };
+    let (mut receiver, _, answer) = up_to_keys(sizes);
+    receiver.take_keys(&keys(0..10)).unwrap();
+    receiver.take(&answer).unwrap();
+    let values = vec![0; sizes.answer_bytes()];
+    for all_said in [false, true] {
+        assert!(matches!(receiver.take(&values), Err(Error::Parameters(_))));
+        assert_eq!(receiver.next_part().unwrap().is_none(), all_said);
+    }
+    receiver.take(&values).unwrap();
+    assert!(matches!(receiver.awaits(), Err(Error::Parameters(_))));
+}
+
 /// Both parties with everything said that no key touches, and the sender's last word of it.
 fn up_to_keys(sizes: Sizes) -> (session::Receiver, session::Sender, Vec<u8>) {
     let mut receiver = session::Receiver::new(sizes, [7; 32], &[1; 32]).unwrap();

@@ -94,6 +94,9 @@ impl Receiver {
 
     /// Bytes of the message that comes next, which may be 0; None at the end.
     pub fn awaits(&self) -> Result<Option<usize>> {
+        if self.reply.is_some() {
+            return Err(UNSAID);
+        }
         let parameters = parameters(self.sizes)?;
         Ok(Some(match &self.state {
             Receiving::Offer(_) => parameters.offer_bytes(),
