@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import TypeVar
 
 from sandbox.catalog import Collection, DatasetCard, Member, Table, card_from_document
 from sandbox.crypto.identity import PublicIdentity, Role, Signed, verify
@@ -23,6 +24,8 @@ from sandbox.privacy.policy_file import parse_policy
 DATASET_KIND = "dataset"
 COLLECTION_KIND = "collection"
 POLICY_KIND = "policy"
+REMEMBERED_BYTES = 1 << 16
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -105,15 +108,24 @@ def holds(signed: Signed, signer: PublicIdentity) -> bool:
     return True
 
 
-# The same documents come with every job: what follows from their bytes alone is found once.
+def _kept(found_in: Callable[[Signed, PublicIdentity], T]) -> Callable[[Signed, PublicIdentity], T]:
+    """Find once what follows from a document's bytes alone: the same come with every job. Large ones are
+    not remembered, or one node could fill its peers' memory with them."""
+    remembered = lru_cache(maxsize=256)(found_in)
+
+    @wraps(found_in)
+    def find(signed: Signed, node: PublicIdentity) -> T:
+        return (remembered if len(signed.body) <= REMEMBERED_BYTES else found_in)(signed, node)
+
+    return find
 
 
-@lru_cache(maxsize=256)
+@_kept
 def _verify(signed: Signed, signer: PublicIdentity) -> None:
     verify(signed, signer, signed.kind)
 
 
-@lru_cache(maxsize=256)
+@_kept
 def read_dataset(signed: Signed, node: PublicIdentity) -> Entry:
     """Return the table that `node` offers by a document of its own; raises InputError SB-1470 if its
     card is malformed. The signature is not checked."""

@@ -12,8 +12,9 @@ import pytest
 from nodes.catalogue import OwnCatalogue
 from nodes.registry import Registry
 from nodes.vault import Vault
+from sandbox import tables
 from sandbox.catalog import DatasetCard, Table, card_to_document
-from sandbox.crypto.identity import Identity, Role
+from sandbox.crypto.identity import Identity, PublicIdentity, Role, Signed
 from sandbox.errors import InputError
 from sandbox.privacy.policy import ANY, default_policy
 from sandbox.sql import matched
@@ -99,8 +100,8 @@ def test_signature_that_held_makes_no_other_hold(files: Files) -> None:
 
 
 def planned(files: Files, asked_by: str) -> Table:
-    tables = {name: entry.table for name, entry in files.catalogue.entries().items()}
-    return plan_of(STATEMENT, tables, disclosed=False, asked_by=asked_by).table
+    offered = {name: entry.table for name, entry in files.catalogue.entries().items()}
+    return plan_of(STATEMENT, offered, disclosed=False, asked_by=asked_by).table
 
 
 def test_plan_is_of_the_card_as_it_is_now(files: Files) -> None:
@@ -116,11 +117,26 @@ def test_how_long_planning_takes_tells_nobody_what_another_has_asked(
 ) -> None:
     made: list[str] = []
 
-    def counted(statement: str, tables: dict[str, Table]) -> Plan:
+    def counted(statement: str, offered: dict[str, Table]) -> Plan:
         made.append(statement)
-        return plan(statement, tables)
+        return plan(statement, offered)
 
     monkeypatch.setattr(matched, "plan", counted)
     for asked_by, times in (("x", 1), ("x", 1), ("y", 2), ("x", 2)):
         planned(files, asked_by)
         assert len(made) == times
+
+
+def test_no_large_document_is_remembered() -> None:
+    """A node that offered another card of megabytes before each job would fill its peers' memory."""
+    read: list[int] = []
+
+    def count(signed: Signed, node: PublicIdentity) -> int:
+        read.append(len(signed.body))
+        return len(signed.body)
+
+    find, identity = tables._kept(count), Identity.generate("left", Role.NODE)
+    for size in (1 << 16, (1 << 16) + 1):
+        signed = identity.sign_bytes(DATASET_KIND, b"x" * size)
+        assert [find(signed, identity.public) for _ in range(2)] == [size] * 2
+    assert read == [1 << 16, (1 << 16) + 1, (1 << 16) + 1]
