@@ -198,7 +198,7 @@ def test_interrupted_query_goes_on_and_says_how_to_come_back(
 ) -> None:
     asking = asking_in_another_process(plant)
     try:
-        job = _waiting_job(plant)
+        job = _waiting_job(plant, asking)
         time.sleep(0.5)  # until the query has read of its waiting, too
         asking.send_signal(signal.SIGINT)
         out, err = asking.communicate(timeout=30)
@@ -230,14 +230,15 @@ def test_interrupted_query_goes_on_and_says_how_to_come_back(
     refused(3, "SB-1450", "approve", job, "--reason", "again", *owner_b)
 
 
-def _waiting_job(plant: Path, timeout_s: float = 60) -> str:
+def _waiting_job(plant: Path, asking: subprocess.Popen[str], timeout_s: float = 60) -> str:
     end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
+    while time.monotonic() < end and asking.poll() is None:
         for job in ok("jobs", "--profile", plant, "--format", "json").json["jobs"]:
             if job["waiting"] == ["b"]:
                 return str(job["job"])
         time.sleep(0.1)
-    raise AssertionError("no job waits for b")
+    asking.kill()
+    raise AssertionError(f"no job waits for b: {asking.communicate()}")
 
 
 @pytest.mark.parametrize("act", ["reject", "cancel"])
@@ -246,7 +247,7 @@ def test_rejected_and_cancelled_jobs_say_so(
 ) -> None:
     asking = asking_in_another_process(plant)
     try:
-        job = _waiting_job(plant)
+        job = _waiting_job(plant, asking)
         if act == "reject":
             ok("reject", job, "--reason", "not our purpose", *owner_b)
         else:
